@@ -1,0 +1,1 @@
+"""pswd-edge: the site gateway between an AI data centre and its grid."""

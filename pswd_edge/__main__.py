@@ -1,0 +1,7 @@
+"""`python -m pswd_edge`."""
+
+import sys
+
+from pswd_edge.cli import main
+
+sys.exit(main())

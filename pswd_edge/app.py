@@ -1,0 +1,117 @@
+"""Joins the parts of each process: the control process and the gateway process."""
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import uvloop
+
+from pswd_edge.clock import SystemClock
+from pswd_edge.config import load_site
+from pswd_edge.config.secrets import resolve_secret
+from pswd_edge.control.cycle import ControlCycle, watched_points
+from pswd_edge.control.journal import Journal
+from pswd_edge.control.ledger import Ledger
+from pswd_edge.door import GATEWAY_SOCKET, OPERATOR_SOCKET, DoorServer, Peer
+from pswd_edge.errors import SecretError
+from pswd_edge.field.drivers.base import Driver
+from pswd_edge.field.drivers.registry import driver_configs, find_driver
+from pswd_edge.field.field import Field
+from pswd_edge.image import ImageWriter
+from pswd_edge.image.notify import RowBell
+from pswd_edge.model.command import Level, Outcome, Request
+from pswd_edge.model.device import Connection
+from pswd_edge.model.site import Site
+from pswd_edge.systemd import notify
+
+DRIVERS = ("modbus", "opcua", "snmp")
+
+
+def rows_dir(runtime_dir: Path) -> Path:
+    """Where readers bind their row sockets: a folder of the gateway's own, since it may not write the image's."""
+    return Path(os.environ.get("PSWD_ROWS_DIR") or runtime_dir / "rows")
+
+
+def compiled_site(path: Path) -> Site:
+    """The site of a YAML file, drivers' settings checked too. Raises ConfigError with every mistake."""
+    return load_site(path, os.environ, driver_configs(DRIVERS))
+
+
+def make_driver(connection: Connection) -> Driver:
+    """The driver of a connection, with its secrets resolved."""
+    settings = {k: _resolved(v) for k, v in connection.settings.items()}
+    return find_driver(connection.driver)(settings)
+
+
+def _resolved(value: object) -> object:
+    return resolve_secret(value) if isinstance(value, str) and value.startswith(("file:", "credential:")) else value
+
+
+def run_control(site: Site) -> None:
+    """The control process, until SIGTERM or SIGINT."""
+    uvloop.run(_until_stopped(lambda: control(site)))
+
+
+async def _until_stopped(main: Callable[[], Awaitable[None]]) -> None:
+    task = asyncio.ensure_future(main())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def control(site: Site) -> None:
+    """Field, cycle, image and door together; READY is told after the first completed cycle."""
+    clock, runtime = SystemClock(), Path(site.runtime_dir)
+    journal = Journal(clock)
+    image = ImageWriter(runtime, site)
+    journal.attach(image)
+    actuated = [p.index for p in site.points if p.write is not None]
+    field = Field(site, make_driver, watched_points(site), actuated, journal.tell)
+    ledger = Ledger(Path(site.state_dir) / "ledger.sqlite")
+    bell = RowBell(rows_dir(runtime))
+    cycle = ControlCycle(site, field, image, journal, ledger, clock, bell, notify)
+    await cycle.desk.restore()
+    doors = [_door(runtime / GATEWAY_SOCKET, Level.API, cycle, 0o660),
+             _door(runtime / OPERATOR_SOCKET, Level.OPERATOR, cycle, 0o600)]
+    field.start()
+    for door in doors:
+        await door.open()
+    journal.tell("info", "started", "site", f"control of {site.id}: {len(site.devices)} devices, {len(site.points)} points")
+    _tame_collector()
+    try:
+        await cycle.run()
+    finally:
+        notify("STOPPING=1")
+        for door in doors:
+            await door.close()
+        await field.stop()
+        await ledger.close()
+        bell.close()
+
+
+def _door(path: Path, authority: Level, cycle: ControlCycle, mode: int) -> DoorServer:
+    async def handler(request: Request, peer: Peer) -> Outcome:
+        return await cycle.handle(request, peer.authority)
+
+    return DoorServer(path, authority, handler, mode=mode)
+
+
+def _tame_collector() -> None:
+    """What was made at start lives for ever: the collector need not look at it again in the middle of a cycle."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+
+
+def password_of(reference: str | None) -> str | None:
+    """A secret reference's value; None for None. Raises SecretError."""
+    return None if reference is None else resolve_secret(reference)
+
+
+__all__ = ["SecretError", "compiled_site", "control", "make_driver", "password_of", "rows_dir", "run_control"]

@@ -1,0 +1,54 @@
+"""The `pswd-edge` command: one sub-command a module in `commands/`, imported when it is asked for."""
+
+import argparse
+import importlib
+import sys
+from typing import NamedTuple
+
+from pswd_edge.errors import ConfigError, PswdError
+
+
+class Command(NamedTuple):
+    """A sub-command: its module in `commands/` and one line of help."""
+
+    module: str
+    text: str
+
+
+COMMANDS = {
+    "run": Command("run", "run the control process, the gateway, or both under the supervisor"),
+    "status": Command("status", "what control does now: mode, powers, batteries, devices, alarms"),
+    "mode": Command("mode", "change the mode: OBSERVE, AUTO, MANUAL or SAFE"),
+    "check": Command("check", "list every mistake of a site file and its device maps"),
+    "plan": Command("plan", "show points -> requests, and how long a scan takes at worst"),
+    "demo": Command("demo", "run the simulated campus under control, with a live table"),
+    "simulate": Command("simulate", "run the simulated devices alone"),
+    "bench": Command("bench", "measure: field (polling beside a bare loop)"),
+    "user": Command("user", "add, list or remove users of the gateway"),
+    "schema": Command("schema", "write the JSON Schemas of the site and device-map files"),
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a sub-command; returns its exit status: 0 done, 1 failed, 2 wrong input."""
+    parser = argparse.ArgumentParser(prog="pswd-edge", description="Site gateway between an AI data centre and its grid.")
+    choices = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    words = sys.argv[1:] if arguments is None else arguments
+    asked = words[0] if words else ""
+    for name, command in COMMANDS.items():
+        sub = choices.add_parser(name, help=command.text, description=command.text)
+        if name == asked:
+            importlib.import_module(f"pswd_edge.commands.{command.module}").add_arguments(sub)
+    options = parser.parse_args(words)
+    module = importlib.import_module(f"pswd_edge.commands.{COMMANDS[options.command].module}")
+    try:
+        return int(module.run(options))
+    except ConfigError as error:
+        print("\n".join(error.problems), file=sys.stderr)
+        print(f"{len(error.problems)} mistakes; nothing was started", file=sys.stderr)
+        return 2
+    except PswdError as error:
+        print(f"pswd-edge {options.command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130

@@ -1,0 +1,1 @@
+"""The sub-commands of `pswd-edge`: each module has `add_arguments(parser)` and `run(options) -> exit status`."""

@@ -1,0 +1,36 @@
+"""`pswd-edge run [control|gateway]`: a process of the site, or both under the supervisor."""
+
+import argparse
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+from pswd_edge.app import compiled_site, run_control, run_gateway_process
+from pswd_edge.log import configure_log
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument("process", nargs="?", choices=["control", "gateway"], help="one process; both without it")
+    parser.add_argument("--site", type=Path, default=Path("config/site.yaml"), help="site file (YAML)")
+    parser.add_argument("--runtime-dir", type=Path, help="gateway: where control's image and door are")
+    parser.add_argument("--state-dir", type=Path, help="gateway: where users and keys are kept")
+    parser.add_argument("--log-level", default=os.environ.get("PSWD_LOG_LEVEL", "info"))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Until stopped."""
+    configure_log(options.log_level)
+    if options.process == "gateway":
+        if options.runtime_dir is None or options.state_dir is None:
+            print("pswd-edge run gateway: expected --runtime-dir and --state-dir", file=sys.stderr)
+            return 2
+        return run_gateway_process(options.runtime_dir, options.state_dir)
+    site = compiled_site(options.site)
+    if options.process == "control":
+        run_control(site)
+        return 0
+    from pswd_edge.supervisor import Supervisor, children_of  # noqa: PLC0415  # only for both together
+
+    return asyncio.run(Supervisor(children_of(options.site, Path(site.runtime_dir), Path(site.state_dir))).run())

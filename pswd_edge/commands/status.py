@@ -1,0 +1,80 @@
+"""`pswd-edge status`: what control does now, read from the image."""
+
+import argparse
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from pswd_edge.clock import iso_utc
+from pswd_edge.image import ImageReader
+from pswd_edge.model.quality import Quality, Reason
+from pswd_edge.model.report import FieldReport, Report
+from pswd_edge.model.site import Site
+
+ALIVE_S = 1.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument("--runtime-dir", type=Path, default=Path(os.environ.get("PSWD_RUNTIME_DIR", "/run/pswd-edge")))
+    parser.add_argument("--json", action="store_true", help="the whole report as JSON")
+
+
+def runtime_dir(options: argparse.Namespace) -> Path:
+    """The folder of a running site."""
+    path: Path = options.runtime_dir
+    return path
+
+
+def run(options: argparse.Namespace) -> int:
+    """0 where control lives, 1 where it does not."""
+    with ImageReader(runtime_dir(options)) as image:
+        report, field = image.report(), image.field_report()
+        age_s = time.monotonic() - image.beat_s
+        alive = report is not None and age_s < ALIVE_S
+        if options.json:
+            found = {"alive": alive, "report": msgspec.to_builtins(report), "field": msgspec.to_builtins(field)}
+            print(msgspec.json.encode(found).decode())
+        elif report is None:
+            print("control has not completed a cycle yet")
+        else:
+            print("\n".join(_lines(image.site, report, field, age_s)))
+            print("\n".join(_bad_points(image)))
+        return 0 if alive else 1
+
+
+def _mw(value: float | None) -> str:
+    return "     ?" if value is None else f"{value / 1e6:6.2f}"
+
+
+def _lines(site: Site, report: Report, field: FieldReport | None, age_s: float) -> Iterator[str]:
+    state = "alive" if age_s < ALIVE_S else f"SILENT for {age_s:.0f} s"
+    yield f"{site.id}: control {state}, {report.mode.value} ({report.mode_reason})"
+    yield (f"load {_mw(report.load_w)} MW  grid {_mw(report.grid_w)} MW  battery {_mw(report.battery_w)} MW  "
+           f"reference {_mw(report.reference_w)} MW, bound by {report.binding}")
+    yield (f"guaranteed load {_mw(report.load_floor_w)} to {_mw(report.load_ceiling_w)} MW; energy "
+           f"{_mw(report.energy_wh)} MWh of {_mw(report.energy_min_wh)} to {_mw(report.energy_max_wh)}")
+    for b in report.batteries:
+        yield (f"  {b.id:12} {'usable' if b.usable else 'LOST  '} set-point {_mw(b.setpoint_w)} MW, can give "
+               f"{_mw(b.discharge_available_w)} and take {_mw(b.charge_available_w)} MW")
+    for t in report.tiers:
+        yield f"  tier {t.id:12} {'SHED ' + _mw(t.shed_w) + ' MW' if t.engaged else 'free'}"
+    for a in report.alarms:
+        yield f"  ALARM {a.code}: {a.message} since {iso_utc(a.since_utc_s)}"
+    yield (f"{report.cycles} cycles, {report.cycles_missed} missed; late p99 {report.late_p99_ms:.2f} ms, "
+           f"max {report.late_max_ms:.2f} ms; rules p99 {report.rules_p99_ms:.2f} ms")
+    if field is not None:
+        yield f"points: {field.points_good} good, {field.points_uncertain} uncertain, {field.points_bad} bad"
+        for link in field.links:
+            if link.state != "open":
+                yield f"  {site.connections[link.connection].id}: {link.state}: {link.reason}"
+
+
+def _bad_points(image: ImageReader) -> Iterator[str]:
+    _, quality, reason, _, _ = image.latest()
+    for point in image.site.points:
+        if point.readable and quality[point.index] != Quality.GOOD:
+            yield f"  {point.id}: {Quality(quality[point.index]).name} {Reason(reason[point.index]).name}"

@@ -1,0 +1,159 @@
+"""Control form to `ControlSpec`. Everything here is called only for a site without mistakes."""
+
+import math
+from collections.abc import Mapping
+
+from pswd_edge.config.control_form import BatteryForm, ControlForm, InputForm, LoadRangeForm, TierForm
+from pswd_edge.model.control import BatteryControl, ControlSpec, Input, LoadController, Tier
+from pswd_edge.model.point import Point
+
+TIER_SETPOINT = {"cap": "power_cap_w", "demand_limit": "demand_limit_percent"}
+DEFAULT_REVERT_S = 12.0
+
+
+def inner_ramp_w_per_min(form: ControlForm) -> float:
+    """P3: the ramp of the reference that keeps the grid within the utility's limit, W/min; not positive: impossible.
+
+    R_int = R - 2 * dL * (tau_f + T_d) / (60 s * 1 min), tau_f = 1 / (2 pi f): the worst case is two opposite steps
+    of the whole load range within 120 s, of which filter and delay pass their part to the grid.
+    """
+    swing_w = form.load_range.ceiling_w - form.load_range.floor_w
+    lag_s = 1 / (2 * math.pi * form.filter_hz) + form.delay_s
+    return form.ramp_limit_w_per_min - 2 * swing_w * lag_s / 60
+
+
+def tier_setpoint_signal(tier: TierForm) -> str:
+    """The signal of its device that a tier writes."""
+    return TIER_SETPOINT.get(tier.action, f"outlet_command[{tier.outlet}]")
+
+
+def tier_power_point(tier: TierForm) -> str:
+    """The point that measures what a tier carries."""
+    return tier.power or f"{tier.device}.active_power_w"
+
+
+def label_value(point: Point, label: str) -> int:
+    """The value that a label names. Raises KeyError."""
+    return {text: value for value, text in point.labels.items()}[label]
+
+
+def compile_control(form: ControlForm, points: Mapping[str, Point], devices: Mapping[str, int]) -> ControlSpec:
+    """The control specification; `points` by id, `devices` id to index."""
+    ramp_w_per_s = inner_ramp_w_per_min(form) / 60
+    limits: LoadRangeForm = form.load_range
+    return ControlSpec(
+        period_ms=form.period_ms,
+        input_deadline_percent=form.input_deadline_percent,
+        start_mode=form.start_mode,
+        auto_after_s=form.auto_after_s,
+        grid_power=_input(form.grid_power, points),
+        load_meters=tuple(_input(meter, points) for meter in form.load_meters),
+        frequency=points[form.frequency].index if form.frequency else None,
+        ramp_limit_w_per_min=form.ramp_limit_w_per_min,
+        ramp_up_w_per_s=form.ramp_up_w_per_s or ramp_w_per_s,
+        ramp_down_w_per_s=form.ramp_down_w_per_s or ramp_w_per_s,
+        import_limit_w=form.import_limit_w,
+        load_floor_w=limits.floor_w,
+        load_ceiling_w=limits.ceiling_w,
+        load_maximum_w=limits.maximum_w,
+        delay_s=form.delay_s,
+        filter_hz=form.filter_hz,
+        frozen_after=form.frozen_after,
+        batteries=tuple(_battery(id_, b, points, devices) for id_, b in form.batteries.items()),
+        tiers=tuple(_tier(tier, form, points) for tier in form.tiers),
+        load_controllers=tuple(
+            _load_controller(id_, c.rating_w, points, devices) for id_, c in form.load_controllers.items()
+        ),
+        cooling_rating_w=form.cooling_rating_w,
+        target_time_s=form.target_time_s,
+        energy_time_s=form.energy_time_s,
+        energy_power_share=form.energy_power_share,
+        shed_margin_w=form.shed_margin_w,
+        shed_fast_w=form.shed_fast_w,
+        release_after_s=form.release_after_s,
+        release_gap_s=form.release_gap_s,
+    )
+
+
+def _input(form: InputForm, points: Mapping[str, Point]) -> Input:
+    return Input(points[form.point].index, form.max_age_ms, form.latency_ms)
+
+
+def _index(points: Mapping[str, Point], device: str, signal: str) -> int | None:
+    point = points.get(f"{device}.{signal}")
+    return None if point is None else point.index
+
+
+def _battery(
+    id_: str, form: BatteryForm, points: Mapping[str, Point], devices: Mapping[str, int]
+) -> BatteryControl:
+    state = points.get(f"{id_}.state")
+    optional = {
+        name: _index(points, id_, signal)
+        for name, signal in {
+            "enable": "enable", "heartbeat": "heartbeat", "revert_timeout": "revert_timeout_s",
+            "charge_limit": "charge_limit_w", "discharge_limit": "discharge_limit_w", "temperature": "temperature_c",
+        }.items()
+    }
+    return BatteryControl(
+        id=id_,
+        device=devices[id_],
+        soc=Input(points[f"{id_}.soc_percent"].index, form.soc_max_age_ms, 0.0),
+        power=Input(points[f"{id_}.power_w"].index, form.max_age_ms, form.latency_ms),
+        setpoint=points[f"{id_}.power_setpoint_w"].index,
+        capacity_wh=form.capacity_wh,
+        charge_rating_w=form.charge_w,
+        discharge_rating_w=form.discharge_w,
+        soc_min_percent=form.soc_percent[0],
+        soc_max_percent=form.soc_percent[1],
+        charge_efficiency=form.efficiency[0],
+        discharge_efficiency=form.efficiency[1],
+        soc_age_s=form.soc_age_s,
+        heartbeat_s=form.heartbeat_s,
+        state=state.index if state else None,
+        available_states=tuple(label_value(state, label) for label in form.available_states) if state else (),
+        **optional,
+    )
+
+
+def _tier(tier: TierForm, form: ControlForm, points: Mapping[str, Point]) -> Tier:
+    setpoint = points[f"{tier.device}.{tier_setpoint_signal(tier)}"]
+    engaged, released = _tier_values(tier, form, setpoint)
+    return Tier(
+        id=tier.id,
+        action=tier.action,
+        setpoint=setpoint.index,
+        power=points[tier_power_point(tier)].index,
+        engaged_value=engaged,
+        released_value=released,
+        floor_w=tier.floor_w,
+        min_on_s=tier.min_on_s,
+        min_off_s=tier.min_off_s,
+        actuation_s=tier.actuation_s,
+        max_events_per_h=tier.max_events_per_h,
+    )
+
+
+def _tier_values(tier: TierForm, form: ControlForm, setpoint: Point) -> tuple[float, float]:
+    """What is written to engage and to release a tier; an outlet's values are named by its labels off and on."""
+    if tier.action == "cap":
+        return tier.floor_w, form.load_controllers[tier.device].rating_w
+    if tier.action == "demand_limit":
+        assert tier.engaged_percent is not None, "checked with the references"
+        return tier.engaged_percent, tier.released_percent
+    return float(label_value(setpoint, "off")), float(label_value(setpoint, "on"))
+
+
+def _load_controller(
+    id_: str, rating_w: float, points: Mapping[str, Point], devices: Mapping[str, int]
+) -> LoadController:
+    return LoadController(
+        id=id_,
+        device=devices[id_],
+        cap=points[f"{id_}.power_cap_w"].index,
+        power=points[f"{id_}.active_power_w"].index,
+        rating_w=rating_w,
+        run_command=_index(points, id_, "run_command"),
+        temperature=_index(points, id_, "temperature_c"),
+        progress=_index(points, id_, "progress_percent"),
+    )

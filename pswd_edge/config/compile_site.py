@@ -1,0 +1,106 @@
+"""Site form and maps to the compiled site. Called only where the checks found no mistake."""
+
+from collections.abc import Mapping
+
+from pswd_edge.config.compile_control import DEFAULT_REVERT_S, compile_control
+from pswd_edge.config.control_form import ControlForm
+from pswd_edge.config.map_form import MapFile, ModbusMap
+from pswd_edge.config.points import PointContext, compile_points
+from pswd_edge.config.site_form import ConnectionForm, DeviceForm, SiteFile
+from pswd_edge.model.circuit import Circuit
+from pswd_edge.model.device import Connection, Device
+from pswd_edge.model.point import Point
+from pswd_edge.model.site import GridFacts, Listener, Site, Uplink
+
+
+def compile_form(form: SiteFile, maps: Mapping[str, MapFile]) -> Site:
+    """The compiled site; `maps` by name."""
+    connections = {
+        id_: _connection(index, id_, connection) for index, (id_, connection) in enumerate(form.connections.items())
+    }
+    devices: list[Device] = []
+    points: list[Point] = []
+    for id_, device in form.devices.items():
+        device_map = maps[device.map]
+        context = _context(id_, device, len(devices), len(points), form.control)
+        made = compile_points(device_map, context)
+        devices.append(_device(device, device_map, connections[device.connection].index, context, len(made)))
+        points.extend(made)
+    by_id = {point.id: point for point in points}
+    return Site(
+        id=form.site.id,
+        facility_id=form.site.facility_id,
+        name=form.site.name,
+        connections=tuple(connections.values()),
+        devices=tuple(devices),
+        points=tuple(points),
+        circuits=_circuits(form, by_id),
+        control=compile_control(form.control, by_id, {device.id: device.index for device in devices}),
+        listeners=tuple(Listener(**dict(listener)) for listener in form.listeners),
+        uplink=None if form.uplink is None else Uplink(**dict(form.uplink)),
+        grid=GridFacts(**dict(form.grid)),
+        state_dir=form.state_dir,
+        runtime_dir=form.runtime_dir,
+    )
+
+
+def _connection(index: int, id_: str, form: ConnectionForm) -> Connection:
+    return Connection(
+        index=index,
+        id=id_,
+        driver=form.driver,
+        settings=dict(form.model_extra or {}),
+        min_gap_ms=form.min_gap_ms,
+        pause_after_connect_ms=form.pause_after_connect_ms,
+        timeout_max_ms=form.timeout_max_ms,
+    )
+
+
+def _context(id_: str, device: DeviceForm, index: int, first_point: int, control: ControlForm) -> PointContext:
+    battery = control.batteries.get(id_)
+    revert_s = None
+    if battery is not None:
+        revert_s = DEFAULT_REVERT_S if battery.revert_s is None else battery.revert_s
+    return PointContext(
+        device=id_,
+        device_index=index,
+        first_point=first_point,
+        period_ms=control.period_ms,
+        trend=frozenset(device.trend),
+        inputs=frozenset({control.grid_power.point, *(meter.point for meter in control.load_meters)}),
+        frozen_after=control.frozen_after,
+        revert_s=revert_s,
+    )
+
+
+def _device(
+    device: DeviceForm, form: MapFile, connection: int, context: PointContext, point_count: int
+) -> Device:
+    return Device(
+        index=context.device_index,
+        id=context.device,
+        kind=form.kind,
+        connection=connection,
+        unit=device.unit,
+        map=form.map,
+        first_point=context.first_point,
+        point_count=point_count,
+        max_registers=form.max_registers if isinstance(form, ModbusMap) else 125,
+        max_gap=form.max_gap if isinstance(form, ModbusMap) else 31,
+        barriers=form.barriers if isinstance(form, ModbusMap) else (),
+        vendor=form.vendor,
+        rung=form.rung,
+    )
+
+
+def _circuits(form: SiteFile, points: Mapping[str, Point]) -> tuple[Circuit, ...]:
+    return tuple(
+        Circuit(
+            id=id_,
+            parent=circuit.parent,
+            rating_w=circuit.rating_w,
+            meter=points[f"{circuit.meter}.active_power_w"].index if circuit.meter else None,
+            name=circuit.name or id_,
+        )
+        for id_, circuit in form.circuits.items()
+    )

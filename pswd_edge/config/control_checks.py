@@ -1,0 +1,156 @@
+"""What the control part of a site must fulfil: every point that it needs exists and can do what is asked of it."""
+
+from collections.abc import Mapping
+
+from pswd_edge.config.compile_control import DEFAULT_REVERT_S, tier_power_point, tier_setpoint_signal
+from pswd_edge.config.control_form import BatteryForm, ControlForm, InputForm, TierForm
+from pswd_edge.config.limits import check_limits
+from pswd_edge.config.map_form import MapFile, RowForm
+from pswd_edge.config.mistakes import number
+from pswd_edge.config.place import Place
+from pswd_edge.config.site_form import SiteFile
+from pswd_edge.model.unit import UNITS
+
+MINIMUM_REVERT_S = 12.0
+BATTERY_SIGNALS = ("soc_percent", "power_w", "power_setpoint_w")
+CONTROLLER_SIGNALS = ("power_cap_w", "active_power_w")
+_EVERY_MS = {"1s": 1000, "10s": 10_000}
+
+
+class _Points:
+    """The points that the site will have, before it is compiled; a device of an unread map is not judged."""
+
+    def __init__(self, form: SiteFile, maps: Mapping[str, MapFile]) -> None:
+        self._form = form
+        self._rows = {
+            id_: {row.key: row for row in maps[device.map].rows}
+            for id_, device in form.devices.items() if device.map in maps
+        }
+
+    def row(self, device: str, signal: str) -> RowForm | None:
+        """The row of a point, or None."""
+        return self._rows.get(device, {}).get(signal)
+
+    def unit(self, device: str, signal: str) -> str:
+        """The SI unit of a point; empty where it is not known."""
+        row = self.row(device, signal)
+        return UNITS[row.unit].si if row is not None and row.unit in UNITS else ""
+
+    def need(self, device: str, signal: str, place: Place, keys: tuple[str | int, ...]) -> RowForm | None:
+        """The row of a point; its absence is a mistake at `keys`."""
+        if device not in self._form.devices:
+            place.complain(keys, repr(device), "a device, one of " + ", ".join(self._form.devices))
+            return None
+        row = self.row(device, signal)
+        if row is None and device in self._rows:
+            map_name = self._form.devices[device].map
+            place.complain(keys, f"no point {device}.{signal}", f"a device whose map has {signal} (this is {map_name})")
+        return row
+
+
+def check_control(form: SiteFile, maps: Mapping[str, MapFile], place: Place) -> None:
+    """Note what is missing or cannot be in `control`."""
+    control = form.control
+    here = place.at("control")
+    points = _Points(form, maps)
+    _check_input(control.grid_power, "W", points, here.at("grid_power"), control)
+    for index, meter in enumerate(control.load_meters):
+        _check_input(meter, "W", points, here.at("load_meters", index), control)
+        if meter.point and meter.point in [m.point for m in control.load_meters[:index]]:
+            here.complain(("load_meters", index), f"{meter.point} again", "it once, or its load counts twice")
+    if control.frequency:
+        _check_point(control.frequency, "Hz", points, here, ("frequency",))
+    for id_, battery in control.batteries.items():
+        _check_battery(id_, battery, points, here.at("batteries", id_), control)
+    for id_ in control.load_controllers:
+        for signal in CONTROLLER_SIGNALS:
+            points.need(id_, signal, here, ("load_controllers", id_))
+    for index, tier in enumerate(control.tiers):
+        _check_tier(tier, control, points, here.at("tiers", index))
+        if tier.id and tier.id in [t.id for t in control.tiers[:index]]:
+            here.complain(("tiers", index, "id"), f"{tier.id!r} again", "an id of its own")
+    check_limits(control, here)
+
+
+def _check_point(
+    point: str, unit: str, points: _Points, place: Place, keys: tuple[str | int, ...]
+) -> RowForm | None:
+    if not point:
+        return None
+    device, _, signal = point.partition(".")
+    row = points.need(device, signal, place, keys)
+    found = points.unit(device, signal)
+    if row is not None and found and found != unit:
+        place.complain(keys, f"{point} in {found}", f"a point in {unit}")
+    if row is not None and not row.readable:
+        place.complain(keys, f"{point}, which can only be written", "a point that can be read")
+    return row
+
+
+def _check_input(form: InputForm, unit: str, points: _Points, place: Place, control: ControlForm) -> None:
+    row = _check_point(form.point, unit, points, place, ())
+    _check_age(form.max_age_ms, row, control, place, ("max_age_ms",))
+
+
+def _check_age(
+    max_age_ms: int, row: RowForm | None, control: ControlForm, place: Place, keys: tuple[str | int, ...]
+) -> None:
+    """An input that is read more rarely than it may be old would be bad most of the time."""
+    period_ms = control.period_ms if row is None else _EVERY_MS.get(row.every or "", control.period_ms)
+    if row is not None and max_age_ms < 2 * period_ms:
+        place.complain(keys, f"{max_age_ms} ms for a point read every {period_ms} ms", f"{2 * period_ms} ms or more")
+
+
+def _check_battery(id_: str, form: BatteryForm, points: _Points, place: Place, control: ControlForm) -> None:
+    rows = [points.need(id_, signal, place, ()) for signal in BATTERY_SIGNALS]
+    _check_age(form.max_age_ms, rows[1], control, place, ("max_age_ms",))
+    _check_age(form.soc_max_age_ms, rows[0], control, place, ("soc_max_age_ms",))
+    if rows[2] is not None and rows[2].write is None:
+        place.complain((), f"{id_}.power_setpoint_w without write rule", "one that can be written")
+    if rows[2] is not None:
+        _check_states(id_, form, points, place)
+    write = rows[2].write if rows[2] is not None else None
+    if write is None:
+        return
+    if form.revert_s is not None and write.revert_by is None:
+        place.complain(("revert_s",), number(form.revert_s), "none, as the map has no revert_by")
+    effective = form.revert_s if form.revert_s is not None else DEFAULT_REVERT_S if write.revert_by else write.revert_s
+    if (write.revert_by or effective > 0) and effective < MINIMUM_REVERT_S:
+        place.complain(
+            ("revert_s",), number(effective),
+            f"{MINIMUM_REVERT_S:g} or more: a shorter one would make a step of our own restart",
+        )
+
+
+def _check_states(id_: str, form: BatteryForm, points: _Points, place: Place) -> None:
+    state = points.row(id_, "state")
+    labels = list(state.labels.values()) if state is not None else []
+    for index, name in enumerate(form.available_states):
+        if name not in labels:
+            expected = "one of " + ", ".join(labels) if labels else f"none, as {id_} has no labels of state"
+            place.complain(("available_states", index), repr(name), expected)
+
+
+def _check_tier(tier: TierForm, control: ControlForm, points: _Points, place: Place) -> None:
+    if not tier.device or not tier.action:
+        return
+    if tier.action == "outlet" and tier.outlet is None:
+        place.complain((), "no outlet", "the outlet's number")
+        return
+    row = points.need(tier.device, tier_setpoint_signal(tier), place, ("device",))
+    if row is not None and row.write is None:
+        signal = tier_setpoint_signal(tier)
+        found = f"{tier.device}.{signal}, which can only be read"
+        place.complain(("device",), found, f"a {signal} that can be written")
+    keys = ("power",) if tier.power else ("device",)
+    _check_point(tier_power_point(tier), "W", points, place, keys)
+    if tier.action == "cap":
+        controller = control.load_controllers.get(tier.device)
+        if controller is None and tier.device:
+            place.complain(("device",), repr(tier.device), "one of load_controllers, which gives its rating")
+        elif controller is not None and tier.floor_w >= controller.rating_w:
+            place.complain(("floor_w",), number(tier.floor_w), f"less than its rating, {number(controller.rating_w)}")
+    elif tier.action == "demand_limit" and tier.engaged_percent is None:
+        place.complain((), "no engaged_percent", "the limit while it is engaged")
+    elif tier.action == "outlet" and row is not None and not {"on", "off"} <= set(row.labels.values()):
+        place.complain(("device",), f"{tier.device}, whose map does not name on and off", "labels in outlet_command")

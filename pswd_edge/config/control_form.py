@@ -1,0 +1,112 @@
+"""The part of a site file that the control loop needs."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from pswd_edge.config.form import Form, Id, Number, PointId, Text, Whole
+from pswd_edge.model.control import TierAction
+
+Percent = Annotated[Number, Field(ge=0, le=100)]
+Positive = Annotated[Number, Field(gt=0)]
+NotNegative = Annotated[Number, Field(ge=0)]
+Efficiency = Annotated[Number, Field(gt=0, le=1)]
+Age = Annotated[Whole, Field(gt=0)]
+
+
+class InputForm(Form):
+    """A control input: the point, the age at which it can no longer be used, the device's own delay."""
+
+    point: PointId
+    max_age_ms: Age = 500
+    latency_ms: NotNegative = 0.0
+
+
+def _point_alone(value: Any) -> Any:
+    return {"point": value} if isinstance(value, str) else value
+
+
+Input = Annotated[InputForm, BeforeValidator(_point_alone, json_schema_input_type=PointId | InputForm)]
+
+
+class LoadRangeForm(Form):
+    """The guaranteed range of the load without announcements, and the most that it can physically draw."""
+
+    floor_w: NotNegative
+    ceiling_w: Positive
+    maximum_w: Positive
+
+
+class BatteryForm(Form):
+    """One battery; efficiency is [charge, discharge]."""
+
+    capacity_wh: Positive
+    charge_w: Positive
+    discharge_w: Positive
+    soc_percent: tuple[Percent, Percent] = (10.0, 90.0)
+    efficiency: tuple[Efficiency, Efficiency] = (0.96, 0.96)
+    available_states: tuple[Text, ...] = Field((), description="labels of `state` in which it takes a set-point")
+    revert_s: NotNegative | None = Field(None, description="the time to fall back that is written to the device")
+    heartbeat_s: Positive = 1.0
+    max_age_ms: Age = Field(500, description="of its power")
+    latency_ms: NotNegative = 0.0
+    soc_max_age_ms: Age = 5000
+    soc_age_s: NotNegative = 1.0
+
+
+class LoadControllerForm(Form):
+    """A rack power controller and its uncapped power."""
+
+    rating_w: Positive
+
+
+class TierForm(Form):
+    """A load that may be shed. `action` decides which of the keys it needs.
+
+    cap: `floor_w`. outlet: `outlet`. demand_limit: `engaged_percent`. `power` is the point that measures what it
+    carries, where that is not the device's own active_power_w.
+    """
+
+    id: Id
+    action: TierAction
+    device: Text
+    floor_w: NotNegative = 0.0
+    outlet: Annotated[Whole, Field(ge=1)] | None = None
+    engaged_percent: Percent | None = None
+    released_percent: Percent = 100.0
+    power: PointId | None = None
+    min_on_s: NotNegative = 30.0
+    min_off_s: NotNegative = 30.0
+    actuation_s: NotNegative = 2.0
+    max_events_per_h: Annotated[Whole, Field(ge=1)] = 20
+
+
+class ControlForm(Form):
+    """The control loop; `ramp_up_w_per_s` and `ramp_down_w_per_s` are computed where they are not given."""
+
+    period_ms: Annotated[Whole, Field(ge=10, le=1000)] = 100
+    input_deadline_percent: Annotated[Whole, Field(ge=10, le=90)] = 60
+    start_mode: Literal["observe", "auto"] = "observe"
+    auto_after_s: NotNegative = 5.0
+    grid_power: Input
+    load_meters: tuple[Input, ...] = Field(min_length=1)
+    frequency: PointId | None = None
+    ramp_limit_w_per_min: Positive
+    ramp_up_w_per_s: Positive | None = None
+    ramp_down_w_per_s: Positive | None = None
+    import_limit_w: Positive
+    load_range: LoadRangeForm
+    delay_s: NotNegative
+    filter_hz: Positive
+    frozen_after: Annotated[Whole, Field(ge=0)] = 20
+    batteries: dict[Text, BatteryForm] = Field(default_factory=dict)
+    load_controllers: dict[Text, LoadControllerForm] = Field(default_factory=dict)
+    tiers: tuple[TierForm, ...] = ()
+    cooling_rating_w: Positive
+    target_time_s: Positive = 60.0
+    energy_time_s: Positive = 300.0
+    energy_power_share: Annotated[Number, Field(gt=0, le=1)] = 0.02
+    shed_margin_w: NotNegative = 0.5e6
+    shed_fast_w: NotNegative = 5e6
+    release_after_s: NotNegative = 30.0
+    release_gap_s: NotNegative = 10.0

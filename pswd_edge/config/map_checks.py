@@ -1,0 +1,130 @@
+"""What a device map must fulfil beyond its form: known words, right units, addresses that do not collide."""
+
+from itertools import pairwise
+from typing import NamedTuple
+
+from pswd_edge.config.document import Document
+from pswd_edge.config.map_form import MapFile, ModbusMap, ModbusRow, RowForm, WriteForm
+from pswd_edge.config.mistakes import Mistakes, number
+from pswd_edge.config.place import Place
+from pswd_edge.model.signal import SIGNALS, find_signal
+from pswd_edge.model.unit import UNITS
+
+WORDS = {
+    "int16": 1, "uint16": 1, "bit": 1, "int32": 2, "uint32": 2, "float32": 2,
+    "int64": 4, "uint64": 4, "float64": 4,
+}
+
+
+def check_map(form: MapFile, document: Document, stem: str, mistakes: Mistakes) -> None:
+    """Note every mistake of a map; `stem` is its file name without ending, which is the map's name."""
+    if form.map and form.map != stem:
+        mistakes.add(document.file, document.line(("map",)), "map", repr(form.map), f"the file's name, {stem!r}")
+    keys: dict[str, int] = {}
+    for index, row in enumerate(form.rows):
+        place = Place(document, mistakes, ("points", index))
+        _check_name(form.kind, row, place, keys)
+        _check_unit(form.kind, row, place)
+        if row.write is not None:
+            _check_write(form, row, row.write, place)
+        if isinstance(form, ModbusMap) and isinstance(row, ModbusRow):
+            _check_register(form, row, place)
+    if isinstance(form, ModbusMap):
+        _check_overlaps(form, document, mistakes)
+
+
+def _check_name(kind: str, row: RowForm, place: Place, keys: dict[str, int]) -> None:
+    if (row.signal is None) == (row.id is None):
+        found = "neither signal nor id" if row.signal is None else "both signal and id"
+        place.complain((), found, "one of them")
+        return
+    if row.signal and kind in SIGNALS and find_signal(kind, row.signal) is None:
+        known = ", ".join(name + ("[n]" if s.array else "") for name, s in SIGNALS[kind].items())
+        place.complain(("signal",), repr(row.signal), f"a signal of a {kind}: {known}; or id for what is none")
+    elif row.id and find_signal(kind, row.id) is not None:
+        place.complain(("id",), repr(row.id), f"signal: {row.id}, as this is a standard signal")
+    if row.key in keys:
+        line = place.line("points", keys[row.key])
+        place.complain(("signal" if row.signal else "id",), f"{row.key!r} again", f"it once (line {line})")
+    keys.setdefault(row.key, int(place.base[-1]))
+
+
+def _check_unit(kind: str, row: RowForm, place: Place) -> None:
+    if not row.unit:
+        return
+    signal = find_signal(kind, row.signal or "")
+    unit = UNITS.get(row.unit)
+    si = None if signal is None else signal.unit
+    fitting = [name for name, u in UNITS.items() if si is None or u.si == si]
+    if unit is None:
+        place.complain(("unit",), repr(row.unit), "one of " + ", ".join(fitting))
+    elif si is not None and unit.si != si:
+        place.complain(("unit",), repr(row.unit), f"a unit for {row.signal}: " + ", ".join(fitting))
+
+
+def _check_write(form: MapFile, row: RowForm, write: WriteForm, place: Place) -> None:
+    signal = find_signal(form.kind, row.signal or "")
+    if signal is not None and not signal.writable:
+        place.complain(("write",), f"a write rule for {row.signal}", "none, as this signal is only measured")
+    if write.min >= write.max:
+        place.complain(("write", "min"), number(write.min), f"less than max, {number(write.max)}")
+    names = {r.key for r in form.rows}
+    for key, value in (("revert_by", write.revert_by), ("read_back", write.read_back)):
+        if value is not None and value not in names:
+            place.complain(("write", key), repr(value), "a signal of this map")
+    if write.read_back_values and write.read_back is None:
+        place.complain(("write", "read_back_values"), "values", "read_back beside them")
+
+
+def _check_register(form: ModbusMap, row: ModbusRow, place: Place) -> None:
+    word_type = row.type or form.defaults.type
+    kind = row.register_kind or form.defaults.register_kind
+    if word_type is None:
+        place.complain((), "no type", "type in the row or in defaults")
+        return
+    if kind in ("coil", "discrete") and word_type != "bit":
+        place.complain(("type",), repr(word_type), f"'bit' in a {kind}")
+    if row.address + WORDS[word_type] > 65536:
+        place.complain(("address",), f"{row.address} with {WORDS[word_type]} registers", "registers up to 65535")
+    if row.write is not None and kind in ("input", "discrete"):
+        place.complain(("write",), f"a write rule in a register of kind {kind}", "kind holding or coil")
+    for raw in row.invalid if isinstance(row.invalid, tuple) else (row.invalid,):
+        bits = 16 * WORDS[word_type]
+        if not word_type.startswith("float") and not -(2 ** (bits - 1)) <= raw <= float(2**bits - 1):
+            place.complain(("invalid",), f"{raw:.0f}", f"a raw value of {word_type}")
+
+
+class _Span(NamedTuple):
+    """Registers that one row takes: from `start`, `words` long, read as `word_type`."""
+
+    kind: str
+    start: int
+    words: int
+    word_type: str
+    row: int
+    key: str
+
+
+def _check_overlaps(form: ModbusMap, document: Document, mistakes: Mistakes) -> None:
+    """Two rows may read the same registers only in the same way; scale registers are int16."""
+    spans: list[_Span] = []
+    for index, row in enumerate(form.points):
+        kind = row.register_kind or form.defaults.register_kind
+        word_type = row.type or form.defaults.type
+        if word_type is not None:
+            spans.append(_Span(kind, row.address, WORDS[word_type], word_type, index, "address"))
+        if row.scale_register is not None:
+            spans.append(_Span(kind, row.scale_register, 1, "int16", index, "scale_register"))
+    spans.sort(key=lambda s: (s.kind, s.start, s.row))
+    for first, second in pairwise(spans):
+        same = (first.start, first.word_type) == (second.start, second.word_type)
+        if first.kind != second.kind or second.start >= first.start + first.words or same:
+            continue
+        late, early = sorted((first, second), key=lambda s: (-s.row, s.key != "scale_register"))
+        place = Place(document, mistakes, ("points", late.row))
+        line = document.line(("points", early.row, early.key))
+        place.complain(
+            (late.key,),
+            f"{late.start} as {late.word_type}",
+            f"no register of line {line}, {early.start} as {early.word_type}",
+        )

@@ -1,0 +1,167 @@
+"""A device map as it stands in `devices/<name>.yaml`: one row per point, checked against the vendor's manual."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from pswd_edge.config.form import Form, Number, Span, Text, Whole
+from pswd_edge.model.point import Order, RegisterKind, WordType
+
+Every = Literal["cycle", "1s", "10s"]
+Register = Annotated[Whole, Field(ge=0, le=65535)]
+DriverName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+
+
+class WriteForm(Form):
+    """What may be written. `min`, `max`, `rate_per_s` and `tolerance` are in the point's SI unit."""
+
+    min: Number
+    max: Number
+    rate_per_s: Annotated[Number, Field(ge=0)] = 0.0
+    revert_by: Text | None = Field(None, description="signal of the same device that holds its revert time")
+    revert_s: Annotated[Number, Field(ge=0)] = Field(0.0, description="the device's own revert time; 0 = never")
+    min_interval_s: Annotated[Number, Field(ge=0)] = 0.0
+    eeprom: bool = Field(False, description="stored in memory that wears: written on change only")
+    tolerance: Annotated[Number, Field(ge=0)] | None = Field(None, description="how far a read-back may be off")
+    read_back: Text | None = Field(None, description="signal that shows what was written, where it is another one")
+    read_back_values: dict[Whole, Whole] = Field(
+        default_factory=dict, description="what `read_back` shows for each written value, where they are coded apart"
+    )
+
+
+class RowForm(Form):
+    """What a row has in every protocol. `range` is in the SI unit; `scale` and `offset` lead to `unit`."""
+
+    signal: Text | None = Field(None, description="a standard signal of the device kind")
+    id: Text | None = Field(None, description="a name of its own, for what is no standard signal")
+    unit: Text
+    scale: Number = 1.0
+    offset: Number = 0.0
+    invalid: Number | tuple[Number, ...] = Field((), description="raw values that mean 'not available'")
+    range: Span | None = None
+    every: Every | None = None
+    labels: dict[Whole, Text] = Field(default_factory=dict)
+    readable: bool = True
+    write: WriteForm | None = None
+    frozen_after: Annotated[Whole, Field(ge=0)] | None = None
+    name: str = Field("", description="the vendor's name")
+    page: Annotated[Whole, Field(ge=1)] | None = Field(None, description="page of the manual")
+
+    @property
+    def key(self) -> str:
+        """The point's name on its device."""
+        return self.signal or self.id or ""
+
+
+class ModbusRow(RowForm):
+    """`address` and `scale_register` are wire addresses, from 0."""
+
+    address: Register
+    type: WordType | None = None
+    register_kind: RegisterKind | None = Field(None, alias="register")
+    word_order: Order | None = None
+    byte_order: Order | None = None
+    scale_register: Register | None = None
+    bit: Annotated[Whole, Field(ge=0, le=15)] = 0
+
+
+class OpcUaRow(RowForm):
+    """`node` is `nsu=<namespace URI>;s=<id>` (or i=, g=, b=); the standard namespace may be left out."""
+
+    node: Annotated[str, Field(pattern=r"^(nsu=[^;]+;)?[sigb]=.+$")]
+    type: Text | None = None
+
+
+class SnmpRow(RowForm):
+    """`oid` in dotted digits, with the instance."""
+
+    oid: Annotated[str, Field(pattern=r"^\.?[0-2](\.[0-9]+)+$")]
+    type: Text | None = None
+
+
+class Defaults(Form):
+    """Taken by every row that does not say otherwise."""
+
+    every: Every = "cycle"
+
+
+class ModbusDefaults(Defaults):
+    """Modbus has no default type: a wrong guess reads garbage."""
+
+    type: WordType | None = None
+    register_kind: RegisterKind = Field("holding", alias="register")
+    word_order: Order = "big"
+    byte_order: Order = "big"
+
+
+class OpcUaDefaults(Defaults):
+    """OPC UA variant type for writes."""
+
+    type: Text = "Double"
+
+
+class SnmpDefaults(Defaults):
+    """SMI type for SET."""
+
+    type: Text = "Integer32"
+
+
+class MapFile(Form):
+    """One device map. `rung` says how far it is trusted: from the manual, from hardware, from a running site."""
+
+    map: Text
+    kind: Literal["meter", "battery", "cdu", "chiller", "pdu", "ups", "load_controller", "heat_exchanger"]
+    driver: DriverName
+    vendor: Text
+    source: Text
+    rung: Literal["drafted", "recorded", "proven"]
+
+    @property
+    def rows(self) -> tuple[RowForm, ...]:
+        """The rows, in the order of the file."""
+        raise NotImplementedError
+
+
+class ModbusMap(MapFile):
+    """A map for driver modbus. No request spans a barrier register, nor more than `max_registers`."""
+
+    driver: Literal["modbus"]
+    max_registers: Annotated[Whole, Field(ge=1, le=125)] = 125
+    max_gap: Annotated[Whole, Field(ge=0, le=124)] = 31
+    barriers: tuple[Register, ...] = ()
+    defaults: ModbusDefaults = Field(default_factory=lambda: ModbusDefaults.model_validate({}))
+    points: tuple[ModbusRow, ...] = Field(min_length=1)
+
+    @property
+    def rows(self) -> tuple[ModbusRow, ...]:
+        """The rows, in the order of the file."""
+        return self.points
+
+
+class OpcUaMap(MapFile):
+    """A map for driver opcua."""
+
+    driver: Literal["opcua"]
+    defaults: OpcUaDefaults = OpcUaDefaults()
+    points: tuple[OpcUaRow, ...] = Field(min_length=1)
+
+    @property
+    def rows(self) -> tuple[OpcUaRow, ...]:
+        """The rows, in the order of the file."""
+        return self.points
+
+
+class SnmpMap(MapFile):
+    """A map for driver snmp."""
+
+    driver: Literal["snmp"]
+    defaults: SnmpDefaults = SnmpDefaults()
+    points: tuple[SnmpRow, ...] = Field(min_length=1)
+
+    @property
+    def rows(self) -> tuple[SnmpRow, ...]:
+        """The rows, in the order of the file."""
+        return self.points
+
+
+MAP_FORMS: dict[str, type[MapFile]] = {"modbus": ModbusMap, "opcua": OpcUaMap, "snmp": SnmpMap}

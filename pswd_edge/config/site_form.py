@@ -1,0 +1,99 @@
+"""A site as it stands in its YAML file."""
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+from pswd_edge.config.control_form import ControlForm
+from pswd_edge.config.form import Form, Id, Number, Text, Whole
+
+Port = Annotated[Whole, Field(ge=1, le=65535)]
+ProfileName = Literal["pswd", "dcpi", "pulsebms", "gridpilot", "astra"]
+
+
+class NameForm(Form):
+    """Who the site is."""
+
+    id: Id
+    facility_id: Id
+    name: Text
+
+
+class ConnectionForm(Form):
+    """One road to devices. Every key beyond these is the driver's own and checked by the driver's `Config`."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
+
+    driver: Text
+    min_gap_ms: Annotated[Whole, Field(ge=0, le=10_000)] = Field(0, description="pause between two requests")
+    pause_after_connect_ms: Annotated[Whole, Field(ge=0, le=60_000)] = 0
+    timeout_max_ms: Annotated[Whole, Field(ge=10, le=60_000)] = 1000
+
+
+class DeviceForm(Form):
+    """One device: its map, its connection, and the points whose past the image keeps (`trend`)."""
+
+    map: Text
+    connection: Text
+    unit: Annotated[Whole, Field(ge=0, le=255)] = 1
+    trend: tuple[Text, ...] = ()
+
+
+class CircuitForm(Form):
+    """A branch; `meter` is a device, `parent` a circuit. The one without parent is the grid connection."""
+
+    parent: Text | None = None
+    rating_w: Annotated[Number, Field(gt=0)]
+    meter: Text | None = None
+    name: str = ""
+
+
+class GridForm(Form):
+    """What is known of the grid by contract."""
+
+    operator_id: str = ""
+    nominal_frequency_hz: Annotated[Number, Field(ge=15, le=400)] = 50.0
+    carbon_intensity_g_per_kwh: Annotated[Number, Field(ge=0)] | None = None
+    renewable_percent: Annotated[Number, Field(ge=0, le=100)] | None = None
+    price_per_mwh: Number | None = None
+
+
+class ListenerForm(Form):
+    """One HTTP listener. Beyond loopback it needs TLS."""
+
+    host: Text = "127.0.0.1"
+    port: Port
+    profiles: tuple[ProfileName, ...] = Field(min_length=1)
+    tls_certificate: Text | None = None
+    tls_key: Text | None = None
+
+
+class UplinkForm(Form):
+    """The MQTT broker. Beyond loopback it needs `tls_ca`; `password` is a reference."""
+
+    host: Text
+    port: Port
+    topic_prefix: Text
+    client_id: Text
+    version: Literal["3.1.1", "5"] = "5"
+    username: Text | None = None
+    password: Text | None = None
+    tls_ca: Text | None = None
+    period_ms: Annotated[Whole, Field(ge=100)] = 1000
+    queue_messages: Annotated[Whole, Field(ge=1)] = 10_000
+
+
+class SiteFile(Form):
+    """The whole file."""
+
+    site: NameForm
+    state_dir: Text = "var/state"
+    runtime_dir: Text = "var/run"
+    maps_dir: Text | None = Field(None, description="a folder with further device maps, searched last")
+    grid: GridForm = GridForm()
+    connections: dict[Id, ConnectionForm] = Field(min_length=1)
+    devices: dict[Id, DeviceForm] = Field(min_length=1)
+    circuits: dict[Id, CircuitForm] = Field(min_length=1)
+    control: ControlForm
+    listeners: tuple[ListenerForm, ...] = ()
+    uplink: UplinkForm | None = None

@@ -1,0 +1,1 @@
+"""Control: the cycle, the arbiter, the desk that takes requests, the ledger, and the pure rules."""

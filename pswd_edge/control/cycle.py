@@ -1,0 +1,212 @@
+"""The 100 ms cycle: input, latch, decide, arbitrate, output, publish. Absolute deadlines on the monotonic clock."""
+
+import asyncio
+import math
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from pswd_edge.clock import Clock
+from pswd_edge.control.desk import Desk
+from pswd_edge.control.journal import Journal
+from pswd_edge.control.ledger import Ledger
+from pswd_edge.control.modes import ModeKeeper
+from pswd_edge.control.publish import Clocks, Timings, report_of, timings_of
+from pswd_edge.control.requests import Facts
+from pswd_edge.control.rules import law
+from pswd_edge.control.rules.placement import headroom
+from pswd_edge.control.setpoints import Setpoints
+from pswd_edge.control.timing import Histogram
+from pswd_edge.image import ImageWriter
+from pswd_edge.image.notify import RowBell
+from pswd_edge.model.command import Level, Mode, Outcome, Request
+from pswd_edge.model.ports import FieldPort
+from pswd_edge.model.quality import Quality
+from pswd_edge.model.site import Site
+from pswd_edge.model.snapshot import Snapshot
+from pswd_edge.model.workload import Headroom
+
+_EARLY_S = 0.0005             # a timer may fire early by its resolution
+
+
+def watched_points(site: Site) -> list[int]:
+    """Every point that the rules read."""
+    return [p for p in _watched(site) if p is not None]
+
+
+def _watched(site: Site) -> Iterator[int | None]:
+    spec = site.control
+    yield spec.grid_power.point
+    yield spec.frequency
+    yield from (m.point for m in spec.load_meters)
+    for b in spec.batteries:
+        yield from (b.soc.point, b.power.point, b.setpoint, b.charge_limit, b.discharge_limit, b.state)
+    yield from (t.power for t in spec.tiers)
+    yield from (c.power for c in spec.load_controllers)
+
+
+class ControlCycle:
+    """Owns the loop. Everything slow (disk, sockets of people) happens elsewhere."""
+
+    def __init__(self, site: Site, field: FieldPort, image: ImageWriter, journal: Journal, ledger: Ledger,
+                 clock: Clock, bell: RowBell, notify: Callable[[str], None]) -> None:
+        self._site, self._spec, self._field, self._image = site, site.control, field, image
+        self._journal, self._clock, self._bell, self._notify = journal, clock, bell, notify
+        self.desk = Desk(site, ledger, clock, lambda: self.facts)
+        self._keeper = ModeKeeper(site.control.start_mode, site.control.auto_after_s)
+        self._setpoints = Setpoints(site)
+        self._state = law.start(site.control)
+        self._heat = [i for d in site.devices_of("cdu") if (i := site.find(d.id, "heat_w")) is not None]
+        self._started_utc_s = clock.utc_s()
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._late, self._rules, self._age = Histogram(), Histogram(), Histogram()
+        self._timings = Timings()
+        self.cycle = 0
+        self.completed = 0
+        self.missed = 0
+        self._publish_number = 0
+        self._last_s = 0.0
+        self._second_s = -math.inf
+        limits = law.range_of(self._spec, self._spec.load_ceiling_w)
+        self.facts = Facts(0, self._started_utc_s, Mode.OBSERVE, "control has just started", math.nan, math.nan, 0.0,
+                           0.0, Headroom(0.0, 0.0, 0.0), limits)
+
+    async def handle(self, request: Request, authority: Level) -> Outcome:
+        """One request from the door."""
+        return await self.desk.handle(request, authority)
+
+    async def run(self) -> None:
+        """Until cancelled. A slot that is gone is skipped and counted, never made up for."""
+        period = self._spec.period_ms / 1000
+        due_s = self._clock.monotonic_s() + period
+        self._last_s = due_s - period
+        while True:
+            while (left_s := due_s - self._clock.monotonic_s()) > _EARLY_S:
+                await asyncio.sleep(left_s)
+            now_s = self._clock.monotonic_s()
+            self._late.add(now_s - due_s)
+            await self._once(due_s, now_s)
+            due_s += period
+            behind = math.ceil((self._clock.monotonic_s() - due_s) / period)
+            missed = max(0, behind)
+            self.missed += missed
+            self.cycle += missed
+            due_s += missed * period
+            self._keeper.overrun(missed, now_s)
+
+    async def _once(self, due_s: float, now_s: float) -> None:
+        self.cycle += 1
+        self._field.begin()
+        budget_s = self._spec.period_ms * self._spec.input_deadline_percent / 1e5
+        await self._field.inputs(max(0.0, due_s + budget_s - self._clock.monotonic_s()))
+        latched_s, utc_s = self._clock.monotonic_s(), self._clock.utc_s()
+        snapshot = self._field.latch(self.cycle, latched_s, utc_s)
+        encoded = self._decide(snapshot, now_s, utc_s)
+        self._rules.add(self._clock.monotonic_s() - latched_s)
+        self._field.begin_slow(self.cycle)
+        self._publish(encoded, now_s, utc_s)
+        self._last_s = latched_s
+
+    # --- decide, arbitrate, output ------------------------------------------------------------------------------
+
+    def _decide(self, snapshot: Snapshot, now_s: float, utc_s: float) -> bytes:
+        for gone in self.desk.expire(now_s):
+            self._journal.tell("info", "expired", "request", gone)
+        self._follow_order(now_s)
+        orders = self._orders()
+        before = self._state
+        self._state, decision = law.cycle(self._spec, before, snapshot, orders, snapshot.time_s - self._last_s)
+        verdicts = self._setpoints.compose(decision, self._state, snapshot, orders.mode, self.desk.candidates(),
+                                           self.desk.bounds())
+        self._field.apply([(v.point, v.value) for v in verdicts], self.cycle, snapshot.time_s)
+        self._tell_changes(before, self._state)
+        bad = self._bad_inputs(snapshot, decision)
+        self._keeper.update(bad, now_s)
+        room = self._room(decision)
+        self._remember(decision, room, bad, utc_s)
+        self._age.add(snapshot.read(self._spec.grid_power.point).age_s)
+        alarms = self._journal.alarms(self._conditions(decision))
+        report = report_of(
+            self._spec, Clocks(self.cycle, utc_s, now_s, self.completed + 1, self.missed, self._started_utc_s),
+            self._keeper, decision, self._state, verdicts, self._field, tuple(self.desk.workloads.values()), room,
+            alarms, orders.target_w, self._timings)
+        return self._encode(report)
+
+    def _follow_order(self, now_s: float) -> None:
+        wanted = self.desk.mode_wanted
+        if wanted is None:
+            return
+        self.desk.mode_wanted = None
+        before = self._keeper.mode
+        self._keeper.order(wanted, self.desk.mode_origin, now_s)
+        if wanted is not before:
+            self._journal.tell("info", "mode", "site", f"{before.value} to {wanted.value}, {self._keeper.reason}")
+
+    def _orders(self) -> law.Orders:
+        target = self.desk.target
+        request = None if target is None else target.request
+        power = getattr(request, "power_w", None)
+        ramp = getattr(request, "ramp_w_per_s", 0.0) or None
+        ceiling = self.desk.ceiling_w(self.facts.limits)
+        mode = self._keeper.mode
+        return law.Orders(mode, ceiling, None if mode is Mode.MANUAL else power, ramp, power)
+
+    def _bad_inputs(self, snapshot: Snapshot, decision: law.Decision) -> str:
+        """Names of control inputs that are not good; empty where all are."""
+        points = [self._spec.grid_power.point, *(p for b in self._spec.batteries for p in (b.soc.point, b.power.point))]
+        bad = [self._site.points[p].id for p in points if snapshot.read(p).quality is not Quality.GOOD]
+        return ", ".join(dict.fromkeys([*bad, *decision.degraded]))
+
+    def _room(self, decision: law.Decision) -> Headroom:
+        heat = [self._field.reading(i, self._last_s) for i in self._heat]
+        heat_w = sum(r.value for r in heat) if heat and all(r.quality is not Quality.BAD for r in heat) else math.nan
+        fleet = decision.fleet
+        return headroom(self._spec, decision.limits, tuple(self.desk.workloads.values()), decision.estimate.load_w,
+                        heat_w, fleet.above_min_wh + fleet.below_max_wh)
+
+    def _remember(self, decision: law.Decision, room: Headroom, bad: str, utc_s: float) -> None:
+        reference = self._state.reference
+        ready = "" if reference is not None and decision.estimate.source == "grid" else f"inputs: {bad or 'none yet'}"
+        self.facts = Facts(
+            self.cycle, utc_s, self._keeper.mode, ready,
+            math.nan if reference is None else reference.reference_w,
+            math.nan if reference is None else reference.filtered_w,
+            decision.fleet.discharge_available_w, decision.fleet.charge_available_w, room, decision.limits)
+
+    def _conditions(self, decision: law.Decision) -> Iterator[tuple[str, str]]:
+        for name in decision.degraded:
+            yield name, f"degraded: {name.replace('_', ' ')}"
+        if self._keeper.mode is Mode.SAFE:
+            yield "safe_state", f"SAFE: {self._keeper.reason}"
+        if decision.need.surplus_w > 0:
+            yield "surplus", "more power than reference and batteries can absorb"
+
+    def _tell_changes(self, before: law.LawState, after: law.LawState) -> None:
+        for tier, old, new in zip(self._spec.tiers, before.shed.tiers, after.shed.tiers, strict=True):
+            if old.engaged is not new.engaged:
+                text = (f"{tier.id}: shed, {new.shed_w / 1e6:.1f} MW less" if new.engaged else f"{tier.id}: given back")
+                self._journal.tell("warning" if new.engaged else "info", "tier", tier.id, text)
+
+    # --- publish ------------------------------------------------------------------------------------------------
+
+    def _publish(self, encoded: bytes, now_s: float, utc_s: float) -> None:
+        self._field.settle_rest(self._clock.monotonic_s())
+        columns = self._field.columns()
+        self._publish_number += 1
+        self._image.publish_latest(self._publish_number, columns.value, columns.source_utc_s, columns.received_s,
+                                   columns.quality, columns.reason)
+        self._image.publish_report(self._publish_number, encoded)
+        row = self._image.publish_row(self.cycle, now_s, utc_s, columns.value, columns.quality)
+        self.completed += 1
+        self._image.beat(self._clock.monotonic_s())
+        self._bell.ring(row)
+        if now_s - self._second_s >= 1.0:
+            self._each_second(now_s, utc_s)
+
+    def _each_second(self, now_s: float, utc_s: float) -> None:
+        self._second_s = now_s
+        self._timings = timings_of(self._late, self._rules, self._age)
+        self._image.publish_field(self._publish_number, self._encode(self._field.report(utc_s)))
+        self._bell.look()
+        word = "READY=1\n" if self.completed == 1 else ""
+        self._notify(f"{word}WATCHDOG=1\nSTATUS={self._keeper.mode.value}: {self._keeper.reason}")

@@ -1,0 +1,81 @@
+"""From a cycle's decision to the report in the image."""
+
+from typing import NamedTuple
+
+from pswd_edge.control.arbiter import Verdict
+from pswd_edge.control.modes import ModeKeeper
+from pswd_edge.control.rules.law import Decision, LawState
+from pswd_edge.control.timing import Histogram
+from pswd_edge.model.control import ControlSpec
+from pswd_edge.model.ports import FieldPort
+from pswd_edge.model.report import AlarmReport, BatteryReport, Report, SetpointReport, TierReport
+from pswd_edge.model.workload import Headroom, Workload
+
+
+class Timings(NamedTuple):
+    """Percentiles, brought up to date once a second; ms."""
+
+    late_p50_ms: float = 0.0
+    late_p99_ms: float = 0.0
+    late_p999_ms: float = 0.0
+    late_max_ms: float = 0.0
+    rules_p99_ms: float = 0.0
+    input_age_p99_ms: float = 0.0
+
+
+class Clocks(NamedTuple):
+    """When the cycle began, and how many there were."""
+
+    cycle: int
+    utc_s: float
+    monotonic_s: float
+    cycles: int
+    missed: int
+    started_utc_s: float
+
+
+def timings_of(late: Histogram, rules: Histogram, age: Histogram) -> Timings:
+    """Read the histograms."""
+    return Timings(late.percentile_ms(50), late.percentile_ms(99), late.percentile_ms(99.9), late.max_ms,
+                   rules.percentile_ms(99), age.percentile_ms(99))
+
+
+def known(value: float) -> float | None:
+    """NaN becomes None: what is not known is absent."""
+    return value if value == value else None  # noqa: PLR0124  # NaN
+
+
+def report_of(
+    spec: ControlSpec, clocks: Clocks, keeper: ModeKeeper, decision: Decision, state: LawState,
+    verdicts: list[Verdict], field: FieldPort, workloads: tuple[Workload, ...], room: Headroom,
+    alarms: tuple[AlarmReport, ...], target_w: float | None, timings: Timings,
+) -> Report:
+    """Everything that explains this cycle."""
+    made, found = decision.step, decision.estimate
+    usable = [b for b in spec.batteries]
+    return Report(
+        cycle=clocks.cycle, utc_s=clocks.utc_s, monotonic_s=clocks.monotonic_s,
+        mode=keeper.mode, mode_reason=keeper.reason,
+        load_w=known(found.load_w), grid_w=known(found.grid_w),
+        reference_w=None if state.reference is None else state.reference.reference_w,
+        load_filtered_w=None if state.reference is None else state.reference.filtered_w,
+        battery_w=known(found.battery_w), energy_wh=decision.fleet.energy_wh,
+        energy_min_wh=sum(b.capacity_wh * b.soc_min_percent / 100 for b in usable),
+        energy_max_wh=sum(b.capacity_wh * b.soc_max_percent / 100 for b in usable),
+        load_floor_w=decision.limits.floor_w, load_ceiling_w=decision.limits.ceiling_w,
+        reference_low_w=None if made is None else made.low_w, reference_high_w=None if made is None else made.high_w,
+        binding=decision.binding, deficit_w=max(0.0, decision.need.deficit_w), surplus_w=decision.need.surplus_w,
+        shed_wh=state.shed_wh, battery_target_w=target_w, headroom=room, degraded=decision.degraded,
+        batteries=tuple(
+            BatteryReport(b.id, b.usable, b.energy_wh, b.charge_available_w, b.discharge_available_w,
+                          decision.shares.get(b.id, 0.0)) for b in decision.fleet.batteries),
+        tiers=tuple(TierReport(t.id, s.engaged, s.shed_w) for t, s in zip(spec.tiers, state.shed.tiers, strict=True)),
+        setpoints=tuple(_setpoint(v, field) for v in verdicts),
+        workloads=workloads, alarms=alarms, acknowledged_cycle=field.acknowledged_cycle(clocks.cycle),
+        cycles=clocks.cycles, cycles_missed=clocks.missed, started_utc_s=clocks.started_utc_s, **timings._asdict())
+
+
+def _setpoint(verdict: Verdict, field: FieldPort) -> SetpointReport:
+    slot = field.slot(verdict.point)
+    return SetpointReport(verdict.point, verdict.value, verdict.winner, verdict.level, verdict.limit, verdict.losers,
+                          slot.state, slot.written)

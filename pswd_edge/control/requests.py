@@ -1,0 +1,187 @@
+"""What control answers to a request: checked again here, whatever the gateway has checked. Pure."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from pswd_edge.control.rules.placement import is_live, judge
+from pswd_edge.control.rules.reserve import Range
+from pswd_edge.model.command import (
+    Accepted,
+    Announce,
+    Clamped,
+    ControlWorkload,
+    Failed,
+    Level,
+    Mode,
+    Outcome,
+    Rejected,
+    Request,
+    SetBatteryTarget,
+    SetMode,
+    SetPoint,
+)
+from pswd_edge.model.site import Site
+from pswd_edge.model.workload import Headroom, Workload, WorkloadState
+
+OLDEST_S, AHEAD_S = 30.0, 5.0
+TTL_MAX_S = {Level.OPERATOR: 900.0, Level.API: 86400.0}
+THROTTLE_MAX_S = 86400.0
+WORKLOADS_MAX = 500
+_ID_MAX = 200
+
+
+class Facts(NamedTuple):
+    """What the last cycle knew; NaN where it is not known.
+
+    `ready` is empty, or says why capacity cannot be judged or commands not be carried out now.
+    """
+
+    cycle: int
+    utc_s: float
+    mode: Mode
+    ready: str
+    reference_w: float
+    filtered_w: float
+    discharge_available_w: float
+    charge_available_w: float
+    headroom: Headroom
+    limits: Range
+
+
+def check(request: Request, authority: Level, utc_s: float) -> Rejected | None:
+    """Age, identity and authority; None where they are in order."""
+    def no(code: str, reason: str) -> Rejected:
+        return Rejected(id=request.id, code=code, reason=reason)
+
+    if not 0 < len(request.id) <= _ID_MAX or not request.origin:
+        return no("malformed", f"id of {len(request.id)} characters, origin {request.origin!r}: expected 1..{_ID_MAX} "
+                               "characters and an origin")
+    age_s = utc_s - request.issued_utc_s
+    if not -AHEAD_S <= age_s <= OLDEST_S:
+        return no("expired", f"issued {age_s:.1f} s ago: expected -{AHEAD_S:g}..{OLDEST_S:g} s; send a fresh request")
+    most_s = TTL_MAX_S.get(authority, TTL_MAX_S[Level.API])
+    if not 0 <= request.ttl_s <= most_s:
+        return no("ttl", f"holds for {request.ttl_s:g} s: expected 0..{most_s:g} s")
+    if isinstance(request, SetMode) and authority > Level.OPERATOR:
+        return no("forbidden", "the mode is changed at the operator's socket only (pswd-edge mode)")
+    if isinstance(request, SetPoint | SetBatteryTarget) and request.ttl_s <= 0 and _holds(request):
+        return no("ttl", "holds for 0 s: expected a time, so that nothing stays for ever")
+    return None
+
+
+def _holds(request: SetPoint | SetBatteryTarget) -> bool:
+    return (request.value if isinstance(request, SetPoint) else request.power_w) is not None
+
+
+def decide(
+    request: Request, site: Site, facts: Facts, workloads: Mapping[str, Workload], authority: Level
+) -> Outcome:
+    """The outcome of a request that is in order."""
+    if isinstance(request, SetMode):
+        return Accepted(id=request.id, cycle=facts.cycle + 1, reason=f"mode {request.mode.value} from the next cycle")
+    if isinstance(request, SetPoint):
+        return _set_point(request, site, facts)
+    if isinstance(request, SetBatteryTarget):
+        return _battery_target(request, facts, authority)
+    if isinstance(request, Announce):
+        return _announce(request, site, facts, workloads)
+    return _control_workload(request, facts, workloads)
+
+
+def _set_point(request: SetPoint, site: Site, facts: Facts) -> Outcome:
+    index = site.point_index.get(request.point)
+    rule = None if index is None else site.points[index].write
+    if index is None or rule is None:
+        return Rejected(id=request.id, code="not_found", reason=f"{request.point}: no such writable point on this site")
+    if index in {b.setpoint for b in site.control.batteries}:
+        return Rejected(id=request.id, code="forbidden", reason=f"{request.point}: batteries follow the control law; "
+                        "ask for a battery target instead")
+    if request.value is None:
+        return Accepted(id=request.id, cycle=facts.cycle + 1)
+    expires = facts.utc_s + request.ttl_s
+    value = min(max(request.value, rule.minimum), rule.maximum)
+    if value != value:  # noqa: PLR0124  # NaN
+        return Rejected(id=request.id, code="invalid", reason=f"{request.point}: got NaN: expected a number")
+    if value != request.value:
+        limit = "minimum" if value > request.value else "maximum"
+        return Clamped(id=request.id, cycle=facts.cycle + 1, value=value, limit=limit, expires_utc_s=expires,
+                       reason=f"{request.point}: {request.value:g} is outside {rule.minimum:g}..{rule.maximum:g}")
+    return Accepted(id=request.id, cycle=facts.cycle + 1, expires_utc_s=expires)
+
+
+def _battery_target(request: SetBatteryTarget, facts: Facts, authority: Level) -> Outcome:
+    if request.power_w is None:
+        return Accepted(id=request.id, cycle=facts.cycle + 1, reason="automatic law")
+    followed = facts.mode is Mode.AUTO or (facts.mode is Mode.MANUAL and authority <= Level.OPERATOR)
+    if facts.ready or not followed:
+        return Failed(id=request.id, code="not_ready", reason=facts.ready or f"mode is {facts.mode.value}: battery "
+                      "requests are followed in AUTO, and in MANUAL from the operator's socket")
+    expires = facts.utc_s + request.ttl_s
+    value = min(max(request.power_w, -facts.charge_available_w), facts.discharge_available_w)
+    limit = "" if value == request.power_w else ("discharge_available" if value < request.power_w else "charge_available")
+    now_w = facts.filtered_w - facts.reference_w
+    rate = facts.limits.down_w_per_s if value > now_w else facts.limits.up_w_per_s
+    if request.ramp_w_per_s > 0:
+        rate = min(rate, request.ramp_w_per_s)
+    eta_s = abs(value - now_w) / rate
+    if limit:
+        return Clamped(id=request.id, cycle=facts.cycle + 1, value=value, limit=limit, expires_utc_s=expires,
+                       eta_s=None, reason=f"{request.power_w / 1e6:.2f} MW asked, {value / 1e6:.2f} MW can be given")
+    if eta_s > 2 * facts.limits.period_s:
+        return Clamped(id=request.id, cycle=facts.cycle + 1, value=value, limit="ramp", expires_utc_s=expires,
+                       eta_s=eta_s, reason=f"reached in about {eta_s:.0f} s at the ramp limit")
+    return Accepted(id=request.id, cycle=facts.cycle + 1, expires_utc_s=expires)
+
+
+def _announce(request: Announce, site: Site, facts: Facts, workloads: Mapping[str, Workload]) -> Outcome:
+    asked = request.workload
+    if facts.ready or facts.mode is Mode.SAFE:
+        return Failed(id=request.id, code="not_ready", reason=facts.ready or "mode is SAFE: nothing new is taken on")
+    known = workloads.get(asked.workload_id)
+    if known is not None and is_live(known):
+        return Rejected(id=request.id, code="conflict", reason=f"{asked.workload_id} is announced already "
+                        f"({known.state.value}); terminate it first, or use another id")
+    if sum(is_live(w) for w in workloads.values()) >= WORKLOADS_MAX:
+        return Failed(id=request.id, code="too_many", reason=f"{WORKLOADS_MAX} workloads are announced; terminate some")
+    found = judge(site.control, facts.limits, tuple(workloads.values()), asked, facts.headroom, facts.utc_s)
+    return Accepted(id=request.id, cycle=facts.cycle + 1, workload=found, reason="; ".join(found.conditions))
+
+
+def _control_workload(request: ControlWorkload, facts: Facts, workloads: Mapping[str, Workload]) -> Outcome:
+    workload = workloads.get(request.workload_id)
+    if workload is None or workload.state is WorkloadState.REJECTED:
+        return Rejected(id=request.id, code="not_found", reason=f"{request.workload_id}: no such workload here")
+    if not is_live(workload):
+        return Rejected(id=request.id, code="conflict", reason=f"{request.workload_id} is {workload.state.value}")
+    limit, changed = "", None
+    if request.action == "throttle":
+        changed, limit = _throttled(request, workload, facts)
+    elif request.action == "pause":
+        until = None if request.pause_s is None else facts.utc_s + request.pause_s
+        changed = msgspec.structs.replace(workload, state=WorkloadState.PAUSED, paused_until_utc_s=until)
+    elif request.action == "resume":
+        state = WorkloadState.CONDITIONAL if workload.conditions else WorkloadState.APPROVED
+        changed = msgspec.structs.replace(workload, state=state, target_w=None, paused_until_utc_s=None,
+                                          throttled_until_utc_s=None)
+    elif request.action == "terminate":
+        changed = msgspec.structs.replace(workload, state=WorkloadState.TERMINATED, target_w=None)
+    if changed is None:
+        return Rejected(id=request.id, code="invalid", reason=f"{request.action!r}: expected throttle with a target, "
+                        "pause, resume or terminate")
+    if limit:
+        return Clamped(id=request.id, cycle=facts.cycle + 1, workload=changed, value=changed.target_w or 0.0,
+                       limit=limit, reason=f"approved for {workload.approved_w / 1e6:.2f} MW")
+    return Accepted(id=request.id, cycle=facts.cycle + 1, workload=changed)
+
+
+def _throttled(request: ControlWorkload, workload: Workload, facts: Facts) -> tuple[Workload | None, str]:
+    target = request.target_w
+    if target is None or not target >= 0:
+        return None, ""
+    clamped = min(target, workload.approved_w)
+    changed = msgspec.structs.replace(
+        workload, state=WorkloadState.THROTTLED, target_w=clamped, ramp_w_per_s=request.ramp_w_per_s,
+        throttled_until_utc_s=facts.utc_s + THROTTLE_MAX_S)
+    return changed, "" if clamped == target else "approved_power"

@@ -1,0 +1,117 @@
+"""What the batteries can give now, and who gives how much (control law, step 6)."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from pswd_edge.model.control import BatteryControl
+from pswd_edge.model.snapshot import Reading, Snapshot
+
+
+class Battery(NamedTuple):
+    """One battery in one cycle; W, Wh. A battery that is not `usable` has zeros throughout.
+
+    `rating`s are what it may give for seconds (nameplate and BMS limit); `available` also respects its energy.
+    """
+
+    id: str
+    usable: bool
+    why: str
+    power_w: float
+    energy_wh: float
+    above_min_wh: float
+    below_max_wh: float
+    discharge_rating_w: float
+    charge_rating_w: float
+    discharge_available_w: float
+    charge_available_w: float
+
+
+class Fleet(NamedTuple):
+    """All usable batteries as one.
+
+    Power is shared in proportion to the ratings, so the battery that is empty first ends it for all: usable energy is
+    the smallest energy a watt, times the watts (two of 50 MW with 0.5 and 4.8 MWh are no 5.3 MWh).
+    """
+
+    batteries: tuple[Battery, ...]
+    above_min_wh: float
+    below_max_wh: float
+    energy_wh: float
+    discharge_rating_w: float
+    charge_rating_w: float
+    discharge_available_w: float
+    charge_available_w: float
+
+
+def judge(spec: BatteryControl, snapshot: Snapshot, period_s: float) -> Battery:
+    """What one battery can do now; not usable where its state, SoC or power is not known to be good."""
+    soc, power = snapshot.read(spec.soc.point), snapshot.read(spec.power.point)
+    why = _why_not(spec, snapshot, soc, power)
+    measured_w = power.value if power.usable(spec.power.max_age_ms / 1000) else float("nan")
+    if why:
+        return Battery(spec.id, False, why, measured_w, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    energy = spec.capacity_wh * soc.value / 100
+    above = max(0.0, energy - spec.capacity_wh * spec.soc_min_percent / 100)
+    below = max(0.0, spec.capacity_wh * spec.soc_max_percent / 100 - energy)
+    discharge = _limit(spec.discharge_rating_w, snapshot.read(spec.discharge_limit), spec.discharge_limit)
+    charge = _limit(spec.charge_rating_w, snapshot.read(spec.charge_limit), spec.charge_limit)
+    horizon_s = period_s + spec.soc_age_s
+    return Battery(
+        spec.id, True, "", measured_w, energy, above, below, discharge, charge,
+        max(0.0, min(discharge, 3600 * spec.discharge_efficiency * above / horizon_s)),
+        max(0.0, min(charge, 3600 * below / (spec.charge_efficiency * horizon_s))),
+    )
+
+
+def _why_not(spec: BatteryControl, snapshot: Snapshot, soc: Reading, power: Reading) -> str:
+    if not soc.usable(spec.soc.max_age_ms / 1000):
+        return f"SoC {soc.reason.name}"
+    if not power.usable(spec.power.max_age_ms / 1000):
+        return f"power {power.reason.name}"
+    if spec.state is not None:
+        state = snapshot.read(spec.state)
+        if not state.usable(spec.soc.max_age_ms / 1000):
+            return f"state {state.reason.name}"
+        if spec.available_states and int(state.value) not in spec.available_states:
+            return f"state {state.value:g}"
+    return ""
+
+
+def _limit(rating_w: float, reading: Reading, point: int | None) -> float:
+    """The smaller of the rating and the BMS' own limit; a limit that is declared but not readable allows nothing."""
+    if point is None:
+        return rating_w
+    return max(0.0, min(rating_w, reading.value)) if reading.usable(float("inf")) else 0.0
+
+
+def fleet_of(batteries: Sequence[Battery]) -> Fleet:
+    """The usable batteries as one."""
+    usable = [b for b in batteries if b.usable]
+    discharge, charge = sum(b.discharge_rating_w for b in usable), sum(b.charge_rating_w for b in usable)
+    above = [b.above_min_wh / b.discharge_rating_w for b in usable if b.discharge_rating_w > 0]
+    below = [b.below_max_wh / b.charge_rating_w for b in usable if b.charge_rating_w > 0]
+    return Fleet(
+        tuple(batteries), min(above, default=0.0) * discharge, min(below, default=0.0) * charge,
+        sum(b.energy_wh for b in usable), discharge, charge,
+        sum(b.discharge_available_w for b in usable), sum(b.charge_available_w for b in usable),
+    )
+
+
+def share(power_w: float, fleet: Fleet) -> dict[str, float]:
+    """Split a power (discharge positive) over the usable batteries, in proportion to their ratings.
+
+    What one cannot give, the others take over; the sum is `power_w` wherever the fleet can give it.
+    """
+    sign = 1.0 if power_w >= 0 else -1.0
+    room = {b.id: b.discharge_available_w if sign > 0 else b.charge_available_w for b in fleet.batteries if b.usable}
+    weight = {b.id: b.discharge_rating_w if sign > 0 else b.charge_rating_w for b in fleet.batteries if b.usable}
+    given = dict.fromkeys(room, 0.0)
+    left, open_ids = abs(power_w), [i for i in room if room[i] > 0]
+    while left > 1e-6 and open_ids:
+        total = sum(weight[i] for i in open_ids)
+        part = {i: left * weight[i] / total for i in open_ids}
+        for i in open_ids:
+            given[i] += min(part[i], room[i] - given[i])
+        left = abs(power_w) - sum(given.values())
+        open_ids = [i for i in open_ids if room[i] - given[i] > 1e-6]
+    return {i: sign * w for i, w in given.items()}

@@ -1,0 +1,159 @@
+"""One cycle of the control law: estimate, reference, batteries, tiers."""
+
+from typing import NamedTuple
+
+from pswd_edge.control.rules.allocate import Fleet, fleet_of, judge, share
+from pswd_edge.control.rules.estimate import Estimate, Memory, estimate
+from pswd_edge.control.rules.reference import Aim, Reference, Step, step, track
+from pswd_edge.control.rules.reserve import Range
+from pswd_edge.control.rules.shed import Need, ShedState, TierState, decide, needs
+from pswd_edge.model.command import Mode
+from pswd_edge.model.control import ControlSpec
+from pswd_edge.model.snapshot import Snapshot
+
+HOLD_S = 1.0                  # with no load estimate: hold the batteries for this long, then let them go to zero
+DT_SHORTEST, DT_LONGEST = 0.5, 3.0  # times the period: what a cycle may believe of its own dt
+_TINY_W = 1.0
+
+
+class LawState(NamedTuple):
+    """What the law remembers. `reference` is None until a first estimate; `battery_w` is the last command."""
+
+    memory: Memory
+    reference: Reference | None
+    shed: ShedState
+    battery_w: float = 0.0
+    blind_s: float = 0.0
+    shed_wh: float = 0.0
+    mode: Mode = Mode.OBSERVE
+
+
+class Orders(NamedTuple):
+    """What people and programs want of the law in this cycle.
+
+    `target_w`: lead the batteries to this power (discharge positive), None for automatic; `manual_w` is the
+    operator's battery power in MANUAL; `ceiling_w` is the upper end of the guaranteed load range.
+    """
+
+    mode: Mode
+    ceiling_w: float
+    target_w: float | None = None
+    target_ramp_w_per_s: float | None = None
+    manual_w: float | None = None
+
+
+class Decision(NamedTuple):
+    """What one cycle decided, with everything that explains it.
+
+    `battery_w` is the total command, `shares` by battery id; both only where `acts`. `step` is None without an
+    estimate. `binding` adds "battery", "manual", "safe", "blind" to the bindings of the reference.
+    """
+
+    estimate: Estimate
+    fleet: Fleet
+    limits: Range
+    step: Step | None
+    need: Need
+    battery_w: float
+    shares: dict[str, float]
+    acts: bool
+    binding: str
+    degraded: tuple[str, ...]
+
+
+def start(spec: ControlSpec) -> LawState:
+    """The state before the first cycle."""
+    return LawState(Memory(), None, ShedState(tuple(TierState() for _ in spec.tiers)))
+
+
+def range_of(spec: ControlSpec, ceiling_w: float) -> Range:
+    """The constants of the reserves for a guaranteed range that ends at `ceiling_w`."""
+    age = max((b.soc_age_s for b in spec.batteries), default=1.0)
+    charge = max((b.charge_efficiency for b in spec.batteries), default=1.0)
+    discharge = min((b.discharge_efficiency for b in spec.batteries), default=1.0)
+    return Range(spec.load_floor_w, max(ceiling_w, spec.load_floor_w + _TINY_W), spec.period_ms / 1000,
+                 spec.ramp_up_w_per_s, spec.ramp_down_w_per_s, age, charge, discharge)
+
+
+def cycle(spec: ControlSpec, state: LawState, snapshot: Snapshot, orders: Orders, dt_s: float) -> tuple[LawState, Decision]:
+    """One cycle: the next state, and what to do."""
+    period = spec.period_ms / 1000
+    dt_s = min(max(dt_s, DT_SHORTEST * period), DT_LONGEST * period)
+    found, memory = estimate(spec, snapshot, state.memory)
+    fleet = fleet_of([judge(b, snapshot, period) for b in spec.batteries])
+    limits = range_of(spec, orders.ceiling_w)
+    state = state._replace(memory=memory)
+    if found.source == "none":
+        return _blind(state, found, fleet, limits, orders, dt_s)
+    state = _bumpless(state, found, orders)._replace(blind_s=0.0, mode=orders.mode)
+    assert state.reference is not None  # _bumpless made it
+    aim = _aim(spec, state.reference, found, orders)
+    made = step(state.reference, found.load_w, fleet, limits, aim, spec.filter_hz, dt_s)
+    need = needs(made.state.filtered_w, state.reference.reference_w, fleet, limits, spec.import_limit_w)
+    battery_w, binding = _battery(state, made, fleet, limits, orders, found, dt_s)
+    reference = made.state if abs(battery_w - made.battery_w) < _TINY_W else track(made.state, battery_w)
+    shed = _shed(spec, state, snapshot, need, found, orders, dt_s)
+    taken_w = sum(t.shed_w for t in shed.tiers if t.engaged)
+    after = state._replace(reference=reference, shed=shed, battery_w=battery_w,
+                           shed_wh=state.shed_wh + taken_w * dt_s / 3600)
+    degraded = (*found.degraded, *(f"battery_lost:{b.id}" for b in fleet.batteries if not b.usable),
+                *(("reserve_insufficient",) if made.binding == "reserve_insufficient" else ()))
+    return after, Decision(found, fleet, limits, made, need, battery_w, share(battery_w, fleet),
+                           orders.mode is not Mode.OBSERVE, binding, degraded)
+
+
+def _bumpless(state: LawState, found: Estimate, orders: Orders) -> LawState:
+    """Take over from what is: at the start, after blindness, in OBSERVE, and when AUTO begins."""
+    fresh = state.reference is None or orders.mode is Mode.OBSERVE or state.mode is Mode.OBSERVE
+    if not fresh:
+        return state
+    battery_w = found.battery_w if found.battery_w == found.battery_w else state.battery_w  # NaN
+    return state._replace(
+        reference=Reference(found.load_w, found.load_w, found.load_w - battery_w), battery_w=battery_w)
+
+
+def _aim(spec: ControlSpec, reference: Reference, found: Estimate, orders: Orders) -> Aim:
+    restore = spec.energy_power_share * spec.load_maximum_w if found.source == "grid" else 0.0
+    target = None if orders.target_w is None else reference.filtered_w - orders.target_w
+    return Aim(spec.import_limit_w, restore, spec.target_time_s, spec.energy_time_s, target, orders.target_ramp_w_per_s)
+
+
+def _battery(state: LawState, made: Step, fleet: Fleet, limits: Range, orders: Orders, found: Estimate,
+             dt_s: float) -> tuple[float, str]:
+    """Total battery command and what bound it."""
+    if orders.mode is Mode.OBSERVE:
+        measured = found.battery_w
+        return (measured if measured == measured else state.battery_w), "observe"  # noqa: PLR0124  # NaN
+    wanted, binding = made.battery_w, made.binding
+    if orders.mode is Mode.SAFE:
+        wanted, binding = _toward(state.battery_w, 0.0, limits, dt_s), "safe"
+    elif orders.mode is Mode.MANUAL and orders.manual_w is not None:
+        wanted, binding = _toward(state.battery_w, orders.manual_w, limits, dt_s), "manual"
+    given = min(max(wanted, -fleet.charge_available_w), fleet.discharge_available_w)
+    return given, binding if abs(given - wanted) < _TINY_W else "battery"
+
+
+def _toward(now_w: float, goal_w: float, limits: Range, dt_s: float) -> float:
+    """One ramp step of the battery; less discharge raises the grid's power, so the up limit holds there."""
+    return min(max(goal_w, now_w - limits.up_w_per_s * dt_s), now_w + limits.down_w_per_s * dt_s)
+
+
+def _shed(spec: ControlSpec, state: LawState, snapshot: Snapshot, need: Need, found: Estimate, orders: Orders,
+          dt_s: float) -> ShedState:
+    if orders.mode is Mode.OBSERVE:
+        return state.shed
+    powers = [r.value if (r := snapshot.read(t.power)).usable(10.0) else float("nan") for t in spec.tiers]
+    trusted = found.source == "grid" and orders.mode is not Mode.SAFE
+    return decide(spec, state.shed, need.deficit_w, powers, trusted, snapshot.time_s, dt_s)
+
+
+def _blind(state: LawState, found: Estimate, fleet: Fleet, limits: Range, orders: Orders,
+           dt_s: float) -> tuple[LawState, Decision]:
+    """No load is known: hold the batteries for a second, then let them go to zero at the ramp limit; shed nothing."""
+    blind_s = state.blind_s + dt_s
+    battery_w = state.battery_w if blind_s <= HOLD_S else _toward(state.battery_w, 0.0, limits, dt_s)
+    battery_w = min(max(battery_w, -fleet.charge_available_w), fleet.discharge_available_w)
+    after = state._replace(reference=None, battery_w=battery_w, blind_s=blind_s, mode=orders.mode)
+    lost = tuple(f"battery_lost:{b.id}" for b in fleet.batteries if not b.usable)
+    return after, Decision(found, fleet, limits, None, Need(0.0, 0.0), battery_w, share(battery_w, fleet),
+                           orders.mode is not Mode.OBSERVE, "blind", (*found.degraded, *lost, "blind"))

@@ -1,0 +1,135 @@
+"""What an announced workload may draw, and where it runs."""
+
+from collections.abc import Sequence
+
+from pswd_edge.control.rules.reserve import Range, carried_swing_w
+from pswd_edge.model.control import ControlSpec
+from pswd_edge.model.workload import Announcement, Headroom, Workload, WorkloadState
+
+IDLE_SHARE = 0.1              # of its reserved power: what a paused job still draws
+_LIVE = (WorkloadState.APPROVED, WorkloadState.CONDITIONAL, WorkloadState.THROTTLED, WorkloadState.PAUSED)
+
+
+def is_live(workload: Workload) -> bool:
+    """Whether the workload holds a reservation."""
+    return workload.state in _LIVE
+
+
+def allowed_w(workload: Workload) -> float:
+    """What the workload may draw now."""
+    if not is_live(workload):
+        return 0.0
+    if workload.state is WorkloadState.PAUSED:
+        return workload.approved_w * IDLE_SHARE
+    return workload.approved_w if workload.target_w is None else min(workload.approved_w, workload.target_w)
+
+
+def is_fast(announcement: Announcement, limits: Range) -> bool:
+    """Whether its swings are too fast for the grid's ramp, so that the batteries must carry them."""
+    ramp = announcement.ramp_w_per_s
+    return ramp <= 0 or ramp > min(limits.up_w_per_s, limits.down_w_per_s)
+
+
+def load_ceiling_w(spec: ControlSpec, limits: Range, workloads: Sequence[Workload]) -> float:
+    """Upper end of the guaranteed load range: what may come unannounced, and every fast workload's allowed power.
+
+    A workload whose ramp the grid can follow needs no reserve: it does not raise the ceiling.
+    """
+    announced = sum(allowed_w(w) for w in workloads if is_live(w) and is_fast(w.announcement, limits))
+    return min(spec.load_ceiling_w + announced, spec.load_maximum_w, spec.import_limit_w)
+
+
+def headroom(
+    spec: ControlSpec, limits: Range, workloads: Sequence[Workload], load_w: float, heat_w: float, usable_wh: float
+) -> Headroom:
+    """What the site could take on top of all that it has promised; never negative.
+
+    `load_w` and `heat_w` are measured (NaN counts as the promised); `usable_wh` is the window of the usable batteries.
+    """
+    promised = spec.load_ceiling_w + sum(allowed_w(w) for w in workloads if is_live(w))
+    busy = max(promised, load_w) if load_w == load_w else promised  # noqa: PLR0124  # NaN
+    warm = max(promised, heat_w) if heat_w == heat_w else promised  # noqa: PLR0124  # NaN
+    ceiling = load_ceiling_w(spec, limits, workloads)
+    swing = carried_swing_w(usable_wh, limits)
+    return Headroom(
+        max(0.0, min(spec.import_limit_w, spec.load_maximum_w) - busy),
+        max(0.0, spec.cooling_rating_w - warm),
+        max(0.0, swing - (ceiling - limits.floor_w)),
+    )
+
+
+def judge(
+    spec: ControlSpec, limits: Range, workloads: Sequence[Workload], announcement: Announcement, room: Headroom,
+    utc_s: float,
+) -> Workload:
+    """Approve, approve with conditions, or reject, on what the site can really carry."""
+    offers = {"grid power": room.power_w, "cooling": _power_for_heat(announcement, room.cooling_w)}
+    if is_fast(announcement, limits):
+        offers["battery swing"] = room.swing_w
+    spare = _spare_w(spec, workloads)
+    offers["rack power"] = sum(spare)
+    scarce = min(offers, key=lambda k: offers[k])
+    approved = min(announcement.peak_w, offers[scarce])
+    state, conditions = _verdict(announcement, approved, scarce, limits)
+    if state is WorkloadState.REJECTED:
+        approved = 0.0
+    controllers, reserved = _place(spare, approved)
+    return Workload(announcement, state, approved, controllers, reserved, conditions, utc_s, room)
+
+
+def _verdict(
+    announcement: Announcement, approved_w: float, scarce: str, limits: Range
+) -> tuple[WorkloadState, tuple[str, ...]]:
+    asked, least = announcement.peak_w, max(announcement.baseline_w, 0.0)
+    if approved_w >= asked:
+        return WorkloadState.APPROVED, ()
+    lack = f"{scarce} allows {approved_w / 1e6:.1f} MW of the {asked / 1e6:.1f} MW asked for"
+    slow = f"a ramp of at most {min(limits.up_w_per_s, limits.down_w_per_s) / 1e6:.3f} MW/s needs no battery swing"
+    hints = (slow,) if scarce == "battery swing" else ()
+    if announcement.can_throttle and approved_w >= least and approved_w > 0:
+        return WorkloadState.CONDITIONAL, (f"power capped at {approved_w / 1e6:.1f} MW: {lack}", *hints)
+    return WorkloadState.REJECTED, (lack, *hints)
+
+
+def _power_for_heat(announcement: Announcement, heat_w: float) -> float:
+    """The power at which the workload's heat fills `heat_w`; it makes as much heat as power unless it says less."""
+    if announcement.heat_w is None or announcement.peak_w <= 0:
+        return heat_w
+    share = announcement.heat_w / announcement.peak_w
+    return heat_w / share if share > 0 else float("inf")
+
+
+def _spare_w(spec: ControlSpec, workloads: Sequence[Workload]) -> list[float]:
+    spare = [c.rating_w for c in spec.load_controllers]
+    for workload in workloads:
+        if is_live(workload):
+            for controller, reserved in zip(workload.controllers, workload.reserved_w, strict=True):
+                spare[controller] -= reserved
+    return [max(0.0, s) for s in spare]
+
+
+def _place(spare: Sequence[float], power_w: float) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """The emptiest controllers first, as few as carry the power."""
+    controllers: list[int] = []
+    reserved: list[float] = []
+    for i in sorted(range(len(spare)), key=lambda i: (-spare[i], i)):
+        part = min(spare[i], power_w - sum(reserved))
+        if part <= 0:
+            break
+        controllers.append(i)
+        reserved.append(part)
+    return tuple(controllers), tuple(reserved)
+
+
+def controller_caps(spec: ControlSpec, workloads: Sequence[Workload]) -> dict[int, float]:
+    """Caps in W of the load controllers on which a workload is held below what it reserved, by controller index."""
+    total: dict[int, float] = {}
+    held: set[int] = set()
+    for workload in (w for w in workloads if is_live(w)):
+        now, full = allowed_w(workload), sum(workload.reserved_w)
+        below = now < full or workload.state is WorkloadState.CONDITIONAL
+        for controller, reserved in zip(workload.controllers, workload.reserved_w, strict=True):
+            total[controller] = total.get(controller, 0.0) + (reserved * now / full if full > 0 else 0.0)
+            if below:
+                held.add(controller)
+    return {c: min(total[c], spec.load_controllers[c].rating_w) for c in held}

@@ -1,0 +1,150 @@
+"""The grid reference: what the grid is meant to see (control law, steps 1, 3, 4, 5 and 7)."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+from pswd_edge.control.rules.allocate import Fleet
+from pswd_edge.control.rules.reserve import Range, cycle_wh, down_wh, up_wh
+
+_BISECTIONS = 50
+ENERGY_DEADBAND = 0.005       # of the window: no recharging for less
+
+
+class Reference(NamedTuple):
+    """Filter `filtered_w` (the compensable load), slow mean `mean_w`, and the reference itself, W."""
+
+    filtered_w: float
+    mean_w: float
+    reference_w: float
+
+
+class Aim(NamedTuple):
+    """What the reference should do in this cycle. `target_w` None: the law's own target.
+
+    `import_limit_w` is the contract power; `restore_w` the largest power for restoring the SoC (0 freezes it).
+    """
+
+    import_limit_w: float
+    restore_w: float
+    mean_time_s: float
+    energy_time_s: float
+    target_w: float | None = None
+    ramp_w_per_s: float | None = None
+
+
+class Step(NamedTuple):
+    """The new state, the battery power wanted, and why: `low_w`, `high_w` bound the reference viably.
+
+    `binding`: "target", "ramp_up", "ramp_down", "reserve_up", "reserve_down", "reserve_insufficient".
+    """
+
+    state: Reference
+    battery_w: float
+    low_w: float
+    high_w: float
+    target_w: float
+    binding: str
+
+
+def filter_load(state: Reference, load_w: float, filter_hz: float, dt_s: float) -> float:
+    """First-order low-pass of the load: the part of it that the battery follows. Its gain bound is known."""
+    share = 1 - math.exp(-2 * math.pi * filter_hz * dt_s)
+    return state.filtered_w + share * (load_w - state.filtered_w)
+
+
+def widened(limits: Range, filtered_w: float) -> Range:
+    """The guaranteed range, stretched to a load that is outside it."""
+    return limits._replace(floor_w=min(limits.floor_w, filtered_w), ceiling_w=max(limits.ceiling_w, filtered_w))
+
+
+def step(state: Reference, load_w: float, fleet: Fleet, limits: Range, aim: Aim, filter_hz: float, dt_s: float) -> Step:
+    """One cycle of the reference for a load of `load_w`."""
+    filtered = filter_load(state, load_w, filter_hz, dt_s)
+    mean = state.mean_w + (1 - math.exp(-dt_s / aim.mean_time_s)) * (filtered - state.mean_w)
+    limits = widened(limits, filtered)
+    window = _window(state.reference_w, limits, aim, dt_s)
+    low, high = _viable(filtered, fleet, limits, window)
+    target = aim.target_w if aim.target_w is not None else mean + _restore(state.reference_w, fleet, limits, aim)
+    target = _slower(state.reference_w, target, aim, dt_s)
+    reference, binding = _choose(target, low, high, window)
+    reference = _below_import_limit(reference, aim.import_limit_w, window)
+    return Step(Reference(filtered, mean, reference), filtered - reference, low, high, target, binding)
+
+
+def track(state: Reference, battery_w: float) -> Reference:
+    """Anti-windup: where the battery gives something else, the reference is what the grid really sees."""
+    return state._replace(reference_w=state.filtered_w - battery_w)
+
+
+def _window(reference_w: float, limits: Range, aim: Aim, dt_s: float) -> tuple[float, float]:
+    """Where one cycle's ramp can take the reference, inside the useful range; back at the ramp from outside it."""
+    down, up = reference_w - limits.down_w_per_s * dt_s, reference_w + limits.up_w_per_s * dt_s
+    top = min(aim.import_limit_w, limits.ceiling_w + aim.restore_w)
+    bottom = min(limits.floor_w, top)
+    return min(max(down, bottom), up), max(min(up, top), down)
+
+
+def _viable(filtered_w: float, fleet: Fleet, limits: Range, window: tuple[float, float]) -> tuple[float, float]:
+    """Lowest reference that keeps enough energy, highest that keeps enough room, as far as the window goes."""
+
+    def spare(r: float) -> float:
+        return fleet.above_min_wh - cycle_wh(filtered_w - r, limits) - up_wh(r, limits)
+
+    def room(r: float) -> float:
+        return fleet.below_max_wh + cycle_wh(filtered_w - r, limits) - down_wh(r, limits)
+
+    low = _first_true(spare, *window)
+    high = _last_true(room, *window)
+    low = max(low, min(limits.ceiling_w - fleet.discharge_rating_w, window[1]))
+    high = min(high, max(limits.floor_w + fleet.charge_rating_w, window[0]))
+    return low, high
+
+
+def _first_true(margin: Callable[[float], float], low: float, high: float) -> float:
+    """Smallest argument with margin ≥ 0 of an increasing function; `high` where there is none."""
+    if margin(low) >= 0:
+        return low
+    if margin(high) < 0:
+        return high
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if margin(middle) >= 0 else (middle, high)
+    return high
+
+
+def _last_true(margin: Callable[[float], float], low: float, high: float) -> float:
+    """Largest argument with margin ≥ 0 of a decreasing function; `low` where there is none."""
+    return -_first_true(lambda x: margin(-x), -high, -low)
+
+
+def _restore(reference_w: float, fleet: Fleet, limits: Range, aim: Aim) -> float:
+    """Power that leads the energy to where both reserves leave the same margin."""
+    up, down = up_wh(reference_w, limits), down_wh(reference_w, limits)
+    window_wh = fleet.above_min_wh + fleet.below_max_wh
+    missing_wh = up + (window_wh - up - down) / 2 - fleet.above_min_wh
+    if abs(missing_wh) < ENERGY_DEADBAND * window_wh:
+        return 0.0
+    return min(max(3600 * missing_wh / aim.energy_time_s, -aim.restore_w), aim.restore_w)
+
+
+def _slower(reference_w: float, target_w: float, aim: Aim, dt_s: float) -> float:
+    """A request may ask for a gentler ramp than the limit."""
+    if aim.ramp_w_per_s is None:
+        return target_w
+    most = aim.ramp_w_per_s * dt_s
+    return min(max(target_w, reference_w - most), reference_w + most)
+
+
+def _choose(target_w: float, low: float, high: float, window: tuple[float, float]) -> tuple[float, str]:
+    if low > high:
+        return min(max((low + high) / 2, window[0]), window[1]), "reserve_insufficient"
+    if target_w < low:
+        return low, "ramp_down" if low <= window[0] else "reserve_up"
+    if target_w > high:
+        return high, "ramp_up" if high >= window[1] else "reserve_down"
+    return target_w, "target"
+
+
+def _below_import_limit(reference_w: float, limit_w: float, window: tuple[float, float]) -> float:
+    return max(min(reference_w, limit_w), window[0])

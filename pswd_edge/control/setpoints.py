@@ -1,0 +1,95 @@
+"""From decisions to candidates and bounds: what the law wants of each actuated point."""
+
+from collections.abc import Iterable
+
+from pswd_edge.control.arbiter import Bound, Candidate, Verdict, arbitrate
+from pswd_edge.control.rules.allocate import Battery
+from pswd_edge.control.rules.law import Decision, LawState
+from pswd_edge.model.command import Level, Mode
+from pswd_edge.model.control import BatteryControl
+from pswd_edge.model.quality import Quality
+from pswd_edge.model.site import Site
+from pswd_edge.model.snapshot import Snapshot
+
+ADOPT_S = 15.0                # OBSERVE keeps the set-points that it found for so long, so that a restart is no step
+
+
+class Setpoints:
+    """Remembers what was adopted and which points were ever written, so that each is let go exactly once."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._spec = site.control
+        self._adopted: dict[int, float] = {}
+        self._observing_since_s: float | None = None
+        self._active: set[int] = set()
+
+    def compose(
+        self, decision: Decision, state: LawState, snapshot: Snapshot, mode: Mode,
+        asked: Iterable[Candidate], bounds: Iterable[Bound],
+    ) -> list[Verdict]:
+        """The verdict of every point that somebody wants, and of those that nobody wants any more (value None)."""
+        candidates, limits = list(asked), list(bounds)
+        if mode is Mode.OBSERVE:
+            candidates = self._adopt(snapshot)
+        else:
+            self._observing_since_s = None
+            self._adopted.clear()
+            for spec, battery in zip(self._spec.batteries, decision.fleet.batteries, strict=True):
+                candidates += self._battery(spec, battery, decision, snapshot)
+                limits += _battery_bounds(spec, battery)
+            candidates += self._loads(state)
+            limits += self._tier_bounds(state)
+        points = list(dict.fromkeys(c.point for c in candidates))
+        verdicts = [arbitrate(p, candidates, limits) for p in points]
+        verdicts += [Verdict(p, None, "", int(Level.PLANNER), "", ()) for p in sorted(self._active - set(points))]
+        self._active = set(points)
+        return verdicts
+
+    def _adopt(self, snapshot: Snapshot) -> list[Candidate]:
+        if self._observing_since_s is None:
+            self._observing_since_s = snapshot.time_s
+        if snapshot.time_s - self._observing_since_s > ADOPT_S:
+            return []
+        for battery in self._spec.batteries:
+            reading = snapshot.read(battery.setpoint)
+            if battery.setpoint not in self._adopted and reading.quality is Quality.GOOD:
+                self._adopted[battery.setpoint] = reading.value
+        return [Candidate(p, v, Level.LAW, "adopted") for p, v in self._adopted.items()]
+
+    def _battery(
+        self, spec: BatteryControl, battery: Battery, decision: Decision, snapshot: Snapshot
+    ) -> list[Candidate]:
+        """In writing order: how long the set-point holds without us, the set-point, and that it counts."""
+        rule = self._site.points[spec.setpoint].write
+        wanted = []
+        if spec.revert_timeout is not None and rule is not None and rule.revert_s > 0:
+            wanted.append(Candidate(spec.revert_timeout, rule.revert_s, Level.LAW, "law"))
+        wanted.append(Candidate(spec.setpoint, decision.shares.get(battery.id, 0.0), Level.LAW, "law"))
+        if spec.enable is not None:
+            wanted.append(Candidate(spec.enable, 1.0, Level.LAW, "law"))
+        if spec.heartbeat is not None:
+            wanted.append(Candidate(spec.heartbeat, float(int(snapshot.time_s / spec.heartbeat_s) % 65536),
+                                    Level.LAW, "law"))
+        return wanted
+
+    def _loads(self, state: LawState) -> list[Candidate]:
+        """Caps stand at their rating; outlets and limits are written only once a tier has used them."""
+        wanted = [Candidate(c.cap, c.rating_w, Level.LAW, "law") for c in self._spec.load_controllers]
+        capped = {c.point for c in wanted}
+        for tier, found in zip(self._spec.tiers, state.shed.tiers, strict=True):
+            if tier.setpoint not in capped and found.since_s > 0:
+                value = tier.engaged_value if found.engaged else tier.released_value
+                level = Level.GRID if found.engaged else Level.LAW
+                wanted.append(Candidate(tier.setpoint, value, level, f"tier:{tier.id}"))
+        return wanted
+
+    def _tier_bounds(self, state: LawState) -> list[Bound]:
+        return [Bound(t.setpoint, 0.0, t.engaged_value, Level.GRID, f"tier:{t.id}")
+                for t, found in zip(self._spec.tiers, state.shed.tiers, strict=True)
+                if found.engaged and t.action == "cap"]
+
+
+def _battery_bounds(spec: BatteryControl, battery: Battery) -> list[Bound]:
+    return [Bound(spec.setpoint, -battery.charge_available_w, battery.discharge_available_w, Level.PROTECTION,
+                  "battery" if battery.usable else f"battery lost: {battery.why}")]

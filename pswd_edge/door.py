@@ -1,0 +1,153 @@
+"""The door: a Unix socket that takes typed requests into the control process, both ends.
+
+A frame is a length (u32, little-endian) and that many bytes of MessagePack: a `Request` on the way in, an `Outcome`
+on the way out, in order. The socket a peer came through caps its authority: the gateway's socket reaches
+`Level.API`, the operator's socket (another file, other permissions) `Level.OPERATOR`. The kernel tells the peer's
+uid (SO_PEERCRED); where `uids` is given, nobody else is heard.
+"""
+
+import asyncio
+import contextlib
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from pswd_edge.errors import DoorError
+from pswd_edge.model.command import Level, Outcome, Rejected, Request
+
+GATEWAY_SOCKET = "door.sock"
+OPERATOR_SOCKET = "operator.sock"
+FRAME_BYTES_MAX = 64 * 1024
+_LENGTH = struct.Struct("<I")
+_CREDENTIALS = struct.Struct("3i")
+_PEERS_MAX = 64
+
+
+class Peer(NamedTuple):
+    """Who asks: process, user and group as the kernel says, and the highest authority that its socket gives."""
+
+    pid: int
+    uid: int
+    gid: int
+    authority: Level
+
+
+Handler = Callable[[Request, Peer], Awaitable[Outcome]]
+
+
+class DoorServer:
+    """One listening socket. The handler decides; this end only frames, types and bounds."""
+
+    def __init__(self, path: Path, authority: Level, handler: Handler, uids: frozenset[int] | None = None,
+                 mode: int = 0o660) -> None:
+        self._path, self._authority, self._handler, self._uids, self._mode = path, authority, handler, uids, mode
+        self._decoder = msgspec.msgpack.Decoder(Request)
+        self._encoder = msgspec.msgpack.Encoder()
+        self._peers = 0
+        self._server: asyncio.Server | None = None
+
+    async def open(self) -> None:
+        """Listen; a socket file left by a dead process is replaced."""
+        self._path.unlink(missing_ok=True)
+        self._server = await asyncio.start_unix_server(self._serve, str(self._path), limit=FRAME_BYTES_MAX)
+        self._path.chmod(self._mode)
+
+    async def close(self) -> None:
+        """Stop listening; requests under way are dropped unanswered."""
+        if self._server is not None:
+            self._server.close()
+            self._path.unlink(missing_ok=True)
+
+    def _peer(self, writer: asyncio.StreamWriter) -> Peer | None:
+        found = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        pid, uid, gid = _CREDENTIALS.unpack(found)
+        if (self._uids is not None and uid not in self._uids) or self._peers >= _PEERS_MAX:
+            return None
+        return Peer(pid, uid, gid, self._authority)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peer = self._peer(writer)
+        self._peers += 1
+        try:
+            while peer is not None and (frame := await _read_frame(reader)) is not None:
+                outcome = await self._answer(frame, peer)
+                writer.write(_framed(self._encoder.encode(outcome)))
+                await writer.drain()
+        except (OSError, DoorError):  # the peer went away, or sent a frame that is none: nobody to tell
+            pass
+        finally:
+            self._peers -= 1
+            writer.close()
+
+    async def _answer(self, frame: bytes, peer: Peer) -> Outcome:
+        try:
+            request = self._decoder.decode(frame)
+        except msgspec.MsgspecError as error:
+            return Rejected(id="", code="malformed", reason=f"door: {error}; send a request of model/command.py")
+        return await self._handler(request, peer)
+
+
+class DoorClient:
+    """Ask control. One connection, made when first needed and again after it broke; requests wait their turn."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._decoder = msgspec.msgpack.Decoder(Outcome)
+        self._encoder = msgspec.msgpack.Encoder()
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._turn = asyncio.Lock()
+
+    async def ask(self, request: Request, timeout_s: float = 2.0) -> Outcome:
+        """Send a request and return its outcome.
+
+        Raises:
+            DoorError: no answer in `timeout_s` or no control process. The request may have been taken: ask again
+                with the same id to learn its outcome.
+        """
+        async with self._turn:
+            try:
+                async with asyncio.timeout(timeout_s):
+                    reader, writer = self._streams or await self._connect()
+                    writer.write(_framed(self._encoder.encode(request)))
+                    await writer.drain()
+                    frame = await _read_frame(reader)
+                if frame is None:
+                    raise DoorError(f"{self._path}: closed before it answered; ask again with the same id")
+                outcome: Outcome = self._decoder.decode(frame)
+                return outcome
+            except (OSError, TimeoutError, DoorError, msgspec.MsgspecError) as error:
+                self.close()
+                raise DoorError(f"{self._path}: no answer from control ({error or type(error).__name__})") from error
+            except asyncio.CancelledError:
+                self.close()  # an answer still on its way must not be taken for the next request's
+                raise
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        self._streams = await asyncio.open_unix_connection(str(self._path), limit=FRAME_BYTES_MAX)
+        return self._streams
+
+    def close(self) -> None:
+        """Drop the connection; the next `ask` makes a new one."""
+        if self._streams is not None:
+            with contextlib.suppress(OSError):
+                self._streams[1].close()
+            self._streams = None
+
+
+def _framed(payload: bytes) -> bytes:
+    return _LENGTH.pack(len(payload)) + payload
+
+
+async def _read_frame(reader: asyncio.StreamReader) -> bytes | None:
+    """The next frame's payload, or None at the end of the stream; DoorError where its length is out of bounds."""
+    try:
+        (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
+        if length > FRAME_BYTES_MAX:
+            raise DoorError(f"door: got a frame of {length} bytes: expected at most {FRAME_BYTES_MAX}; closing")
+        return await reader.readexactly(length)
+    except asyncio.IncompleteReadError:
+        return None

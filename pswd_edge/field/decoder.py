@@ -1,0 +1,128 @@
+"""Registers to values for a whole site at once.
+
+Every answer is copied as it came into one long byte array (`raw`), each request at its own place. Decoding is then
+a few numpy operations per word type over all points of the site together, once a cycle, whatever the number of
+devices: byte orders are a permutation of the gather index, scales and markers are columns.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pswd_edge.field.drivers.base import ReadRequest
+from pswd_edge.field.drivers.codec import FORMATS, byte_order
+from pswd_edge.field.drivers.plan import Span
+from pswd_edge.model.point import ModbusAddress, Point
+
+NOT_IMPLEMENTED_SCALE = -32768  # SunSpec: scale factor 0x8000 means that the point is absent
+
+
+class _Group(NamedTuple):
+    """Points of one word type: `at` are positions in the decoder's output, `gather` (n, width) bytes of `raw`."""
+
+    at: NDArray[np.intp]
+    gather: NDArray[np.intp]
+    dtype: str
+    invalid: NDArray[np.float64]
+
+
+class _Bits(NamedTuple):
+    at: NDArray[np.intp]
+    byte: NDArray[np.intp]
+    shift: NDArray[np.uint8]
+
+
+class Decoder:
+    """Decodes the raw answers of some requests. Output columns are in the order of `points`."""
+
+    def __init__(self, requests: Sequence[ReadRequest], places: Sequence[int], raw: NDArray[np.uint8]) -> None:
+        """`places[i]` is where the answer of `requests[i]` begins in `raw`."""
+        rows: list[tuple[Point, int, Span]] = []
+        for request, place in zip(requests, places, strict=True):
+            span: Span = request.payload.span
+            rows += [(p, place, span) for p in request.points]
+        self._raw = raw
+        self.points = np.array([p.index for p, _, _ in rows], dtype=np.intp)
+        self._scale = np.array([p.scale for p, _, _ in rows])
+        self._offset = np.array([p.offset for p, _, _ in rows])
+        self._groups = _word_groups(rows)
+        self._bits = _bit_group(rows)
+        self._scaled, self._scale_gather = _scale_gather(rows)
+        self.sentinel = np.zeros(len(rows), dtype=bool)
+        self._number = np.zeros(len(rows))
+
+    def decode(self) -> NDArray[np.float64]:
+        """Values in SI, NaN where the device sent NaN or its "not available" marker (`sentinel` tells them apart)."""
+        number, sentinel = self._number, self.sentinel
+        for at, gather, dtype, invalid in self._groups:
+            words = self._raw[gather].view(dtype)[:, 0].astype(np.float64)
+            number[at] = words
+            sentinel[at] = (words[:, None] == invalid).any(axis=1)
+        if self._bits is not None:
+            at, byte, shift = self._bits
+            number[at] = (self._raw[byte] >> shift) & 1
+        value = number * self._scale
+        if len(self._scaled):
+            power = self._raw[self._scale_gather].view(">i2")[:, 0].astype(np.float64)
+            sentinel[self._scaled] |= power == NOT_IMPLEMENTED_SCALE
+            value[self._scaled] *= 10.0 ** np.clip(power, -10, 10)
+        value += self._offset
+        value[sentinel] = np.nan
+        result: NDArray[np.float64] = value
+        return result
+
+
+def _address(point: Point) -> ModbusAddress:
+    assert isinstance(point.address, ModbusAddress)  # register requests carry Modbus points only
+    return point.address
+
+
+def _word_groups(rows: Sequence[tuple[Point, int, Span]]) -> list[_Group]:
+    groups = []
+    for kind, dtype in FORMATS.items():
+        if kind == "bit":
+            continue
+        found = [(i, p, place, span) for i, (p, place, span) in enumerate(rows)
+                 if _address(p).type == kind and span.kind in ("holding", "input")]
+        if not found:
+            continue
+        size = np.dtype(dtype).itemsize
+        gather = [[place + 2 * (_address(p).register - span.start) + b for b in byte_order(_address(p), size)]
+                  for _, p, place, span in found]
+        markers = max(1, *(len(p.invalid) for _, p, _, _ in found))
+        invalid = np.full((len(found), markers), np.nan)  # NaN equals nothing
+        for row, (_, p, _, _) in enumerate(found):
+            invalid[row, : len(p.invalid)] = p.invalid
+        groups.append(_Group(np.array([f[0] for f in found], np.intp), np.array(gather, np.intp), dtype, invalid))
+    return groups
+
+
+def _bit_group(rows: Sequence[tuple[Point, int, Span]]) -> _Bits | None:
+    at, byte, shift = [], [], []
+    for i, (point, place, span) in enumerate(rows):
+        address = _address(point)
+        if span.kind in ("coil", "discrete"):
+            where = address.register - span.start
+            byte.append(place + where // 8)
+            shift.append(where % 8)
+        elif address.type == "bit":
+            where = place + 2 * (address.register - span.start)
+            byte.append(where + (1 if address.bit < 8 else 0))
+            shift.append(address.bit % 8)
+        else:
+            continue
+        at.append(i)
+    return _Bits(np.array(at, np.intp), np.array(byte, np.intp), np.array(shift, np.uint8)) if at else None
+
+
+def _scale_gather(rows: Sequence[tuple[Point, int, Span]]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    scaled, gather = [], []
+    for i, (point, place, span) in enumerate(rows):
+        register = _address(point).scale_register
+        if register is not None:
+            first = place + 2 * (register - span.start)
+            scaled.append(i)
+            gather.append([first, first + 1])
+    return np.array(scaled, np.intp), np.array(gather, np.intp).reshape(-1, 2)

@@ -1,0 +1,1 @@
+"""Drivers: one protocol each, found by entry point."""

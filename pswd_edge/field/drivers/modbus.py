@@ -1,0 +1,147 @@
+"""Modbus TCP: one connection, any number of units behind it."""
+
+import asyncio
+import struct
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+from pymodbus.constants import ExcCodes
+from pymodbus.pdu import ModbusPDU
+from pymodbus.pdu.bit_message import WriteSingleCoilRequest
+from pymodbus.pdu.register_message import WriteMultipleRegistersRequest, WriteSingleRegisterRequest
+
+from pswd_edge.errors import DecodeError, RefusedError, UnreachableError, WriteError
+from pswd_edge.field.drivers.base import ReadRequest
+from pswd_edge.field.drivers.codec import encode
+from pswd_edge.field.drivers.modbus_link import ModbusLink
+from pswd_edge.field.drivers.plan import Span, pack_spans
+from pswd_edge.model.device import Device
+from pswd_edge.model.point import ModbusAddress, Point
+
+_FUNCTION = {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
+
+
+class ModbusConfig(BaseModel):
+    """Where the connection goes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    host: str
+    port: int = Field(default=502, ge=1, le=65535)
+
+
+class Payload(NamedTuple):
+    """A read request ready to be sent: the PDU, and the PDU's first two bytes of a right answer."""
+
+    span: Span
+    pdu: bytes
+    answer_head: bytes
+
+
+class ModbusDriver:
+    """Reads and writes the units of one Modbus TCP connection. Never retries, never logs."""
+
+    Config: ClassVar[type[BaseModel]] = ModbusConfig
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self._config = ModbusConfig.model_validate(settings)
+        self._link: ModbusLink | None = None
+        self._scales: dict[tuple[int, int], int] = {}
+
+    @property
+    def late(self) -> int:
+        """Answers that came too late on this connection, since it was opened."""
+        return 0 if self._link is None else self._link.late
+
+    def plan(self, device: Device, points: Sequence[Point]) -> list[ReadRequest]:
+        """The fewest spans that hold the points."""
+        spans = pack_spans(points, max_count=device.max_registers, max_gap=device.max_gap, barriers=device.barriers)
+        return [ReadRequest(device, span.points, span.points[0].period_ms, _payload(span), span.length,
+                            f"{span.kind} {span.start}+{span.length}") for span in spans]
+
+    async def open(self) -> None:
+        """Connect; the caller bounds the time."""
+        await self.close()
+        loop = asyncio.get_running_loop()
+        try:
+            _, self._link = await loop.create_connection(ModbusLink, self._config.host, self._config.port)
+        except OSError as error:
+            raise UnreachableError(f"{self._config.host}:{self._config.port}: {error}") from error
+
+    async def close(self) -> None:
+        """Drop the connection."""
+        if self._link is not None:
+            self._link.close()
+            self._link = None
+
+    async def read(self, request: ReadRequest, timeout_s: float) -> bytes:
+        """The registers of one span as they came, big-endian."""
+        payload: Payload = request.payload
+        answer = await self._exchange(request.device.unit, payload.pdu, timeout_s)
+        if answer[:2] != payload.answer_head or len(answer) != 2 + payload.answer_head[1]:
+            raise DecodeError(f"read {request.text}: got {answer[:8].hex()} ({len(answer)} bytes): "
+                              f"expected {payload.answer_head.hex()} and {payload.answer_head[1]} bytes")
+        return answer[2:]
+
+    async def write(self, device: Device, point: Point, value: float, timeout_s: float) -> None:
+        """Function 16 for words that belong together, 6 for one register, 5 for a coil."""
+        address = point.address
+        if not isinstance(address, ModbusAddress):
+            raise WriteError(f"{point.id}: got a {type(address).__name__}: expected a Modbus address")
+        power = await self._power_of_ten(device, address, timeout_s)
+        request = _write_request(point, address, value, power)
+        pdu = bytes([request.function_code]) + request.encode()
+        answer = await self._exchange(device.unit, pdu, timeout_s)
+        if answer != pdu[:5]:  # all three functions echo address and value or count
+            raise DecodeError(f"write {point.id}: got {answer[:8].hex()}: expected the echo {pdu[:5].hex()}")
+
+    async def _exchange(self, unit: int, pdu: bytes, timeout_s: float) -> bytes:
+        if self._link is None or not self._link.connected:
+            raise UnreachableError(f"{self._config.host}:{self._config.port}: not connected")
+        answer = await self._link.exchange(unit, pdu, timeout_s)
+        if answer[0] & 0x80:
+            code = answer[1] if len(answer) > 1 else 0
+            raise RefusedError(f"exception code {code} ({_exception_name(code)})", code)
+        return answer
+
+    async def _power_of_ten(self, device: Device, address: ModbusAddress, timeout_s: float) -> int:
+        """The content of the point's scale register, read once for each connection."""
+        if address.scale_register is None:
+            return 0
+        key = (device.unit, address.scale_register)
+        if key not in self._scales:
+            pdu = struct.pack(">BHH", _FUNCTION[address.kind], address.scale_register, 1)
+            answer = await self._exchange(device.unit, pdu, timeout_s)
+            (power,) = struct.unpack_from(">h", answer, 2)
+            if not -10 <= power <= 10:
+                raise WriteError(f"scale register {address.scale_register}: got {power}: expected -10..10; "
+                                 "nothing was written")
+            self._scales[key] = power
+        return self._scales[key]
+
+
+def _payload(span: Span) -> Payload:
+    function = _FUNCTION[span.kind]
+    size = (span.length + 7) // 8 if span.kind in ("coil", "discrete") else 2 * span.length
+    return Payload(span, struct.pack(">BHH", function, span.start, span.length), bytes([function, size]))
+
+
+def _write_request(point: Point, address: ModbusAddress, value: float, power: int) -> ModbusPDU:
+    if address.kind == "coil":
+        return WriteSingleCoilRequest(address=address.register, bits=[bool(value)])
+    if address.kind != "holding" or address.type == "bit":
+        raise WriteError(f"{point.id}: got a {address.kind} of type {address.type}: expected a holding register or a "
+                         "coil; nothing was written")
+    words = encode(point, value, power)
+    registers = list(struct.unpack(f">{len(words) // 2}H", words))
+    if len(registers) == 1:
+        return WriteSingleRegisterRequest(address=address.register, registers=registers)
+    return WriteMultipleRegistersRequest(address=address.register, registers=registers)
+
+
+def _exception_name(code: int) -> str:
+    try:
+        return ExcCodes(code).name.lower().replace("_", " ")
+    except ValueError:
+        return "not in the standard"

@@ -1,0 +1,65 @@
+"""How long to wait for an answer, and how long to leave a silent device alone. Pure: no clock, no I/O."""
+
+import random
+
+TIMEOUT_FLOOR_S = 0.05
+_LATENCY_TIMES = 4.0
+_BACKOFF_FIRST_S = 0.1
+BACKOFF_MAX_S = 1.5           # so that a device is polled again within 2 s of its return
+
+
+class Latency:
+    """Follows a connection's round trips: up at once, down slowly, so that the time-out fits its slowest answers."""
+
+    def __init__(self, timeout_max_s: float) -> None:
+        self._timeout_max_s = timeout_max_s
+        self.filtered_s = 0.0
+        self.timeout_s = timeout_max_s
+
+    def add(self, round_trip_s: float) -> None:
+        """A round trip was measured."""
+        if round_trip_s >= self.filtered_s:
+            self.filtered_s = round_trip_s
+        else:
+            self.filtered_s += 0.02 * (round_trip_s - self.filtered_s)
+        self.timeout_s = min(max(_LATENCY_TIMES * self.filtered_s, TIMEOUT_FLOOR_S), self._timeout_max_s)
+
+    def widen(self) -> None:
+        """Nothing came in time: give the next request more, up to the connection's maximum."""
+        self.filtered_s = min(2 * max(self.filtered_s, TIMEOUT_FLOOR_S / _LATENCY_TIMES),
+                              self._timeout_max_s / _LATENCY_TIMES)
+        self.timeout_s = min(max(_LATENCY_TIMES * self.filtered_s, TIMEOUT_FLOOR_S), self._timeout_max_s)
+
+
+class Breaker:
+    """Keeps a failing unit or connection from costing more than one attempt in each back-off.
+
+    The first failure costs nothing more: a single lost answer is no outage. From the second in a row the wait
+    doubles up to `BACKOFF_MAX_S`, with full jitter so that many devices do not come back in step.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)  # noqa: S311  # jitter, not secrecy
+        self.failures = 0
+        self.retry_s = float("-inf")
+
+    @property
+    def closed(self) -> bool:
+        """Whether the unit answers, as far as is known."""
+        return self.failures == 0
+
+    def ready(self, now_s: float) -> bool:
+        """Whether an attempt may be made now."""
+        return now_s >= self.retry_s
+
+    def fail(self, now_s: float) -> None:
+        """An attempt failed."""
+        self.failures += 1
+        if self.failures > 1:
+            longest_s = min(BACKOFF_MAX_S, _BACKOFF_FIRST_S * 2.0 ** min(self.failures - 2, 10))
+            self.retry_s = now_s + self._random.uniform(0.02, longest_s)
+
+    def succeed(self) -> None:
+        """An attempt succeeded."""
+        self.failures = 0
+        self.retry_s = float("-inf")

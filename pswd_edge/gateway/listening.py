@@ -1,0 +1,87 @@
+"""One listener of the site: its aiohttp application, its socket, its end."""
+
+import asyncio
+import ipaddress
+import ssl
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from pswd_edge.errors import ConfigError
+from pswd_edge.gateway.middleware import Frame, finish_headers
+from pswd_edge.gateway.profile import Profile
+from pswd_edge.gateway.protocol import protocol_factory, tls_context
+from pswd_edge.gateway.services import Services
+from pswd_edge.gateway.validation import BODY_MAX
+from pswd_edge.model.site import Listener
+
+SHUTDOWN_S = 5.0
+
+
+class Listening:
+    """An open listener; `port` is the real one where the site says 0."""
+
+    def __init__(self, listener: Listener, runner: web.AppRunner, server: asyncio.Server) -> None:
+        self.listener = listener
+        self._runner = runner
+        self._server = server
+        self.port: int = server.sockets[0].getsockname()[1]
+
+    async def close(self) -> None:
+        """Take no new connection, finish what is being answered, end."""
+        self._server.close()
+        await self._runner.cleanup()
+
+
+async def open_listener(listener: Listener, profiles: Mapping[str, Profile], services: Services) -> Listening:
+    """Bind and serve.
+
+    Raises:
+        ConfigError: a profile that is not there, an address beyond this machine without TLS, or no such address.
+    """
+    where = f"listener {listener.host}:{listener.port}"
+    unknown = [name for name in listener.profiles if name not in profiles]
+    if unknown or not listener.profiles:
+        raise ConfigError([f"{where}: got profiles {unknown or 'none'}: expected some of {', '.join(profiles)}"])
+    context = _tls(listener, where)
+    own = [profiles[name] for name in listener.profiles]
+    runner = web.AppRunner(_application(own, services), access_log=None, shutdown_timeout=SHUTDOWN_S)
+    await runner.setup()
+    if runner.server is None:
+        raise ConfigError([f"{where}: no server"])
+    loop = asyncio.get_running_loop()
+    try:
+        server = await loop.create_server(protocol_factory(runner.server, own[0]), listener.host, listener.port,
+                                          ssl=context, reuse_address=True, backlog=128)
+    except OSError as error:
+        await runner.cleanup()
+        reason = error.strerror or error
+        raise ConfigError([f"{where}: cannot be bound ({reason}); is another gateway running?"]) from error
+    return Listening(listener, runner, server)
+
+
+def _application(profiles: list[Profile], services: Services) -> web.Application:
+    frame = Frame(profiles, services.live, services.meter)
+    app = web.Application(middlewares=[frame.around], client_max_size=BODY_MAX)
+    app.on_response_prepare.append(finish_headers)
+    for profile in profiles:
+        app.router.add_routes(profile.routes())
+    return app
+
+
+def _tls(listener: Listener, where: str) -> ssl.SSLContext | None:
+    if listener.tls_certificate and listener.tls_key:
+        try:
+            return tls_context(listener.tls_certificate, listener.tls_key)
+        except OSError as error:      # ssl.SSLError is one too
+            raise ConfigError([f"{where}: TLS certificate or key cannot be used ({error})"]) from error
+    if not _loopback(listener.host):
+        raise ConfigError([f"{where}: got no TLS: expected tls_certificate and tls_key on an address beyond loopback"])
+    return None
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,104 @@
+"""What happens around every handler: a request id, a time limit, one log line, and errors in the API's own words."""
+
+import asyncio
+import re
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+from aiohttp import web
+
+from pswd_edge.gateway.live import LiveImage
+from pswd_edge.gateway.performance import PerformanceMeter
+from pswd_edge.gateway.profile import Profile, respond_refusal
+from pswd_edge.gateway.refusal import RefusalError, unavailable
+from pswd_edge.gateway.tokens import Principal
+
+REQUEST_ID = web.RequestKey("request_id", str)
+PRINCIPAL = web.RequestKey("principal", Principal)
+TIMEOUT_S = 20.0
+_GIVEN_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+_LOG = structlog.get_logger("pswd_edge.access")
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Frame:
+    """The one middleware of a listener. `profiles` are its profiles; the first one's words serve unknown paths."""
+
+    def __init__(self, profiles: Sequence[Profile], live: LiveImage, meter: PerformanceMeter) -> None:
+        self._profiles = profiles
+        self._live = live
+        self._meter = meter
+
+    def profile_of(self, path: str) -> Profile:
+        """The profile whose prefix the path has."""
+        for profile in self._profiles:
+            if path == profile.prefix or path.startswith(profile.prefix + "/"):
+                return profile
+        return self._profiles[0]
+
+    @web.middleware
+    async def around(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Run the handler; whatever it does, an answer with a request id leaves and is logged."""
+        started_s = time.perf_counter()
+        request[REQUEST_ID] = given_id(request.headers.get("X-Request-ID"))
+        self._live.follow()
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                response = await handler(request)
+        except Exception as error:  # noqa: BLE001  # the edge of the house: nothing may leave as a traceback
+            refusal = refusal_of(error, request)
+            response = respond_refusal(self.profile_of(request.path), refusal, request[REQUEST_ID])
+        duration_s = time.perf_counter() - started_s
+        self._meter.answered(duration_s, response.status)
+        _log(request, response, duration_s)
+        return response
+
+
+def given_id(found: str | None) -> str:
+    """The client's request id where it is a harmless one, else a new one."""
+    return found if found and _GIVEN_ID.fullmatch(found) else uuid.uuid4().hex
+
+
+def refusal_of(error: Exception, request: web.Request) -> RefusalError:
+    """Any exception as a refusal; one that was not raised on purpose is logged with its traceback."""
+    if isinstance(error, RefusalError):
+        return error
+    if isinstance(error, web.HTTPException):
+        return _from_aiohttp(error, request)
+    if isinstance(error, TimeoutError):
+        return unavailable("TIMEOUT", f"no answer within {TIMEOUT_S:.0f} s; ask again in 2 s")
+    _LOG.error("request failed", request_id=request[REQUEST_ID], method=request.method, path=request.path,
+               exc_info=error)
+    return RefusalError(500, "INTERNAL_ERROR", "the gateway failed; its log has more under this request id")
+
+
+def _from_aiohttp(error: web.HTTPException, request: web.Request) -> RefusalError:
+    path = request.path[:200]
+    if error.status == 404:
+        return RefusalError(404, "NOT_FOUND", f"{path}: no such resource")
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        allowed = ", ".join(sorted(error.allowed_methods))
+        return RefusalError(405, "METHOD_NOT_ALLOWED", f"{path}: got {request.method[:20]}: expected {allowed}",
+                            headers={"Allow": allowed})
+    if error.status == 413:
+        return RefusalError(413, "BODY_TOO_LARGE", "body: got over 65536 bytes: expected at most 65536")
+    return RefusalError(error.status, f"HTTP_{error.status}", error.reason)
+
+
+def _log(request: web.Request, response: web.StreamResponse, duration_s: float) -> None:
+    """One line a request. Never the query, the headers or the body: they may hold secrets."""
+    principal = request.get(PRINCIPAL)
+    _LOG.info("request", request_id=request[REQUEST_ID], method=request.method, path=request.path[:200],
+              status=response.status, ms=round(1000 * duration_s, 2), remote=request.remote,
+              user=principal.name if principal else None)
+
+
+async def finish_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """On every answer: its request id, nothing cached, nothing guessed, and no word about the software."""
+    response.headers.setdefault("X-Request-ID", request.get(REQUEST_ID, ""))
+    response.headers.setdefault("Cache-Control", "no-store")
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    response.headers.pop("Server", None)

@@ -1,0 +1,1 @@
+"""PSWD: the API between workload schedulers and the energy infrastructure."""

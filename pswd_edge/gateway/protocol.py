@@ -1,0 +1,56 @@
+"""aiohttp's HTTP protocol with our words for what goes wrong before any handler runs: a bad request line or header."""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+
+import structlog
+from aiohttp import web
+
+from pswd_edge.gateway.middleware import given_id
+from pswd_edge.gateway.profile import Profile, respond_refusal
+from pswd_edge.gateway.refusal import RefusalError
+
+KEEPALIVE_S = 75.0
+_LOG = structlog.get_logger("pswd_edge.access")
+
+
+class ApiProtocol(web.RequestHandler):
+    """One connection. aiohttp itself sets TCP_NODELAY on it."""
+
+    def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop, profile: Profile) -> None:
+        super().__init__(server, loop=loop, keepalive_timeout=KEEPALIVE_S, auto_decompress=False,
+                         access_log=None)  # type: ignore[arg-type]  # None is what aiohttp itself passes for "no log"
+        self._profile = profile
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002  # aiohttp's text repeats parts of the request
+    ) -> web.StreamResponse:
+        """Answer what is no HTTP request, in the profile's words, and close the connection."""
+        request_id = given_id(None)
+        if status == 500:
+            _LOG.error("request failed", request_id=request_id, remote=request.remote, exc_info=exc)
+            refusal = RefusalError(500, "INTERNAL_ERROR", "the gateway failed; its log has more under this request id")
+        else:
+            _LOG.info("request malformed", request_id=request_id, remote=request.remote, status=status)
+            refusal = RefusalError(status, "MALFORMED_HTTP", "the request is no well-formed HTTP; closing")
+        response = respond_refusal(self._profile, refusal, request_id)
+        response.headers["Server"] = ""      # aiohttp would put its name and version here
+        response.force_close()
+        return response
+
+
+def tls_context(certificate: str, key: str) -> ssl.SSLContext:
+    """TLS 1.2 or later with this certificate chain; raises OSError or ssl.SSLError where the files are no good."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(certificate, key)
+    return context
+
+
+def protocol_factory(server: web.Server, profile: Profile) -> Callable[[], ApiProtocol]:
+    """What makes the protocol of each new connection."""
+    loop = asyncio.get_running_loop()
+    return lambda: ApiProtocol(server, loop, profile)

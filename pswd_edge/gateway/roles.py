@@ -1,0 +1,44 @@
+"""Who may do what. Deny by default: what is not in the table is refused."""
+
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """The roles that a user can be granted; a token carries one of them."""
+
+    WORKLOAD_OPERATOR = "workload_operator"
+    INFRASTRUCTURE_MANAGER = "infrastructure_manager"
+    GRID_OPERATOR = "grid_operator"
+    MUNICIPAL_UTILITY = "municipal_utility"
+
+
+class Operation(StrEnum):
+    """What the services can be asked, whatever the profile calls it."""
+
+    POWER_READ = "read power"
+    BATTERY_READ = "read battery status"
+    BATTERY_CONTROL = "control batteries"
+    THERMAL_READ = "read thermal status"
+    GRID_READ = "read grid status"
+    WORKLOAD_ANNOUNCE = "announce workloads"
+    WORKLOAD_CONTROL = "control workloads"
+    WORKLOAD_READ = "read workload status"
+    HEALTH_READ = "read system health"
+
+
+ALLOWED: dict[Role, frozenset[Operation]] = {
+    Role.INFRASTRUCTURE_MANAGER: frozenset(Operation),
+    Role.WORKLOAD_OPERATOR: frozenset({
+        Operation.WORKLOAD_ANNOUNCE, Operation.WORKLOAD_CONTROL, Operation.WORKLOAD_READ,
+        Operation.POWER_READ, Operation.THERMAL_READ, Operation.HEALTH_READ,
+    }),
+    Role.GRID_OPERATOR: frozenset({
+        Operation.GRID_READ, Operation.POWER_READ, Operation.BATTERY_READ, Operation.HEALTH_READ,
+    }),
+    Role.MUNICIPAL_UTILITY: frozenset({Operation.THERMAL_READ, Operation.HEALTH_READ}),
+}
+
+
+def may(role: str, operation: Operation) -> bool:
+    """True where the table allows it; False for roles that it does not have."""
+    return any(known == role and operation in allowed for known, allowed in ALLOWED.items())

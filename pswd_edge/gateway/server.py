@@ -1,0 +1,125 @@
+"""The gateway: opens the image, makes services and profiles, serves every listener of the site."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+
+import structlog
+
+from pswd_edge.clock import Clock, SystemClock
+from pswd_edge.door import GATEWAY_SOCKET, DoorClient
+from pswd_edge.errors import ImageError
+from pswd_edge.gateway.auth import ADD_USER, Authority
+from pswd_edge.gateway.listening import Listening, open_listener
+from pswd_edge.gateway.live import LiveImage
+from pswd_edge.gateway.lockout import Lockout
+from pswd_edge.gateway.profile import Profile
+from pswd_edge.gateway.profiles.pswd.profile import PswdProfile
+from pswd_edge.gateway.services import Services, open_services
+from pswd_edge.gateway.services.dispatch import Door
+from pswd_edge.gateway.tokens import TokenIssuer, open_key
+from pswd_edge.gateway.users import UserStore
+
+ROWS_FOLDER = "rows"       # in the runtime folder: where readers bind the sockets that control's bell rings
+NICENESS = 15              # control goes first on a busy machine
+_LOOK_S = 1.0
+_IMAGE_RETRY_S = 0.5
+_LOG = structlog.get_logger("pswd_edge.gateway")
+
+
+class Gateway:
+    """Everything that faces the network, over one image and one door."""
+
+    def __init__(self, live: LiveImage, door: Door, state_dir: Path, clock: Clock | None = None) -> None:
+        """Open users and signing key; raises SecretError where they cannot be used."""
+        self._clock = clock or SystemClock()
+        self._live = live
+        users = UserStore(state_dir)
+        tokens = TokenIssuer(open_key(state_dir), f"pswd-edge/{live.site.id}", self._clock)
+        self._authority = Authority(users, tokens, Lockout(self._clock))
+        self.services: Services = open_services(live, door, self._clock)
+        self.listening: list[Listening] = []
+        if users.empty:
+            _LOG.warning("no users: every login is refused", next=f"add one with: {ADD_USER}")
+
+    async def open(self, rows_folder: Path) -> None:
+        """Serve the site's listeners; raises ConfigError where one cannot be, with none left open."""
+        self._live.listen(rows_folder)
+        profiles: dict[str, Profile] = {"pswd": PswdProfile(self.services, self._authority)}
+        try:
+            for listener in self._live.site.listeners:
+                self.listening.append(await open_listener(listener, profiles, self.services))
+                _LOG.info("listening", host=listener.host, port=self.listening[-1].port, profiles=listener.profiles)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def watch(self, on_look: Callable[[], None] = lambda: None) -> None:
+        """Once a second, for ever: follow the image, note whether control lives, keep workload figures, `on_look`."""
+        while True:
+            self._live.follow()
+            self.services.meter.looked(alive=self._live.alive)
+            self.services.workloads.look()
+            on_look()
+            await asyncio.sleep(_LOOK_S)
+
+    async def close(self) -> None:
+        """Finish what is being answered, then end."""
+        for listening in self.listening:
+            await listening.close()
+        self.listening = []
+        self.services.heavy.close()
+        self._authority.close()
+        self._live.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+async def run_gateway(
+    runtime_dir: Path,
+    state_dir: Path,
+    *,
+    notify: Callable[[str], None] = lambda _: None,
+    niceness: int = NICENESS,
+) -> None:
+    """The gateway process, until it is cancelled.
+
+    Args:
+        runtime_dir: holds image, compiled site and door; waited for as long as control has not made them.
+        state_dir: the gateway's own: users and signing key.
+        notify: told "READY=1" once and "WATCHDOG=1" each second (systemd's words).
+        niceness: how far the process lowers itself; 0 leaves it as it is.
+
+    Raises:
+        ConfigError, SecretError: a listener, the users or the key cannot be used.
+    """
+    if niceness:
+        os.nice(niceness)
+    live = await wait_for_image(runtime_dir)
+    door = DoorClient(runtime_dir / GATEWAY_SOCKET)
+    async with Gateway(live, door, state_dir) as gateway:
+        await gateway.open(runtime_dir / ROWS_FOLDER)
+        notify("READY=1")
+        try:
+            await gateway.watch(lambda: notify("WATCHDOG=1"))
+        finally:
+            door.close()
+
+
+async def wait_for_image(runtime_dir: Path) -> LiveImage:
+    """The image, as soon as control has made one; logs once that it waits."""
+    told = False
+    while True:
+        try:
+            return LiveImage(runtime_dir)
+        except ImageError as error:
+            if not told:
+                _LOG.warning("waiting for the control process", reason=str(error))
+            told = True
+            await asyncio.sleep(_IMAGE_RETRY_S)

@@ -1,0 +1,41 @@
+"""What several profiles need, once: live facts and commands in SI units and our own words."""
+
+from typing import NamedTuple
+
+from pswd_edge.clock import Clock
+from pswd_edge.gateway.heavy import HeavyWork
+from pswd_edge.gateway.live import LiveImage
+from pswd_edge.gateway.performance import PerformanceMeter
+from pswd_edge.gateway.services.battery import BatteryService
+from pswd_edge.gateway.services.dispatch import Dispatch, Door
+from pswd_edge.gateway.services.grid import GridService
+from pswd_edge.gateway.services.health import HealthService
+from pswd_edge.gateway.services.power import PowerService
+from pswd_edge.gateway.services.thermal import ThermalService
+from pswd_edge.gateway.services.workloads import WorkloadService
+
+
+class Services(NamedTuple):
+    """All services over one image and one door."""
+
+    live: LiveImage
+    clock: Clock
+    meter: PerformanceMeter
+    heavy: HeavyWork
+    power: PowerService
+    battery: BatteryService
+    thermal: ThermalService
+    grid: GridService
+    workloads: WorkloadService
+    dispatch: Dispatch
+    health: HealthService
+
+
+def open_services(live: LiveImage, door: Door, clock: Clock) -> Services:
+    """The services; `Services.heavy` owns a thread and is to be closed."""
+    meter = PerformanceMeter()
+    dispatch = Dispatch(live, door, clock)
+    return Services(
+        live, clock, meter, HeavyWork(), PowerService(live, clock), BatteryService(live), ThermalService(live),
+        GridService(live), WorkloadService(live, clock), dispatch, HealthService(live, dispatch, meter),
+    )

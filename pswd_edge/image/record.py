@@ -1,0 +1,89 @@
+"""A record that a reader can tell torn from whole, without a lock.
+
+    offset  0  head    u64   number of the write that last began
+    offset  8  length  u32   bytes of payload
+    offset 12  crc     u32   CRC-32 of the payload
+    offset 16  payload       up to `capacity` bytes
+    last    8  tail    u64   number of the write that last ended
+
+The writer goes head, payload, length and CRC, tail. The reader takes the tail, copies, then checks the head and the
+CRC: the other order accepts records whose write began while it copied.
+"""
+
+import struct
+import zlib
+
+from pswd_edge.errors import TornReadError
+
+_HEAD = struct.Struct("<QII")
+_TAIL = struct.Struct("<Q")
+OVERHEAD = _HEAD.size + _TAIL.size
+_RETRIES = 200
+
+
+def record_bytes(capacity: int) -> int:
+    """Bytes of a record whose payload is at most `capacity` bytes, a multiple of 8."""
+    return OVERHEAD + (capacity + 7) // 8 * 8
+
+
+class Record:
+    """One record inside `buffer` (the whole image) at `offset`."""
+
+    __slots__ = ("_buffer", "_offset", "_tail", "capacity", "payload")
+
+    def __init__(self, buffer: memoryview, offset: int, capacity: int) -> None:
+        self._buffer = buffer
+        self._offset = offset
+        self.capacity = capacity
+        self._tail = offset + record_bytes(capacity) - _TAIL.size
+        start = offset + _HEAD.size
+        self.payload = buffer[start : start + capacity]
+
+    @property
+    def number(self) -> int:
+        """Number of the last write that ended; 0 before the first."""
+        return int(_TAIL.unpack_from(self._buffer, self._tail)[0])
+
+    def begin(self, number: int) -> None:
+        """Writer: mark the record as being written; fill `payload` next, then `end`."""
+        struct.pack_into("<Q", self._buffer, self._offset, number)
+
+    def end(self, number: int, length: int) -> None:
+        """Writer: the first `length` bytes of `payload` are whole."""
+        crc = zlib.crc32(self.payload[:length])
+        struct.pack_into("<II", self._buffer, self._offset + 8, length, crc)
+        _TAIL.pack_into(self._buffer, self._tail, number)
+
+    def write(self, number: int, data: bytes) -> None:
+        """Writer: put `data` in one go; ValueError where it is longer than `capacity`."""
+        if len(data) > self.capacity:
+            msg = f"record of {self.capacity} bytes: got {len(data)} bytes"
+            raise ValueError(msg)
+        self.begin(number)
+        self.payload[: len(data)] = data
+        self.end(number, len(data))
+
+    def read(self) -> tuple[int, bytes]:
+        """Reader: number and payload of a write that was whole; (0, b"") before the first one.
+
+        Raises TornReadError after 200 attempts that each met the writer.
+        """
+        for _ in range(_RETRIES):
+            number = self.number
+            if number == 0:
+                return 0, b""
+            found = self.copy(number)
+            if found is not None:
+                return number, found
+        raise TornReadError(f"record at {self._offset}: {_RETRIES} reads met the writer; read again")
+
+    def copy(self, number: int) -> bytes | None:
+        """Reader: the payload of write `number`, or None where another write began or the bytes do not match."""
+        _, length, crc = _HEAD.unpack_from(self._buffer, self._offset)
+        if length > self.capacity:
+            return None
+        data = bytes(self.payload[:length])
+        head = _TAIL.unpack_from(self._buffer, self._offset)[0]
+        if head != number or zlib.crc32(data) != crc:
+            return None
+        return data

@@ -1,0 +1,177 @@
+"""The control process' side of the image."""
+
+import mmap
+import os
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pswd_edge.image import header
+from pswd_edge.image.layout import (
+    BLOCK_POINTS,
+    EVENT_BYTES,
+    FIELD_BYTES,
+    POINT_BYTES,
+    REPORT_BYTES,
+    ROW_HEAD_BYTES,
+    Layout,
+    layout_of,
+)
+from pswd_edge.image.record import Record
+from pswd_edge.model.site import Site, decode_site, encode_site, site_hash
+
+POINTER = "image"
+_ROW_HEAD = struct.Struct("<Qdd")
+
+
+def _columns(record: Record, count: int) -> list[NDArray[Any]]:
+    """Views of one block's columns: value, source_utc_s, received_s (f64), quality, reason (u8)."""
+    wide = [np.frombuffer(record.payload, np.float64, count, i * 8 * BLOCK_POINTS) for i in range(3)]
+    narrow = [np.frombuffer(record.payload, np.uint8, count, (24 + i) * BLOCK_POINTS) for i in range(2)]
+    return [*wide, *narrow]
+
+
+class ImageWriter:
+    """Creates the next generation in `runtime_dir` and writes it. One writer a runtime folder."""
+
+    def __init__(self, runtime_dir: Path, site: Site) -> None:
+        encoded = encode_site(site)
+        self.site_hash = site_hash(encoded)
+        self.layout: Layout = layout_of(decode_site(encoded))
+        self._trend = np.array(site.trend_points, dtype=np.intp)
+        runtime_dir.mkdir(parents=True, exist_ok=True)
+        _replace(runtime_dir / f"site-{self.site_hash}.bin", encoded)
+        previous = _previous(runtime_dir)
+        self.generation = previous[0] + 1
+        self.path = runtime_dir / f"image-{self.generation:08d}"
+        self._map = _create(self.path, self.layout.size)
+        self._buffer = memoryview(self._map)
+        header.put_identity(self._buffer, self.site_hash, self.generation, self.layout.size)
+        self._rows = 0
+        self._make_records()
+        self._inherit(previous[1])
+        _point(runtime_dir, self.path)
+        _retire(previous[1])
+
+    def _make_records(self) -> None:
+        where = self.layout
+        self._blocks = []
+        for b in range(where.blocks):
+            record = Record(self._buffer, where.block_offset(b), BLOCK_POINTS * POINT_BYTES)
+            first, count = where.block_span(b)
+            self._blocks.append((record, slice(first, first + count), _columns(record, count)))
+        self._report = Record(self._buffer, where.report, REPORT_BYTES)
+        self._field = Record(self._buffer, where.field, FIELD_BYTES)
+
+    def _inherit(self, old: Path | None) -> None:
+        """Take over rows and events of the previous generation of the same site: a restart keeps the hour."""
+        if old is None:
+            return
+        with old.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as found:
+            view = memoryview(found)
+            try:
+                same = header.get_identity(view, old.name)[0] == self.site_hash and len(view) == self.layout.size
+                if same:
+                    self._buffer[self.layout.events :] = view[self.layout.events :]
+                    self._rows = header.get_word(view, header.ROWS)
+                    header.put_word(self._buffer, header.EVENTS, header.get_word(view, header.EVENTS))
+            finally:
+                view.release()
+        header.put_word(self._buffer, header.ROWS, self._rows)
+
+    def publish_latest(
+        self,
+        number: int,
+        value: NDArray[np.float64],
+        source_utc_s: NDArray[np.float64],
+        received_s: NDArray[np.float64],
+        quality: NDArray[np.uint8],
+        reason: NDArray[np.uint8],
+    ) -> None:
+        """All points' latest values; `number` rises with each call, from 1. Arrays are indexed by point."""
+        columns: tuple[NDArray[Any], ...] = (value, source_utc_s, received_s, quality, reason)
+        for record, span, views in self._blocks:
+            record.begin(number)
+            for view, column in zip(views, columns, strict=True):
+                view[:] = column[span]
+            record.end(number, BLOCK_POINTS * POINT_BYTES)
+
+    def publish_row(
+        self, cycle: int, monotonic_s: float, utc_s: float, value: NDArray[np.float64], quality: NDArray[np.uint8]
+    ) -> int:
+        """Append the trend points of one cycle to the ring; returns the row's number (0, 1, …)."""
+        row, where = self._rows, self.layout
+        record = Record(self._buffer, where.ring + (row % where.rows) * where.row_bytes, where.row_payload)
+        record.begin(row + 1)
+        _ROW_HEAD.pack_into(record.payload, 0, cycle, monotonic_s, utc_s)
+        middle = ROW_HEAD_BYTES + where.trend * 8
+        record.payload[ROW_HEAD_BYTES:middle] = value[self._trend].tobytes()
+        record.payload[middle:] = quality[self._trend].tobytes()
+        record.end(row + 1, where.row_payload)
+        self._rows = row + 1
+        header.put_word(self._buffer, header.ROWS, self._rows)
+        return row
+
+    def publish_report(self, number: int, encoded: bytes) -> None:
+        """The encoded `Report` of a cycle."""
+        self._report.write(number, encoded)
+
+    def publish_field(self, number: int, encoded: bytes) -> None:
+        """The encoded `FieldReport`."""
+        self._field.write(number, encoded)
+
+    def publish_event(self, number: int, encoded: bytes) -> None:
+        """The encoded `Event` of that number; texts are cut by the caller to fit 1,024 bytes."""
+        Record(self._buffer, self.layout.event_offset(number), EVENT_BYTES).write(number, encoded)
+        header.put_word(self._buffer, header.EVENTS, number)
+
+    def beat(self, monotonic_s: float) -> None:
+        """Mark the cycle as completed: readers judge by this whether control lives."""
+        header.put_beat(self._buffer, monotonic_s)
+
+    @property
+    def last_event(self) -> int:
+        """Number of the newest event, 0 before the first."""
+        return header.get_word(self._buffer, header.EVENTS)
+
+
+def _create(path: Path, size: int) -> mmap.mmap:
+    """A preallocated file: later writes cannot meet a full tmpfs."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o640)
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+        return mmap.mmap(descriptor, size)
+    finally:
+        os.close(descriptor)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    temporary = path.with_suffix(".new")
+    temporary.write_bytes(content)
+    temporary.chmod(0o640)
+    temporary.replace(path)
+
+
+def _previous(runtime_dir: Path) -> tuple[int, Path | None]:
+    """Highest generation in the folder and its file; (0, None) in an empty one."""
+    found = sorted(runtime_dir.glob("image-????????"))
+    return (int(found[-1].name[6:]), found[-1]) if found else (0, None)
+
+
+def _point(runtime_dir: Path, target: Path) -> None:
+    temporary = runtime_dir / "image.new"
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(target.name)
+    temporary.replace(runtime_dir / POINTER)
+
+
+def _retire(old: Path | None) -> None:
+    """Tell readers of the old file to follow the pointer, then unlink it: open maps live on."""
+    if old is None:
+        return
+    with old.open("r+b") as file, mmap.mmap(file.fileno(), 0) as found, memoryview(found) as view:
+        header.put_word(view, header.SUPERSEDED, 1)
+    old.unlink()

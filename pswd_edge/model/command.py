@@ -1,0 +1,127 @@
+"""What may be asked of control, and what it answers. These structs are the door's wire format (MessagePack)."""
+
+from enum import IntEnum, StrEnum
+
+from msgspec import Struct
+
+from pswd_edge.model.workload import Announcement, Workload
+
+
+class Mode(StrEnum):
+    """What the control process does with its decisions."""
+
+    OBSERVE = "OBSERVE"    # measure and decide; keep the set-points that were found, for 15 s at most
+    AUTO = "AUTO"          # the law acts
+    MANUAL = "MANUAL"      # the operator's battery set-point acts, within every limit
+    SAFE = "SAFE"          # battery to zero at the ramp limit, nothing restored, alarm latched
+
+
+class Level(IntEnum):
+    """Who asks. The lower number wins; limits of all levels up to the winner's apply."""
+
+    DEVICE = 0
+    PROTECTION = 1
+    GRID = 2
+    OPERATOR = 3
+    API = 4
+    LAW = 5
+    PLANNER = 6
+
+
+class Envelope(Struct, frozen=True, kw_only=True):
+    """What every request carries.
+
+    `id` makes it idempotent: the same id again gets the first outcome. `origin` says who, for the ledger
+    ("api:alice", "console", "mqtt"). `role` is the origin's role. `issued_utc_s` older than 30 s or more than
+    5 s ahead is refused. `ttl_s` is how long it holds once accepted; 0 means that its kind has no end.
+    """
+
+    id: str
+    origin: str
+    role: str
+    issued_utc_s: float
+    ttl_s: float = 0.0
+
+
+class SetMode(Envelope, frozen=True, kw_only=True, tag=True):
+    """Change the mode."""
+
+    mode: Mode
+
+
+class SetPoint(Envelope, frozen=True, kw_only=True, tag=True):
+    """Hold a writable point at `value` (its SI unit) for `ttl_s`; None releases it."""
+
+    point: str
+    value: float | None
+
+
+class SetBatteryTarget(Envelope, frozen=True, kw_only=True, tag=True):
+    """Lead the grid reference so that the batteries together give `power_w` (discharge positive); None ends it.
+
+    The law still makes the battery's set-point: the reference moves toward load - power_w within the ramp limit.
+    """
+
+    power_w: float | None
+    ramp_w_per_s: float = 0.0
+
+
+class Announce(Envelope, frozen=True, kw_only=True, tag=True):
+    """A workload wants to run."""
+
+    workload: Announcement
+
+
+class ControlWorkload(Envelope, frozen=True, kw_only=True, tag=True):
+    """Throttle (to `target_w`), pause, resume or terminate an announced workload."""
+
+    workload_id: str
+    action: str
+    target_w: float | None = None
+    ramp_w_per_s: float = 0.0
+    pause_s: int | None = None
+
+
+Request = SetMode | SetPoint | SetBatteryTarget | Announce | ControlWorkload
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """What every outcome carries.
+
+    `limit` names what bound it ("ramp", "soc_min", "import_limit", …) or is empty; `reason` is a sentence for a
+    person. `cycle` is the first cycle that uses it: the devices have it when `Report.acknowledged_cycle >= cycle`.
+    `expires_utc_s` is its end or None. `workload` is the workload that it made or changed.
+    """
+
+    id: str
+    reason: str = ""
+    limit: str = ""
+    cycle: int = 0
+    expires_utc_s: float | None = None
+    workload: Workload | None = None
+    eta_s: float | None = None
+
+
+class Accepted(Answer, frozen=True, kw_only=True, tag=True):
+    """Taken as asked."""
+
+
+class Clamped(Answer, frozen=True, kw_only=True, tag=True):
+    """Taken, but `limit` keeps it to `value` now; `eta_s` says when what was asked will be reached (None: never)."""
+
+    value: float
+
+
+class Rejected(Answer, frozen=True, kw_only=True, tag=True):
+    """Not taken, and never will be as it stands. `code` is for programs: "not_found", "expired", "forbidden", …"""
+
+    code: str
+
+
+class Failed(Answer, frozen=True, kw_only=True, tag=True):
+    """Could not be carried out now (ledger disk full, control not ready); asking again may help."""
+
+    code: str
+
+
+Outcome = Accepted | Clamped | Rejected | Failed

@@ -1,0 +1,126 @@
+"""What the control loop is told about its site: inputs, batteries, tiers, limits. SI units throughout."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+TierAction = Literal["cap", "outlet", "demand_limit"]
+
+
+class Input(Struct, frozen=True):
+    """A control input: `point` index, the age at which it can no longer be used, and how late its value is.
+
+    `latency_ms` is the device's own delay between the physics and its register (half its averaging window),
+    used to put measurements of several devices on one time.
+    """
+
+    point: int
+    max_age_ms: int = 500
+    latency_ms: float = 0.0
+
+
+class BatteryControl(Struct, frozen=True):
+    """One battery. Ratings and window bound what the law may ask; points are indices or None where there is none.
+
+    `soc_age_s` is how old the SoC can be when it is used (T_e of the law).
+    `available_states` are the values of `state` in which it takes a set-point.
+    `heartbeat_s` is the period of the heartbeat counter where `heartbeat` is a point.
+    """
+
+    id: str
+    device: int
+    soc: Input
+    power: Input
+    setpoint: int
+    capacity_wh: float
+    charge_rating_w: float
+    discharge_rating_w: float
+    soc_min_percent: float = 10.0
+    soc_max_percent: float = 90.0
+    charge_efficiency: float = 0.96
+    discharge_efficiency: float = 0.96
+    soc_age_s: float = 1.0
+    enable: int | None = None
+    heartbeat: int | None = None
+    heartbeat_s: float = 1.0
+    revert_timeout: int | None = None
+    charge_limit: int | None = None
+    discharge_limit: int | None = None
+    state: int | None = None
+    available_states: tuple[int, ...] = ()
+    temperature: int | None = None
+
+
+class Tier(Struct, frozen=True):
+    """A load that may be shed, the first in the list first.
+
+    `setpoint` is the cap, limit or outlet; engaged it is written `engaged_value`, released `released_value`.
+    `power` is the point that measures what the tier carries; shedding it takes off at most `power - floor_w`.
+    """
+
+    id: str
+    action: TierAction
+    setpoint: int
+    power: int
+    engaged_value: float
+    released_value: float
+    floor_w: float = 0.0
+    min_on_s: float = 30.0
+    min_off_s: float = 30.0
+    actuation_s: float = 2.0
+    max_events_per_h: int = 20
+
+
+class LoadController(Struct, frozen=True):
+    """A rack power controller: where workloads run and what caps them. `rating_w` is its uncapped power."""
+
+    id: str
+    device: int
+    cap: int
+    power: int
+    rating_w: float
+    run_command: int | None = None
+    temperature: int | None = None
+    progress: int | None = None
+
+
+class ControlSpec(Struct, frozen=True):
+    """Everything that the cycle and the rules need, compiled.
+
+    `ramp_limit_w_per_min` is the utility's R; `ramp_up_w_per_s`, `ramp_down_w_per_s` are the inner limits of the
+    grid reference (P3: R less what filter and delay add, `check` computes them where the site does not say).
+    `load_floor_w` and `load_ceiling_w` are the guaranteed load range without announcements;
+    `load_maximum_w` is what the site can physically draw. `import_limit_w` is the contract power at the grid.
+    `grid_power`: import positive. `load_meters`: together the whole load; they stand in for a lost grid meter.
+    `release_after_s`: a tier is given back when it has not been needed for so long; `release_gap_s` between two.
+    `cooling_rating_w` is the heat that the CDUs can carry.
+    """
+
+    period_ms: int
+    input_deadline_percent: int
+    start_mode: Literal["observe", "auto"]
+    auto_after_s: float
+    grid_power: Input
+    load_meters: tuple[Input, ...]
+    frequency: int | None
+    ramp_limit_w_per_min: float
+    ramp_up_w_per_s: float
+    ramp_down_w_per_s: float
+    import_limit_w: float
+    load_floor_w: float
+    load_ceiling_w: float
+    load_maximum_w: float
+    delay_s: float
+    filter_hz: float
+    frozen_after: int
+    batteries: tuple[BatteryControl, ...]
+    tiers: tuple[Tier, ...]
+    load_controllers: tuple[LoadController, ...]
+    cooling_rating_w: float
+    target_time_s: float = 60.0
+    energy_time_s: float = 300.0
+    energy_power_share: float = 0.02
+    shed_margin_w: float = 0.5e6
+    shed_fast_w: float = 5e6
+    release_after_s: float = 30.0
+    release_gap_s: float = 10.0

@@ -1,0 +1,90 @@
+"""A point: one value of one device, with all that is needed to read, judge and write it."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+WordType = Literal[
+    "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64", "bit",
+]
+RegisterKind = Literal["holding", "input", "coil", "discrete"]
+Order = Literal["big", "little"]
+
+
+class ModbusAddress(Struct, frozen=True, tag_field="protocol", tag="modbus"):
+    """Where a point lives on a Modbus unit; `register` is the wire address, 0-based.
+
+    `scale_register` holds a signed power of ten (SunSpec scale factor) or is None.
+    `bit` is the bit number, 0 = least significant, for type "bit" in a register.
+    """
+
+    register: int
+    type: WordType
+    kind: RegisterKind = "holding"
+    word_order: Order = "big"
+    byte_order: Order = "big"
+    scale_register: int | None = None
+    bit: int = 0
+
+
+class OpcUaAddress(Struct, frozen=True, tag_field="protocol", tag="opcua"):
+    """A node as `nsu=<namespace URI>;s=<id>` or `i=<number>`; `type` is the OPC UA variant type for writes."""
+
+    node: str
+    type: str = "Double"
+
+
+class SnmpAddress(Struct, frozen=True, tag_field="protocol", tag="snmp"):
+    """An object identifier in dotted digits; `type` is the SMI type for SET."""
+
+    oid: str
+    type: str = "Integer32"
+
+
+class WriteRule(Struct, frozen=True):
+    """What may be written to a point, in the point's SI unit.
+
+    `rate_per_s` is the largest change in a second (0 = any). `revert_s` is the device's own time to fall back
+    when nobody writes (0 = never). `min_interval_s` spaces writes; `eeprom` points are written on change only.
+    `tolerance` is how far a read-back may be from what was written. `read_back` names the point that shows it
+    (its index), or is None where the device shows nothing. `read_back_values` maps a written value to what that point
+    then shows, where the two are coded differently; empty: the same value.
+    """
+
+    minimum: float
+    maximum: float
+    rate_per_s: float = 0.0
+    revert_s: float = 0.0
+    min_interval_s: float = 0.0
+    eeprom: bool = False
+    tolerance: float = 0.0
+    read_back: int | None = None
+    read_back_values: dict[int, int] = {}
+
+
+class Point(Struct, frozen=True):
+    """One value. `value = raw * scale + offset` in `unit`; `labels` names the values of an enumeration.
+
+    `readable` is False for points that can only be written. `period_ms` is its rate class; it is stale at three
+    periods. `frozen_after` is the number of changes of its device's answer after which a bit-identical value is
+    called FROZEN (0 = never). `labels` maps a value to its name: {3: "normal"}.
+    """
+
+    index: int
+    id: str
+    device: int
+    signal: str
+    unit: str
+    address: ModbusAddress | OpcUaAddress | SnmpAddress
+    scale: float = 1.0
+    offset: float = 0.0
+    invalid: tuple[float, ...] = ()
+    minimum: float = float("-inf")
+    maximum: float = float("inf")
+    period_ms: int = 100
+    frozen_after: int = 0
+    trend: bool = False
+    readable: bool = True
+    write: WriteRule | None = None
+    labels: dict[int, str] = {}
+    source: str = ""

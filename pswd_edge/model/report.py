@@ -1,0 +1,129 @@
+"""What control publishes of itself each cycle: the reasons behind the set-points. Lies in the image."""
+
+from msgspec import Struct
+
+from pswd_edge.model.command import Mode
+from pswd_edge.model.workload import Headroom, Workload
+
+
+class SetpointReport(Struct, frozen=True):
+    """One actuated point: what is wanted, who won, what bound it, how far the device is.
+
+    `wanted` is the arbiter's value (None: nobody wants it, not written). `winner` is "law", "api:alice", …;
+    `level` its level. `limit` names the binding limit or is empty; `losers` those who asked in vain.
+    `state` is the actuator's: "idle", "pending", "acknowledged", "verified", "mismatch", "refused", "silent".
+    """
+
+    point: int
+    wanted: float | None
+    winner: str
+    level: int
+    limit: str
+    losers: tuple[str, ...]
+    state: str
+    written: float | None
+
+
+class TierReport(Struct, frozen=True):
+    """A shed tier: engaged or not, and the power that it took off when it was engaged, W."""
+
+    id: str
+    engaged: bool
+    shed_w: float
+
+
+class BatteryReport(Struct, frozen=True):
+    """A battery as the law sees it; W, Wh. `usable` is False where it is lost, faulted or silent."""
+
+    id: str
+    usable: bool
+    energy_wh: float
+    charge_available_w: float
+    discharge_available_w: float
+    setpoint_w: float
+
+
+class AlarmReport(Struct, frozen=True):
+    """A condition that somebody should know of; `since_utc_s` when it began."""
+
+    code: str
+    message: str
+    since_utc_s: float
+
+
+class Report(Struct, frozen=True):
+    """The state of control after one cycle. Powers in W, grid import and battery discharge positive.
+
+    None means not known (no good input), never 0. `binding` names what bound the reference in this cycle:
+    "target", "ramp_up", "ramp_down", "reserve_up", "reserve_down", "rating", "import_limit", "saturated".
+    `degraded` lists the degraded modes in force. `acknowledged_cycle`: every set-point decided up to that
+    cycle has been acknowledged by its device. `utc_s` is when the cycle began.
+    """
+
+    cycle: int
+    utc_s: float
+    monotonic_s: float
+    mode: Mode
+    mode_reason: str
+    load_w: float | None
+    grid_w: float | None
+    reference_w: float | None
+    load_filtered_w: float | None
+    battery_w: float | None
+    energy_wh: float | None
+    energy_min_wh: float
+    energy_max_wh: float
+    load_floor_w: float
+    load_ceiling_w: float
+    reference_low_w: float | None
+    reference_high_w: float | None
+    binding: str
+    deficit_w: float
+    surplus_w: float
+    shed_wh: float
+    battery_target_w: float | None
+    headroom: Headroom
+    degraded: tuple[str, ...]
+    batteries: tuple[BatteryReport, ...]
+    tiers: tuple[TierReport, ...]
+    setpoints: tuple[SetpointReport, ...]
+    workloads: tuple[Workload, ...]
+    alarms: tuple[AlarmReport, ...]
+    acknowledged_cycle: int
+    cycles: int
+    cycles_missed: int
+    late_p50_ms: float
+    late_p99_ms: float
+    late_p999_ms: float
+    late_max_ms: float
+    rules_p99_ms: float
+    input_age_p99_ms: float
+    started_utc_s: float
+
+
+class LinkReport(Struct, frozen=True):
+    """One connection's health. `state`: "closed", "open", "backoff". Times in ms; counts since start."""
+
+    connection: int
+    state: str
+    reason: str
+    round_trip_ms: float
+    timeout_ms: float
+    asked: int
+    answered: int
+    silent: int
+    refused: int
+    late: int
+    reconnects: int
+    slots_missed: int
+
+
+class FieldReport(Struct, frozen=True):
+    """All connections, once a second."""
+
+    utc_s: float
+    links: tuple[LinkReport, ...]
+    points_good: int
+    points_uncertain: int
+    points_bad: int
+    devices_good: int

@@ -1,0 +1,104 @@
+"""The compiled site: immutable, the same in both processes, known by its hash."""
+
+import hashlib
+from functools import cached_property
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from pswd_edge.model.circuit import Circuit
+from pswd_edge.model.control import ControlSpec
+from pswd_edge.model.device import Connection, Device
+from pswd_edge.model.point import Point
+
+
+class Listener(Struct, frozen=True):
+    """One HTTP listener: the profiles that it serves and where. TLS paths are None on loopback only."""
+
+    host: str
+    port: int
+    profiles: tuple[str, ...]
+    tls_certificate: str | None = None
+    tls_key: str | None = None
+
+
+class Uplink(Struct, frozen=True):
+    """The MQTT broker; `password` is a secret reference. `period_ms` spaces telemetry messages."""
+
+    host: str
+    port: int
+    topic_prefix: str
+    client_id: str
+    version: Literal["3.1.1", "5"] = "5"
+    username: str | None = None
+    password: str | None = None
+    tls_ca: str | None = None
+    period_ms: int = 1000
+    queue_messages: int = 10_000
+
+
+class GridFacts(Struct, frozen=True):
+    """What the site knows of its grid by contract, until a live source brings it. None: not known, not shown."""
+
+    operator_id: str = ""
+    nominal_frequency_hz: float = 50.0
+    carbon_intensity_g_per_kwh: float | None = None
+    renewable_percent: float | None = None
+    price_per_mwh: float | None = None
+
+
+class Site(Struct, frozen=True, dict=True):
+    """A whole site. Lists are indexed: `points[i].index == i`, and so for devices and connections."""
+
+    id: str
+    facility_id: str
+    name: str
+    connections: tuple[Connection, ...]
+    devices: tuple[Device, ...]
+    points: tuple[Point, ...]
+    circuits: tuple[Circuit, ...]
+    control: ControlSpec
+    listeners: tuple[Listener, ...] = ()
+    uplink: Uplink | None = None
+    grid: GridFacts = GridFacts()
+    state_dir: str = "var"
+    runtime_dir: str = "var/run"
+
+    @cached_property
+    def point_index(self) -> dict[str, int]:
+        """Point id to index."""
+        return {p.id: p.index for p in self.points}
+
+    @cached_property
+    def device_index(self) -> dict[str, int]:
+        """Device id to index."""
+        return {d.id: d.index for d in self.devices}
+
+    @cached_property
+    def trend_points(self) -> tuple[int, ...]:
+        """Indices of the points that the ring keeps for an hour, in order."""
+        return tuple(p.index for p in self.points if p.trend)
+
+    def find(self, device: str, signal: str) -> int | None:
+        """The index of a device's point by its signal, or None."""
+        return self.point_index.get(f"{device}.{signal}")
+
+    def devices_of(self, *kinds: str) -> tuple[Device, ...]:
+        """The devices of these kinds, in the order of the site file."""
+        return tuple(d for d in self.devices if d.kind in kinds)
+
+
+def encode_site(site: Site) -> bytes:
+    """The site as bytes (MessagePack), as they lie in `site-<hash>.bin`."""
+    return msgspec.msgpack.encode(site)
+
+
+def decode_site(data: bytes) -> Site:
+    """The inverse of `encode_site`; raises msgspec.ValidationError where the bytes are no site."""
+    return msgspec.msgpack.decode(data, type=Site)
+
+
+def site_hash(data: bytes) -> str:
+    """32 hex digits that name the encoded site."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()

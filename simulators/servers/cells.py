@@ -1,0 +1,153 @@
+"""One point in the registers of a Modbus unit: its image there, and what a client's write to it means."""
+
+import math
+from typing import Protocol
+
+from pswd_edge.model.point import ModbusAddress, Point
+from simulators.servers.coding import FORMS, Coder, marker_image
+
+
+class Cell(Protocol):
+    """`width` registers (or one coil) from `register` on."""
+
+    point: Point
+    register: int
+    width: int
+
+    def show(self, value: float) -> None:
+        """Put the image of an SI value; NaN: not available."""
+        ...
+
+    def show_bad(self, *, nan: bool) -> None:
+        """Put NaN where the type has it and `nan`, else the marker."""
+        ...
+
+    def take(self, image: bytes) -> float:
+        """The SI value that a client's words mean; ValueError where they mean none. Nothing is stored."""
+        ...
+
+    def keep(self, image: bytes) -> None:
+        """Store a client's words."""
+        ...
+
+
+class NumberCell:
+    """An integer or float of one to four words."""
+
+    def __init__(self, point: Point, address: ModbusAddress, kind: str, words: bytearray, exponent: int) -> None:
+        self.point = point
+        self.register = address.register
+        self._form = form = FORMS[address.type]
+        self.width = form.pack.size // 2
+        self.swapped = False    # the fault word_order
+        self._words = words
+        self._at = 2 * address.register
+        self._end = self._at + form.pack.size
+        self._coder = Coder(point, kind, exponent)
+        self._little_words = address.word_order == "little"
+        self._little_bytes = address.byte_order == "little"
+        self._marker = marker_image(point, form)
+        (marker,) = form.pack.unpack(self._marker)
+        self._low = form.low + (bool(point.invalid) and marker == form.low)
+        self._high = form.high - (bool(point.invalid) and marker == form.high)
+
+    def show(self, value: float) -> None:
+        """Put the image of an SI value; what does not fit saturates short of the marker."""
+        if math.isnan(value):
+            self._put(self._marker)
+            return
+        raw = self._coder.raw(value)
+        if self._form.integer:
+            raw = round(min(self._high, max(self._low, raw)))
+        self._put(self._form.pack.pack(raw))
+
+    def show_bad(self, *, nan: bool) -> None:
+        """Put NaN or the marker."""
+        self._put(self._marker if self._form.integer or not nan else self._form.pack.pack(math.nan))
+
+    def take(self, image: bytes) -> float:
+        """The SI value of words as received."""
+        (raw,) = self._form.pack.unpack(self._ordered(image))
+        return self._coder.value(raw)
+
+    def keep(self, image: bytes) -> None:
+        """Store words as received."""
+        self._words[self._at : self._end] = image
+
+    def _put(self, image: bytes) -> None:
+        if self._little_words or self._little_bytes or self.swapped:
+            image = self._ordered(image)
+        self._words[self._at : self._end] = image
+
+    def _ordered(self, image: bytes) -> bytes:
+        """Big-endian to the point's order, and the same back: both swaps are their own inverse."""
+        words = [image[i : i + 2] for i in range(0, len(image), 2)]
+        if self._little_words is not self.swapped:
+            words.reverse()
+        if self._little_bytes:
+            words = [word[::-1] for word in words]
+        return b"".join(words)
+
+
+class BitCell:
+    """One bit of a register; others may hold the register's other bits. NaN and markers show as 0."""
+
+    width = 1
+
+    def __init__(self, point: Point, address: ModbusAddress, kind: str, words: bytearray) -> None:
+        self.point = point
+        self.register = address.register
+        # bit 0 is the lowest of the low byte, the second one on the wire
+        self._at = 2 * address.register + (address.bit < 8)
+        self._mask = 1 << address.bit % 8
+        self._shift = address.bit
+        self._words = words
+        self._coder = Coder(point, kind)
+
+    def show(self, value: float) -> None:
+        """Set or clear the bit."""
+        if not math.isnan(value) and round(self._coder.raw(value)):
+            self._words[self._at] |= self._mask
+        else:
+            self._words[self._at] &= ~self._mask
+
+    def show_bad(self, *, nan: bool) -> None:  # noqa: ARG002 - a bit has one way to be bad
+        """Clear the bit."""
+        self._words[self._at] &= ~self._mask
+
+    def take(self, image: bytes) -> float:
+        """The bit's meaning in a whole register as received."""
+        return self._coder.value(float(int.from_bytes(image, "big") >> self._shift & 1))
+
+    def keep(self, image: bytes) -> None:
+        """Store this bit of a whole register as received."""
+        bit = int.from_bytes(image, "big") >> self._shift & 1
+        self._words[self._at] = self._words[self._at] & ~self._mask | self._mask * bit
+
+
+class CoilCell:
+    """A coil or discrete input: one byte of memory, 0 or 1."""
+
+    width = 1
+
+    def __init__(self, point: Point, address: ModbusAddress, kind: str, bits: bytearray) -> None:
+        self.point = point
+        self.register = address.register
+        self._bits = bits
+        self._coder = Coder(point, kind)
+
+    def show(self, value: float) -> None:
+        """Set or clear the coil."""
+        self._bits[self.register] = bool(not math.isnan(value) and round(self._coder.raw(value)))
+
+    def show_bad(self, *, nan: bool) -> None:  # noqa: ARG002 - a coil has one way to be bad
+        """Clear the coil."""
+        self._bits[self.register] = 0
+
+    def take(self, image: bytes) -> float:
+        """The meaning of one byte, 0 or 1."""
+        return self._coder.value(float(image[0]))
+
+    def keep(self, image: bytes) -> None:
+        """Store one byte, 0 or 1."""
+        self._bits[self.register] = image[0]

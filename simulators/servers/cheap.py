@@ -1,0 +1,78 @@
+"""The cheapest Modbus TCP server there can be, to measure clients with: `python -m simulators.servers.cheap --port P`.
+
+Every connection is a device of `--registers` holding registers: a 32-bit counter of its answers, then zeros.
+Only the read of all of them from address 0 is answered with registers; everything else gets an exception.
+"""
+
+import argparse
+import asyncio
+import socket
+import struct
+from typing import cast
+
+import uvloop
+
+_REQUEST = struct.Struct(">HHHBBHH")
+_HEAD = struct.Struct(">HHHBBBI")
+_REFUSAL = struct.Struct(">HHHBBB")
+
+
+class CheapDevice(asyncio.Protocol):
+    """One connection: units 1..`units`, `registers` holding registers each (2..125)."""
+
+    def __init__(self, units: int, registers: int) -> None:
+        self._units = units
+        self._registers = registers
+        self._rest = bytes(2 * registers - 4)
+        self._length = 3 + 2 * registers
+        self._count = 0
+        self._buffer = b""
+        self._transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client came."""
+        self._transport = cast("asyncio.Transport", transport)
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def data_received(self, data: bytes) -> None:
+        """Answer whole requests of 12 bytes (all that a read ever is); keep the rest."""
+        if self._buffer:
+            data = self._buffer + data
+        at = 0
+        while len(data) - at >= 12:
+            transaction, _, length, unit, function, start, count = _REQUEST.unpack_from(data, at)
+            if length != 6:
+                self._transport.close()
+                return
+            if function == 3 and start == 0 and count == self._registers and 1 <= unit <= self._units:
+                self._count += 1
+                head = _HEAD.pack(transaction, 0, self._length, unit, 3, 2 * count, self._count & 0xFFFFFFFF)
+                self._transport.write(head + self._rest)
+            else:
+                code = 1 if function != 3 else 2 if 1 <= unit <= self._units else 0x0B
+                self._transport.write(_REFUSAL.pack(transaction, 0, 3, unit, function | 0x80, code))
+            at += 12
+        self._buffer = data[at:]
+
+
+async def serve(port: int, units: int, registers: int) -> None:
+    """Listen on loopback until cancelled; prints one line when it does."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: CheapDevice(units, registers), "127.0.0.1", port, backlog=1024)
+    print(f"ready port={server.sockets[0].getsockname()[1]}", flush=True)  # noqa: T201 - its parent waits for it
+    async with server:
+        await server.serve_forever()
+
+
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(description="cheapest possible Modbus TCP server")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--units", type=int, default=1)
+    parser.add_argument("--registers", type=int, default=100, choices=range(2, 126), metavar="2..125")
+    options = parser.parse_args()
+    uvloop.run(serve(options.port, options.units, options.registers))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""A real OPC UA server for the tests, in a thread with a loop of its own."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from asyncua import Server, ua
+from asyncua.crypto.cert_gen import setup_self_signed_certificate
+from asyncua.crypto.permission_rules import User, UserRole
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+NAMESPACE = "urn:test:bess"
+TWIN_NAMESPACE = "urn:test:twin"
+STAMP = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
+
+
+class OneUser:
+    """Anybody without a name, and one user by password."""
+
+    def get_user(self, iserver: Any, username: str | None = None, password: str | None = None, certificate: Any = None):
+        if username is None or (username, password) == ("engineer", "correct horse"):
+            return User(role=UserRole.User)
+        return None
+
+
+class OpcUaSite:
+    """The server; `call` runs a coroutine in its loop."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self.server = Server(user_manager=OneUser())
+        self.call(self._start())
+
+    @property
+    def port(self) -> int:
+        return self.server.bserver._server.sockets[0].getsockname()[1]
+
+    def call(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=30)
+
+    def stop(self) -> None:
+        self.call(self.server.stop())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(timeout=5)
+        self._loop.close()
+
+    def put(self, name: str, answer: ua.DataValue) -> None:
+        """Make a node answer this from now on."""
+        node = ua.NodeId(name, self._namespace)
+        self.call(self.server.iserver.write_attribute_value(node, answer))
+
+    def value(self, name: str) -> Any:
+        return self.call(self.server.get_node(ua.NodeId(name, self._namespace)).read_value())
+
+    def swap_namespaces(self) -> None:
+        """What a restart may do: the same URIs at other indices."""
+        self.call(self._swap())
+
+    async def _swap(self) -> None:
+        node = self.server.get_node(ua.ObjectIds.Server_NamespaceArray)
+        uris = await node.read_value()
+        await node.write_value([*uris[:-2], uris[-1], uris[-2]])
+
+    def client_files(self) -> dict[str, str]:
+        """Settings of a client with a certificate of its own, that knows the server's."""
+        names = {"certificate": "client.der", "private_key": "client.pem", "server_certificate": "server.der"}
+        return {key: str(self._folder / name) for key, name in names.items()}
+
+    async def _secure(self) -> None:
+        for name, uri in (("server", "urn:test:server"), ("client", "urn:pswd-edge:client")):
+            await setup_self_signed_certificate(
+                self._folder / f"{name}.pem", self._folder / f"{name}.der", uri, socket.gethostname(),
+                [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH], {"commonName": name},
+            )
+        await self.server.set_application_uri("urn:test:server")
+        policies = ua.SecurityPolicyType
+        self.server.set_security_policy([
+            policies.NoSecurity, policies.Basic256Sha256_SignAndEncrypt, policies.Aes256Sha256RsaPss_SignAndEncrypt,
+        ])
+        await self.server.load_certificate(str(self._folder / "server.der"))
+        await self.server.load_private_key(str(self._folder / "server.pem"))
+
+    async def _start(self) -> None:
+        await self.server.init()
+        await self._secure()
+        self.server.set_endpoint("opc.tcp://127.0.0.1:0/test")
+        self._namespace = await self.server.register_namespace(NAMESPACE)
+        twin = await self.server.register_namespace(TWIN_NAMESPACE)
+        folder = await self.server.nodes.objects.add_object(self._namespace, "bess")
+        initial = {
+            "power": ua.Variant(12.5, ua.VariantType.Double),
+            "count": ua.Variant(7, ua.VariantType.UInt16),
+            "running": ua.Variant(True, ua.VariantType.Boolean),
+            "name": ua.Variant("BESS", ua.VariantType.String),
+            "cells": ua.Variant([3.3, 3.4], ua.VariantType.Double),
+            "power_setpoint": ua.Variant(0.0, ua.VariantType.Double),
+            "mode": ua.Variant(0, ua.VariantType.Int16),
+            "read_only": ua.Variant(1.0, ua.VariantType.Double),
+        }
+        for name, variant in initial.items():
+            variable = await folder.add_variable(ua.NodeId(name, self._namespace), name, variant)
+            if name in ("power_setpoint", "mode", "running"):
+                await variable.set_writable()
+        await folder.add_variable(ua.NodeId("power", twin), "power", -1.0)
+        await self.server.start()
