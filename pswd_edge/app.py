@@ -8,6 +8,7 @@ import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import msgspec
 import uvloop
 
 from pswd_edge.clock import SystemClock
@@ -17,11 +18,12 @@ from pswd_edge.control.cycle import ControlCycle, watched_points
 from pswd_edge.control.journal import Journal
 from pswd_edge.control.ledger import Ledger
 from pswd_edge.door import GATEWAY_SOCKET, OPERATOR_SOCKET, DoorServer, Peer
-from pswd_edge.errors import SecretError
 from pswd_edge.field.drivers.base import Driver
 from pswd_edge.field.drivers.registry import driver_configs, find_driver
 from pswd_edge.field.field import Field
-from pswd_edge.image import ImageWriter
+from pswd_edge.gateway.server import NICENESS, run_gateway, wait_for_image
+from pswd_edge.gateway.uplink.uplink import Uplink
+from pswd_edge.image import ImageReader, ImageWriter
 from pswd_edge.image.notify import RowBell
 from pswd_edge.model.command import Level, Outcome, Request
 from pswd_edge.model.device import Connection
@@ -109,9 +111,43 @@ def _tame_collector() -> None:
     gc.set_threshold(20_000, 20, 50)
 
 
+def run_gateway_process(runtime_dir: Path, state_dir: Path) -> int:
+    """The gateway process, until SIGTERM or SIGINT."""
+    uvloop.run(_until_stopped(lambda: gateway(runtime_dir, state_dir)))
+    return 0
+
+
+async def gateway(runtime_dir: Path, state_dir: Path) -> None:
+    """HTTP and the uplink together; the one failing ends the other, and the supervisor starts both again."""
+    niceness = max(0, NICENESS - os.nice(0))
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(run_gateway(runtime_dir, state_dir, rows_dir(runtime_dir), notify=notify, niceness=niceness))
+        tasks.create_task(_uplink(runtime_dir))
+
+
+async def _uplink(runtime_dir: Path) -> None:
+    live = await wait_for_image(runtime_dir)
+    settings = live.site.uplink
+    if settings is None:
+        return
+    reader = ImageReader(runtime_dir)
+    uplink = Uplink(settings, reader, password_of(settings.password))
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(uplink.run())
+        tasks.create_task(_tell_counters(uplink, rows_dir(runtime_dir) / "uplink.json"))
+
+
+async def _tell_counters(uplink: Uplink, path: Path) -> None:
+    """Once a second, for `status` and the demo's table: a small file beside the row sockets."""
+    while True:
+        found = {name: getattr(uplink, name) for name in ("published", "acknowledged", "dropped", "queued", "connected")}
+        temporary = path.with_suffix(".new")
+        temporary.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(msgspec.json.encode(found))
+        temporary.replace(path)
+        await asyncio.sleep(1.0)
+
+
 def password_of(reference: str | None) -> str | None:
     """A secret reference's value; None for None. Raises SecretError."""
     return None if reference is None else resolve_secret(reference)
-
-
-__all__ = ["SecretError", "compiled_site", "control", "make_driver", "password_of", "rows_dir", "run_control"]

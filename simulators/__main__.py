@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import gc
+import logging
 import os
 import signal
 import sys
@@ -20,6 +21,7 @@ from simulators.scenario import calm_scenario, demo_scenario
 def main() -> int:
     """Entry point; 2 where the site or an option is wrong."""
     options = _parser().parse_args()
+    logging.getLogger("asyncua").setLevel(logging.ERROR)    # it warns of the missing security at every start
     try:
         campus = _build(options)
     except (ConfigError, SecretError, ValueError) as error:

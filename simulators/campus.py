@@ -267,7 +267,7 @@ class Campus:
         return {"ports": self.ports}
 
     async def _on_arrivals(self, argument: Any) -> dict[str, Any]:
-        since_s = float(argument["since"]) if isinstance(argument, dict) else 0.0
+        since_s = float(argument.get("since", 0.0)) if isinstance(argument, dict) else 0.0
         return {"arrivals": [list(a) for a in self.arrivals if a.monotonic_s >= since_s]}
 
     async def _on_step_load(self, argument: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import resource
 import struct
 import sys
 import time
+from typing import cast
 
 import uvloop
 
@@ -28,8 +29,7 @@ class Bare(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Asyncio: connected."""
-        assert isinstance(transport, asyncio.Transport)  # TCP transports are
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)
         self.received = b""
 
     def data_received(self, data: bytes) -> None:

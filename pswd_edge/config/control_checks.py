@@ -62,9 +62,12 @@ def check_control(form: SiteFile, maps: Mapping[str, MapFile], place: Place) -> 
         _check_point(control.frequency, "Hz", points, here, ("frequency",))
     for id_, battery in control.batteries.items():
         _check_battery(id_, battery, points, here.at("batteries", id_), control)
-    for id_ in control.load_controllers:
-        for signal in CONTROLLER_SIGNALS:
-            points.need(id_, signal, here, ("load_controllers", id_))
+    for id_, controller in control.load_controllers.items():
+        rows = [points.need(id_, signal, here, ("load_controllers", id_)) for signal in CONTROLLER_SIGNALS]
+        cap = rows[0].write if rows[0] is not None else None
+        if cap is not None and controller.rating_w > cap.max:
+            found, able = number(controller.rating_w), number(cap.max)
+            here.complain(("load_controllers", id_, "rating_w"), found, f"{able}, which the map lets write, at most")
     for index, tier in enumerate(control.tiers):
         _check_tier(tier, control, points, here.at("tiers", index))
         if tier.id and tier.id in [t.id for t in control.tiers[:index]]:
@@ -112,6 +115,11 @@ def _check_battery(id_: str, form: BatteryForm, points: _Points, place: Place, c
     write = rows[2].write if rows[2] is not None else None
     if write is None:
         return
+    for key, asked, able in (
+        ("discharge_w", form.discharge_w, write.max), ("charge_w", form.charge_w, -write.min),
+    ):
+        if asked > able:
+            place.complain((key,), number(asked), f"{number(able)}, which the map lets write, at most")
     if form.revert_s is not None and write.revert_by is None:
         place.complain(("revert_s",), number(form.revert_s), "none, as the map has no revert_by")
     effective = form.revert_s if form.revert_s is not None else DEFAULT_REVERT_S if write.revert_by else write.revert_s

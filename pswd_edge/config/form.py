@@ -170,7 +170,7 @@ def _salvage(form: type[FormT], raw: Any) -> FormT:
         elif field.is_required():
             values[key] = _blank(field.annotation)
     if form.model_config.get("extra") == "allow":
-        values |= {k: v for k, v in given.items() if k not in form.model_fields}
+        values |= {k: v for k, v in given.items() if isinstance(k, str) and k not in form.model_fields}
     return form.model_construct(**values)
 
 
@@ -194,7 +194,8 @@ def _usable_part(rule: Any, raw: Any) -> Any:
     if inner is None or raw is None:
         return None
     if get_origin(rule) is dict:
-        return {k: _usable_part(get_args(rule)[1], v) for k, v in raw.items()} if isinstance(raw, dict) else None
+        items = raw.items() if isinstance(raw, dict) else ()
+        return {k: _usable_part(get_args(rule)[1], v) for k, v in items if isinstance(k, str)}
     if get_origin(rule) is tuple:
         return tuple(_usable_part(get_args(rule)[0], v) for v in raw) if isinstance(raw, list) else None
     return _salvage(inner, raw)

@@ -1,10 +1,9 @@
 """What a device map must fulfil beyond its form: known words, right units, addresses that do not collide."""
 
-from itertools import pairwise
 from typing import NamedTuple
 
 from pswd_edge.config.document import Document
-from pswd_edge.config.map_form import MapFile, ModbusMap, ModbusRow, RowForm, WriteForm
+from pswd_edge.config.map_form import MapFile, ModbusMap, ModbusRow, OpcUaRow, RowForm, SnmpRow, WriteForm
 from pswd_edge.config.mistakes import Mistakes, number
 from pswd_edge.config.place import Place
 from pswd_edge.model.signal import SIGNALS, find_signal
@@ -31,6 +30,8 @@ def check_map(form: MapFile, document: Document, stem: str, mistakes: Mistakes) 
             _check_register(form, row, place)
     if isinstance(form, ModbusMap):
         _check_overlaps(form, document, mistakes)
+    else:
+        _check_same_address(form, document, mistakes)
 
 
 def _check_name(kind: str, row: RowForm, place: Place, keys: dict[str, int]) -> None:
@@ -94,6 +95,19 @@ def _check_register(form: ModbusMap, row: ModbusRow, place: Place) -> None:
             place.complain(("invalid",), f"{raw:.0f}", f"a raw value of {word_type}")
 
 
+def _check_same_address(form: MapFile, document: Document, mistakes: Mistakes) -> None:
+    """Two rows may read the same node or object only as the same type."""
+    seen: dict[str, tuple[int, str | None]] = {}
+    for index, row in enumerate(form.rows):
+        if not isinstance(row, OpcUaRow | SnmpRow):
+            continue
+        key, address = ("node", row.node) if isinstance(row, OpcUaRow) else ("oid", row.oid)
+        first, word_type = seen.setdefault(address, (index, row.type))
+        if address and word_type != row.type:
+            place = Place(document, mistakes, ("points", index))
+            place.complain((key,), f"{address} as another type", f"the type of line {place.line('points', first)}")
+
+
 class _Span(NamedTuple):
     """Registers that one row takes: from `start`, `words` long, read as `word_type`."""
 
@@ -103,6 +117,14 @@ class _Span(NamedTuple):
     word_type: str
     row: int
     key: str
+
+
+def _conflict(first: _Span, second: _Span) -> bool:
+    """Whether two spans, the first beginning no later, share registers but not the way to read them."""
+    if second.start >= first.start + first.words:
+        return False
+    bits = "bit" in (first.word_type, second.word_type) and first.words == second.words
+    return first.start != second.start or not (bits or first.word_type == second.word_type)
 
 
 def _check_overlaps(form: ModbusMap, document: Document, mistakes: Mistakes) -> None:
@@ -116,9 +138,12 @@ def _check_overlaps(form: ModbusMap, document: Document, mistakes: Mistakes) -> 
         if row.scale_register is not None:
             spans.append(_Span(kind, row.scale_register, 1, "int16", index, "scale_register"))
     spans.sort(key=lambda s: (s.kind, s.start, s.row))
-    for first, second in pairwise(spans):
-        same = (first.start, first.word_type) == (second.start, second.word_type)
-        if first.kind != second.kind or second.start >= first.start + first.words or same:
+    widest: _Span | None = None
+    for second in spans:
+        first = widest
+        if first is None or first.kind != second.kind or second.start + second.words > first.start + first.words:
+            widest = second
+        if first is None or first.kind != second.kind or not _conflict(first, second):
             continue
         late, early = sorted((first, second), key=lambda s: (-s.row, s.key != "scale_register"))
         place = Place(document, mistakes, ("points", late.row))

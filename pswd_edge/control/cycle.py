@@ -52,11 +52,12 @@ class ControlCycle:
                  clock: Clock, bell: RowBell, notify: Callable[[str], None]) -> None:
         self._site, self._spec, self._field, self._image = site, site.control, field, image
         self._journal, self._clock, self._bell, self._notify = journal, clock, bell, notify
-        self.desk = Desk(site, ledger, clock, lambda: self.facts)
+        self.desk = Desk(site, ledger, clock, self.facts)
         self._keeper = ModeKeeper(site.control.start_mode, site.control.auto_after_s)
         self._setpoints = Setpoints(site)
         self._state = law.start(site.control)
         self._heat = [i for d in site.devices_of("cdu") if (i := site.find(d.id, "heat_w")) is not None]
+        self._limits = law.range_of(site.control, site.control.load_ceiling_w)
         self._started_utc_s = clock.utc_s()
         self._encode = msgspec.msgpack.Encoder().encode
         self._late, self._rules, self._age = Histogram(), Histogram(), Histogram()
@@ -67,9 +68,9 @@ class ControlCycle:
         self._publish_number = 0
         self._last_s = 0.0
         self._second_s = -math.inf
-        limits = law.range_of(self._spec, self._spec.load_ceiling_w)
-        self.facts = Facts(0, self._started_utc_s, Mode.OBSERVE, "control has just started", math.nan, math.nan, 0.0,
-                           0.0, Headroom(0.0, 0.0, 0.0), limits)
+        self._decision: law.Decision | None = None
+        self._bad = ""
+        self._headroom = Headroom(0.0, 0.0, 0.0)
 
     async def handle(self, request: Request, authority: Level) -> Outcome:
         """One request from the door."""
@@ -122,13 +123,12 @@ class ControlCycle:
         self._tell_changes(before, self._state)
         bad = self._bad_inputs(snapshot, decision)
         self._keeper.update(bad, now_s)
-        room = self._room(decision)
-        self._remember(decision, room, bad, utc_s)
+        self._decision, self._bad = decision, bad
         self._age.add(snapshot.read(self._spec.grid_power.point).age_s)
         alarms = self._journal.alarms(self._conditions(decision))
         report = report_of(
             self._spec, Clocks(self.cycle, utc_s, now_s, self.completed + 1, self.missed, self._started_utc_s),
-            self._keeper, decision, self._state, verdicts, self._field, tuple(self.desk.workloads.values()), room,
+            self._keeper, decision, self._state, verdicts, self._field, tuple(self.desk.workloads.values()), self._headroom,
             alarms, orders.target_w, self._timings)
         return self._encode(report)
 
@@ -147,7 +147,7 @@ class ControlCycle:
         request = None if target is None else target.request
         power = getattr(request, "power_w", None)
         ramp = getattr(request, "ramp_w_per_s", 0.0) or None
-        ceiling = self.desk.ceiling_w(self.facts.limits)
+        ceiling = self.desk.ceiling_w(self._limits)
         mode = self._keeper.mode
         return law.Orders(mode, ceiling, None if mode is Mode.MANUAL else power, ramp, power)
 
@@ -164,14 +164,19 @@ class ControlCycle:
         return headroom(self._spec, decision.limits, tuple(self.desk.workloads.values()), decision.estimate.load_w,
                         heat_w, fleet.above_min_wh + fleet.below_max_wh)
 
-    def _remember(self, decision: law.Decision, room: Headroom, bad: str, utc_s: float) -> None:
-        reference = self._state.reference
-        ready = "" if reference is not None and decision.estimate.source == "grid" else f"inputs: {bad or 'none yet'}"
-        self.facts = Facts(
-            self.cycle, utc_s, self._keeper.mode, ready,
+    def facts(self) -> Facts:
+        """What requests are judged by: the last cycle's decision, and the headroom as it is now."""
+        utc_s, decision, reference = self._clock.utc_s(), self._decision, self._state.reference
+        if decision is None:
+            return Facts(0, utc_s, Mode.OBSERVE, "control has just started", math.nan, math.nan, 0.0, 0.0,
+                         self._limits, self._headroom)
+        known = reference is not None and decision.estimate.source == "grid"
+        return Facts(
+            self.cycle, utc_s, self._keeper.mode, "" if known else f"inputs: {self._bad or 'none yet'}",
             math.nan if reference is None else reference.reference_w,
             math.nan if reference is None else reference.filtered_w,
-            decision.fleet.discharge_available_w, decision.fleet.charge_available_w, room, decision.limits)
+            decision.fleet.discharge_available_w, decision.fleet.charge_available_w, decision.limits,
+            self._room(decision))
 
     def _conditions(self, decision: law.Decision) -> Iterator[tuple[str, str]]:
         for name in decision.degraded:
@@ -205,6 +210,8 @@ class ControlCycle:
 
     def _each_second(self, now_s: float, utc_s: float) -> None:
         self._second_s = now_s
+        if self._decision is not None:
+            self._headroom = self._room(self._decision)
         self._timings = timings_of(self._late, self._rules, self._age)
         self._image.publish_field(self._publish_number, self._encode(self._field.report(utc_s)))
         self._bell.look()

@@ -46,8 +46,8 @@ class Facts(NamedTuple):
     filtered_w: float
     discharge_available_w: float
     charge_available_w: float
-    headroom: Headroom
     limits: Range
+    headroom: Headroom
 
 
 def check(request: Request, authority: Level, utc_s: float) -> Rejected | None:

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+import numpy as np
+
 from pswd_edge.field.actuator import Actuator
 from pswd_edge.field.drivers.base import Driver, ReadRequest
 from pswd_edge.field.poller import Job, Poller, Tell, cancel_all
@@ -47,6 +49,8 @@ class Field:
         points = {i: site.points[i] for i in actuated}
         self.actuator = Actuator(points, site.devices, self.pollers, self.table, tell)
         self._tasks: list[asyncio.Task[None]] = []
+        self._readable = np.array([p.index for p in site.points if p.readable], np.intp)
+        self._device_of = np.array([p.device for p in site.points if p.readable], np.intp)
 
     def _schedule(self, requests: Sequence[ReadRequest]) -> dict[int, list[Job]]:
         watched = set(self._watched)
@@ -136,13 +140,12 @@ class Field:
         return FieldReport(
             utc_s, tuple(p.report() for p in self.pollers.values()),
             int((quality == Quality.GOOD).sum()), int((quality == Quality.UNCERTAIN).sum()),
-            int((quality == Quality.BAD).sum()), sum(self._device_good(d.index) for d in self._site.devices))
+            int((quality == Quality.BAD).sum()), self._devices_good())
 
-    def _device_good(self, device: int) -> bool:
-        """A device is good when every point that can be read is."""
-        spec = self._site.devices[device]
-        return all(self.table.quality[p.index] == Quality.GOOD
-                   for p in self._site.points[spec.first_point : spec.first_point + spec.point_count] if p.readable)
+    def _devices_good(self) -> int:
+        """Devices of which every point that can be read is good."""
+        wrong = self._device_of[self.table.quality[self._readable] != Quality.GOOD]
+        return len(self._site.devices) - len(np.unique(wrong))
 
 
 def _release(ready: asyncio.Future[None]) -> None:

@@ -17,6 +17,10 @@ from pswd_edge.model.snapshot import Reading
 STALE_PERIODS = 3             # then the last value is UNCERTAIN (OPC UA's LastUsableValue)
 LOST_PERIODS = 10             # then there is no value at all
 _ANSWER_BYTES = 250           # 125 registers
+_GOOD, _UNCERTAIN, _BAD = int(Quality.GOOD), int(Quality.UNCERTAIN), int(Quality.BAD)  # enum look-ups cost on this path
+_SENTINEL, _NOT_A_NUMBER, _OUT_OF_RANGE, _NONE, _STALE, _UNREACHABLE = (
+    int(r) for r in (Reason.SENTINEL, Reason.NOT_A_NUMBER, Reason.OUT_OF_RANGE, Reason.NONE, Reason.STALE,
+                     Reason.UNREACHABLE))
 
 
 class Group:
@@ -104,22 +108,22 @@ class Table:
         points, value = group.decoder.points[fresh], decoded[fresh]
         missing = np.isnan(value)
         outside = (value < self._low[points]) | (value > self._high[points])
-        reason = np.where(missing, np.where(group.decoder.sentinel[fresh], Reason.SENTINEL, Reason.NOT_A_NUMBER),
-                          np.where(outside, Reason.OUT_OF_RANGE, Reason.NONE))
+        reason = np.where(missing, np.where(group.decoder.sentinel[fresh], _SENTINEL, _NOT_A_NUMBER),
+                          np.where(outside, _OUT_OF_RANGE, _NONE))
         value[outside] = np.nan
         self.unchanged[points] = np.where(value == self.value[points], self.unchanged[points] + 1, 0)
         self.value[points] = value
-        self.quality[points] = np.where(missing | outside, Quality.BAD, Quality.GOOD)
+        self.quality[points] = np.where(missing | outside, _BAD, _GOOD)
         self.reason[points] = reason
         self.received_s[points] = self.answered_s[group.slot_of[fresh]]
 
     def _age(self, points: NDArray[np.intp], now_s: float) -> None:
         periods = (now_s - self.received_s[points]) / self._period_s[points]
-        stale = points[(periods > STALE_PERIODS) & (self.quality[points] == Quality.GOOD)]
-        self.quality[stale], self.reason[stale] = Quality.UNCERTAIN, Reason.STALE
-        lost = points[(periods > LOST_PERIODS) & (self.quality[points] != Quality.BAD)]
+        stale = points[(periods > STALE_PERIODS) & (self.quality[points] == _GOOD)]
+        self.quality[stale], self.reason[stale] = _UNCERTAIN, _STALE
+        lost = points[(periods > LOST_PERIODS) & (self.quality[points] != _BAD)]
         self.value[lost] = np.nan
-        self.quality[lost], self.reason[lost] = Quality.BAD, Reason.UNREACHABLE
+        self.quality[lost], self.reason[lost] = _BAD, _UNREACHABLE
 
     def reading(self, point: int, now_s: float) -> Reading:
         """One point as the rules see it."""

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import time
+import traceback
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -70,9 +71,14 @@ def refusal_of(error: Exception, request: web.Request) -> RefusalError:
         return _from_aiohttp(error, request)
     if isinstance(error, TimeoutError):
         return unavailable("TIMEOUT", f"no answer within {TIMEOUT_S:.0f} s; ask again in 2 s")
-    _LOG.error("request failed", request_id=request[REQUEST_ID], method=request.method, path=request.path,
-               exc_info=error)
+    _LOG.error("request failed", request_id=request[REQUEST_ID], method=request.method, path=request.path[:200],
+               traceback=traceback_of(error))
     return RefusalError(500, "INTERNAL_ERROR", "the gateway failed; its log has more under this request id")
+
+
+def traceback_of(error: BaseException | None) -> str:
+    """Files and lines only: a logger that prints local variables would print passwords and tokens."""
+    return "".join(traceback.format_exception(error)) if error else ""
 
 
 def _from_aiohttp(error: web.HTTPException, request: web.Request) -> RefusalError:

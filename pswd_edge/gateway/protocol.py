@@ -7,7 +7,7 @@ from collections.abc import Callable
 import structlog
 from aiohttp import web
 
-from pswd_edge.gateway.middleware import given_id
+from pswd_edge.gateway.middleware import given_id, traceback_of
 from pswd_edge.gateway.profile import Profile, respond_refusal
 from pswd_edge.gateway.refusal import RefusalError
 
@@ -31,7 +31,7 @@ class ApiProtocol(web.RequestHandler):
         """Answer what is no HTTP request, in the profile's words, and close the connection."""
         request_id = given_id(None)
         if status == 500:
-            _LOG.error("request failed", request_id=request_id, remote=request.remote, exc_info=exc)
+            _LOG.error("request failed", request_id=request_id, remote=request.remote, traceback=traceback_of(exc))
             refusal = RefusalError(500, "INTERNAL_ERROR", "the gateway failed; its log has more under this request id")
         else:
             _LOG.info("request malformed", request_id=request_id, remote=request.remote, status=status)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -40,7 +41,6 @@ class UserStore:
         self._path = state_dir / FILE
         self._seen: tuple[int, int] | None = None
         self._users: dict[str, User] = {}
-        self._nobody = _HASHER.hash("no user has this password")
         self._refresh()
 
     def _refresh(self) -> None:
@@ -74,7 +74,7 @@ class UserStore:
         self._refresh()
         user = self._users.get(username)
         try:
-            _HASHER.verify(user.hash if user else self._nobody, password)
+            _HASHER.verify(user.hash if user else _nobody(), password)
         except (VerificationError, InvalidHashError):
             return False
         return user is not None and role in user.roles
@@ -96,6 +96,12 @@ class UserStore:
 def add_user(state_dir: Path, name: str, password: str, roles: Iterable[str]) -> None:
     """What `pswd-edge user add` does; see `UserStore.add` for errors. A running gateway notices by itself."""
     UserStore(state_dir).add(name, password, roles)
+
+
+@cache
+def _nobody() -> str:
+    """A hash to check in place of an unknown user's."""
+    return _HASHER.hash("no user has this password")
 
 
 def _read(path: Path) -> dict[str, User]:

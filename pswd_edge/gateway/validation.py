@@ -1,5 +1,6 @@
 """Requests in: JSON read strictly, checked by a pydantic model, every mistake named at once."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -13,6 +14,7 @@ from pswd_edge.gateway.refusal import RefusalError
 BODY_MAX = 64 * 1024
 DEPTH_MAX = 16
 _SHOWN = 60
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
 _SECRET = frozenset({"password"})
 _M = TypeVar("_M", bound=BaseModel)
 
@@ -86,7 +88,7 @@ def invalid(lines: list[str]) -> RefusalError:
 
 
 def _integer(text: str) -> int | str:
-    return int(text) if len(text) < 19 and text.lstrip("-").isdecimal() and text.isascii() else text
+    return int(text) if _INTEGER.fullmatch(text) else text
 
 
 def _line(error: ErrorDetails) -> str:

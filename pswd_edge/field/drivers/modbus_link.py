@@ -9,6 +9,7 @@ import contextlib
 import socket
 import struct
 import time
+from typing import cast
 
 from pswd_edge.errors import DecodeError, SilentError, UnreachableError
 
@@ -35,8 +36,7 @@ class ModbusLink(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Asyncio: connected."""
-        assert isinstance(transport, asyncio.Transport)  # TCP transports are
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's TCP transport is none by inheritance
         with contextlib.suppress(OSError):
             transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -96,7 +96,7 @@ class ModbusLink(asyncio.Protocol):
         while len(data) >= _HEAD_BYTES:
             transaction, protocol, length, unit = _MBAP.unpack_from(data)
             if protocol != 0 or not 2 <= length <= _LENGTH_MAX:
-                self._distrust(f"got header {data[:_HEAD_BYTES].hex()}: expected protocol 0 and length 2..{_LENGTH_MAX}")
+                self._distrust(f"got header {data[:_HEAD_BYTES].hex()}: expected protocol 0, length 2..{_LENGTH_MAX}")
                 return
             end = 6 + length
             if len(data) < end:

@@ -5,6 +5,7 @@ import math
 from typing import Any, NamedTuple
 
 from pysnmp.carrier.asyncio.dgram import udp, udp6
+from pysnmp.carrier.asyncio.dispatch import AsyncioDispatcher
 from pysnmp.entity import config as lcd
 from pysnmp.entity.engine import SnmpEngine
 from pysnmp.entity.rfc3413.cmdgen import CommandGenerator, GetCommandGenerator, SetCommandGenerator
@@ -35,6 +36,7 @@ _PRIV = {
     "aes192": lcd.USM_PRIV_CFB192_AES_BLUMENTHAL,
     "aes256": lcd.USM_PRIV_CFB256_AES_BLUMENTHAL,
 }
+_TICK_S = 5.0  # pysnmp's own 0.1 s cost 2 ms of CPU a second for each agent; our deadlines do not need its clock
 _TARGET, _PARAMETERS = "agent", "authpriv"
 # SNMPv2-PDU error-status: RFC 3416, 3
 _STATUS = (
@@ -87,20 +89,27 @@ class SnmpWriter:
 
         Raises RefusedError, UnreachableError; the caller bounds the time.
         """
-        engine, self._spare = self._spare, None
-        if engine is None or self._agent != (address, engine_id):  # pysnmp does not unlearn an agent's engine id
-            engine = await asyncio.to_thread(_new_engine, self._config, address, engine_id)
-            self._agent = (address, engine_id)
+        engine = await self._engine_for(address, engine_id)
         v6 = ":" in address[0]
         transport = (udp6.Udp6AsyncioTransport if v6 else udp.UdpAsyncioTransport)()
         await asyncio.get_running_loop().create_datagram_endpoint(
             lambda: transport, local_addr=("::" if v6 else "0.0.0.0", 0)  # noqa: S104 - any source address, client side
         )
+        engine.register_transport_dispatcher(AsyncioDispatcher(timeout=_TICK_S))
         lcd.add_transport(engine, udp6.DOMAIN_NAME if v6 else udp.DOMAIN_NAME, transport)
         self._engine = engine
         answer = await self._ask(GetCommandGenerator(), _PROBE, rfc1902.Null(""))
         if answer.indication is not None:
             raise _failed(f"user {self._config.username!r}", answer.indication)
+
+    async def _engine_for(self, address: tuple[str, int], engine_id: bytes) -> SnmpEngine:
+        """The engine of the last opening, or a new one: pysnmp does not unlearn the engine id of an agent."""
+        spare, self._spare = self._spare, None
+        if spare is not None and self._agent == (address, engine_id):
+            return spare
+        engine = await asyncio.to_thread(_new_engine, self._config, address, engine_id)
+        self._agent = (address, engine_id)
+        return engine
 
     async def set(self, oid: str, content: Any, what: str) -> None:
         """One SET, sent once; returns when the agent has answered noError. Raises as `Driver.write`."""

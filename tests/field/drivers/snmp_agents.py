@@ -54,9 +54,9 @@ class Snmpd:
 
     def start(self) -> None:
         state = str(self._folder / "state")
-        environment = {**os.environ, "MIBS": "", "SNMPCONFPATH": f"{self._folder}:{state}", "SNMP_PERSISTENT_DIR": state}
+        own = {"MIBS": "", "SNMPCONFPATH": f"{self._folder}:{state}", "SNMP_PERSISTENT_DIR": state}
         command = [SNMPD, "-f", "-Lf", str(self._folder / "log"), "-I", "-smux", "-p", str(self._folder / "pid")]
-        self._process = subprocess.Popen(command, env=environment)
+        self._process = subprocess.Popen(command, env={**os.environ, **own})
         self._await_answer()
 
     def forget(self) -> None:

@@ -14,12 +14,13 @@ class TcpRelay:
         self._tasks: set[asyncio.Task[None]] = set()
         self.silent = False
         self.delay_s = 0.0
-        self.accepted = 0
         self.port = 0
 
-    @property
-    def open_connections(self) -> int:
-        return len(self._tasks)
+    async def until_empty(self) -> None:
+        """Wait until the last connection is gone."""
+        while self._tasks:
+            await asyncio.wait(tuple(self._tasks))
+            await asyncio.sleep(0)
 
     async def start(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
@@ -40,7 +41,6 @@ class TcpRelay:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        self.accepted += 1
         try:
             there, onward = await asyncio.open_connection("127.0.0.1", self._target_port)
             ends = {writer, onward}

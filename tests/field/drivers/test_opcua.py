@@ -5,6 +5,7 @@ import math
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from asyncua import ua
@@ -232,10 +233,8 @@ async def test_cancelled_open_leaves_nothing_behind(relay: TcpRelay) -> None:
         await asyncio.gather(attempt, return_exceptions=True)
         await driver.close()
     async with asyncio.timeout(2.0):
-        while relay.open_connections:
-            await asyncio.sleep(0.01)
+        await relay.until_empty()
 
-    # the relay's own tasks are gone with its connections
     assert own_tasks() - before == set()
 
 
@@ -266,7 +265,7 @@ async def test_wrong_password_is_refused_not_unreachable(site: OpcUaSite) -> Non
     """Retrying a wrong password locks accounts: it is for the operator."""
     driver = driver_at(site.port, username="engineer", password="wrong")
 
-    with pytest.raises(RefusedError, match="BadUserAccessDenied|BadIdentityTokenRejected"):
+    with pytest.raises(RefusedError, match=r"BadUserAccessDenied|BadIdentityTokenRejected"):
         await driver.open()
 
     right = driver_at(site.port, username="engineer", password="correct horse")
@@ -345,8 +344,7 @@ async def test_fifty_opens_and_closes_leave_no_socket(site: OpcUaSite) -> None:
 
 def established_to(port: int) -> int:
     """Sockets of this process, ours or the server's, that are connected with the port."""
-    with open("/proc/self/net/tcp") as table:
-        rows = [line.split() for line in table.readlines()[1:]]
+    rows = [line.split() for line in Path("/proc/self/net/tcp").read_text().splitlines()[1:]]
     return sum(row[2].endswith(f":{port:04X}") and row[3] == "01" for row in rows)
 
 

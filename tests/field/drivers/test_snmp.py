@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import os
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -10,7 +9,15 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from pswd_edge.errors import ConfigError, DecodeError, DeviceError, RefusedError, SilentError, UnreachableError, WriteError
+from pswd_edge.errors import (
+    ConfigError,
+    DecodeError,
+    DeviceError,
+    RefusedError,
+    SilentError,
+    UnreachableError,
+    WriteError,
+)
 from pswd_edge.field.drivers.base import Value
 from pswd_edge.field.drivers.snmp import SnmpDriver, value_of
 from pswd_edge.field.drivers.snmp_config import SnmpConfig
@@ -61,6 +68,10 @@ def v2c_driver(port: int, **more: object) -> SnmpDriver:
 def v3_driver(port: int, **more: object) -> SnmpDriver:
     secrets = {"username": USER, "auth_secret": AUTH_SECRET, "priv_secret": PRIV_SECRET}
     return SnmpDriver({"host": "127.0.0.1", "port": port, "version": "3", **secrets, **more})
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 async def get(driver: SnmpDriver, *oids: str, timeout_s: float = 1.0) -> list[Value]:
@@ -362,14 +373,14 @@ async def test_fifty_opens_and_closes_leave_no_descriptor_and_no_task(snmpd: Snm
     await driver.open()
     await driver.close()
     await asyncio.sleep(0)
-    before = len(os.listdir("/proc/self/fd"))
+    before = descriptors()
 
     for _ in range(50):
         await driver.open()
         await driver.close()
 
     await asyncio.sleep(0)
-    assert len(os.listdir("/proc/self/fd")) <= before
+    assert descriptors() <= before
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
@@ -380,7 +391,7 @@ async def test_cancelled_open_leaves_nothing_behind(snmpd: Snmpd) -> None:
     await driver.open()
     await driver.close()
     await asyncio.sleep(0)
-    before = len(os.listdir("/proc/self/fd"))
+    before = descriptors()
 
     for delay_s in (0.0, 0.001, 0.004, 0.02, 0.06):
         attempt = asyncio.create_task(driver.open())
@@ -391,7 +402,7 @@ async def test_cancelled_open_leaves_nothing_behind(snmpd: Snmpd) -> None:
     del attempt
     await asyncio.sleep(0.1)  # the thread of a cancelled attempt ends by itself
 
-    assert len(os.listdir("/proc/self/fd")) <= before
+    assert descriptors() <= before
     assert asyncio.all_tasks() == {asyncio.current_task()}
     await driver.open()
     await driver.write(DEVICE, OUTLET, 6.0, 1.0)

@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
-import datetime
+import datetime as dt
 import ipaddress
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Self
 
 import pytest
 import structlog
@@ -15,14 +16,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from small_image import SmallImage
+from watcher import Watcher
 
 from pswd_edge.gateway.uplink import Uplink
 from pswd_edge.gateway.uplink.uplink import backoff_s
 from pswd_edge.image import ImageReader
 from pswd_edge.model.site import Uplink as Settings
 from simulators.broker import Broker, find_mosquitto, free_port
-from small_image import SmallImage
-from watcher import Watcher
 
 MOSQUITTO = pytest.param("mosquitto", marks=pytest.mark.skipif(
     find_mosquitto() is None, reason="mosquitto is not installed; apt-get install mosquitto"))
@@ -113,7 +114,7 @@ class Cable:
         self._target = target
         self._writers: list[asyncio.StreamWriter] = []
 
-    async def __aenter__(self) -> "Cable":
+    async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._join, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
@@ -142,8 +143,10 @@ class Cable:
 
 
 @pytest.mark.parametrize("kind", [MOSQUITTO])
-async def test_every_number_arrives_though_the_cable_is_cut_in_full_flow(written: SmallImage, kind: str) -> None:
+async def test_every_number_arrives_though_the_cable_is_cut_in_full_flow(
+        written: SmallImage, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """QoS 1 over a bad line: repetitions are allowed, a hole or a step back is not."""
+    monkeypatch.setattr("pswd_edge.gateway.uplink.uplink.backoff_s", lambda *_: 0.1)
     async with Broker(kind=kind) as broker, Cable(broker.port) as cable:
         with Watcher(broker) as watcher:
             async with running(written, settings(broker, port=cable.port, period_ms=2), broker.password) as uplink:
@@ -238,11 +241,11 @@ async def test_event_loop_stays_free_while_the_broker_does_not_answer(written: S
 def self_signed(folder: Path) -> tuple[Path, Path]:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     certificate = (
         x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-        .serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .serial_number(x509.random_serial_number()).not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
         .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256()))

@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from small_image import SmallImage
 
 from pswd_edge.clock import FakeClock
 from pswd_edge.gateway.uplink.messages import Composer
 from pswd_edge.image import ImageReader
 from pswd_edge.model.quality import Quality, Reason
-from small_image import SmallImage
 
 
 def composer(tmp_path: Path, clock: FakeClock) -> tuple[SmallImage, Composer]:

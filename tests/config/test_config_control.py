@@ -1,0 +1,117 @@
+"""The control part: rates by P3, tiers, batteries, and the warnings about what will not hold."""
+
+from pathlib import Path
+
+import pytest
+
+from pswd_edge.config import Compiled, compile_site
+from pswd_edge.model.site import Site
+
+SMALL = (Path(__file__).parent / "small.yaml").read_text()
+
+
+def compiled(folder: Path, *changes: tuple[str, str]) -> Compiled:
+    text = SMALL
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    path = folder / "site.yaml"
+    path.write_text(text)
+    return compile_site(path, {})
+
+
+def site(folder: Path, *changes: tuple[str, str]) -> Site:
+    return compiled(folder, *changes).site
+
+
+@pytest.mark.parametrize(("delay_s", "mw_per_min"), [(0.25, 6.6), (0.45, 6.1), (1.3, 3.9)])
+def test_the_inner_ramp_is_that_of_p3(delay_s: float, mw_per_min: float, tmp_path: Path) -> None:
+    """The table of P3: a swing of 78 MW, R = 10 MW/min, filter 0.15 Hz."""
+    control = site(tmp_path, ("delay_s: 0.25", f"delay_s: {delay_s}"), ("ceiling_w: 100e6", "ceiling_w: 98e6")).control
+
+    assert control.ramp_up_w_per_s * 60e-6 == pytest.approx(mw_per_min, abs=0.05)
+    assert control.ramp_down_w_per_s == control.ramp_up_w_per_s
+
+
+def test_a_given_ramp_is_taken_as_it_is_and_doubted_where_it_is_above_p3(tmp_path: Path) -> None:
+    """A site may know that no two opposite steps can come; it is told what that costs if it is wrong."""
+    given = "  ramp_up_w_per_s: 160e3\n  ramp_down_w_per_s: 90e3\n"
+
+    found = compiled(tmp_path, ("  delay_s: 0.25", given + "  delay_s: 0.25"))
+
+    assert found.site.control.ramp_up_w_per_s == 160e3
+    assert found.site.control.ramp_down_w_per_s == 90e3
+    assert [w.partition(": control")[2][:16] for w in found.warnings] == [".ramp_up_w_per_s"]
+
+
+def test_a_sound_site_has_no_warnings(tmp_path: Path) -> None:
+    """A list that is never empty is not read."""
+    assert compiled(tmp_path).warnings == []
+
+
+def test_too_little_energy_is_a_warning_and_the_site_still_starts(tmp_path: Path) -> None:
+    """P2 is sufficient for any load; a site with a mild load may run with less, knowingly."""
+    found = compiled(tmp_path, ("capacity_wh: 15e6", "capacity_wh: 10e6"))
+
+    assert len(found.warnings) == 1
+    assert "site.yaml:29: control.batteries: 8.00 MWh are usable, less than the 8.54 MWh" in found.warnings[0]
+
+
+def test_too_little_power_is_a_warning_for_each_direction(tmp_path: Path) -> None:
+    """A battery that can give 79 MW and take 70 cannot carry a step of 80 either way."""
+    found = compiled(tmp_path, (" charge_w: 100e6", " charge_w: 70e6"), ("discharge_w: 100e6", "discharge_w: 79e6"))
+
+    assert ["discharge 79 MW" in found.warnings[0], "charge 70 MW" in found.warnings[1]] == [True, True]
+
+
+def test_a_throttle_tier_caps_at_its_floor_and_gives_back_the_rating(tmp_path: Path) -> None:
+    """The released value is the controller's rating, which means no cap."""
+    made = site(tmp_path)
+    tier = made.control.tiers[0]
+
+    assert (tier.engaged_value, tier.released_value, tier.floor_w) == (5e6, 25e6, 5e6)
+    assert made.points[tier.setpoint].id == "rack.power_cap_w"
+    assert made.points[tier.power].id == "rack.active_power_w"
+
+
+def test_an_outlet_tier_takes_on_and_off_from_the_maps_labels(tmp_path: Path) -> None:
+    """Vendors disagree about the numbers: here 1 is on and 2 is off."""
+    made = site(tmp_path)
+    tier = made.control.tiers[1]
+
+    assert (tier.engaged_value, tier.released_value) == (2.0, 1.0)
+    assert made.points[tier.setpoint].id == "pdu.outlet_command[1]"
+
+
+def test_states_of_a_battery_are_compiled_to_numbers(tmp_path: Path) -> None:
+    """The site file speaks of `running`; the register holds 3."""
+    battery = site(tmp_path, ("[running]", "[throttled, running]")).control.batteries[0]
+
+    assert battery.available_states == (4, 3)
+
+
+def test_optional_signals_of_a_battery_are_found_by_name(tmp_path: Path) -> None:
+    """What a device does not have is None, and control goes without it."""
+    made = site(tmp_path)
+    battery = made.control.batteries[0]
+
+    assert battery.charge_limit is None
+    assert battery.heartbeat == made.point_index["bess.heartbeat"]
+    assert battery.revert_timeout == made.point_index["bess.revert_timeout_s"]
+
+
+def test_a_battery_without_revert_time_in_the_site_gets_the_shortest_allowed(tmp_path: Path) -> None:
+    """Forgetting the key must not leave a battery that never reverts."""
+    made = site(tmp_path, ("      revert_s: 12\n", ""))
+    rule = made.points[made.control.batteries[0].setpoint].write
+
+    assert rule is not None
+    assert rule.revert_s == 12.0
+
+
+def test_the_drivers_own_keys_pass_through_and_secrets_stay_references(tmp_path: Path) -> None:
+    """The compiled site lies in a file that the gateway reads: no secret may be in it."""
+    pdu = site(tmp_path).connections[3]
+
+    assert pdu.settings == {"host": "127.0.0.1", "version": "2c", "community_secret": "file:/run/secret"}
+    assert pdu.driver == "snmp"

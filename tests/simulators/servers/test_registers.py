@@ -1,0 +1,185 @@
+"""The register space against raw words typed by hand."""
+
+import math
+
+import pytest
+from fake_plant import ANY, face_of, modbus, space_of
+
+from simulators.servers.pdu import answer
+from simulators.servers.ranges import choose_exponents, usual_limit
+from simulators.servers.registers import RefusedRequest, RegisterSpace
+
+
+@pytest.mark.parametrize(
+    ("point", "value", "words"),
+    [
+        (modbus("p", 0, "float32"), 100.0, "42c80000"),
+        (modbus("p", 0, "float32", word_order="little"), 100.0, "000042c8"),
+        (modbus("p", 0, "float32", byte_order="little"), 100.0, "c8420000"),
+        (modbus("p", 0, "float32", scale=1000.0), 100_000.0, "42c80000"),
+        (modbus("p", 0, "int32", word_order="little"), 70_000.0, "11700001"),
+        (modbus("p", 0, "int16"), -2.0, "fffe"),
+        (modbus("p", 0, "uint16", unit="degC", scale=0.1, offset=-273.15), 26.85, "0bb8"),
+        (modbus("p", 0, "int64"), 4_294_967_297.0, "0000000100000001"),
+        (modbus("p", 0, "float64"), 1.5, "3ff8000000000000"),
+        (modbus("p", 0, "int16", invalid=(-32768.0,)), math.nan, "8000"),
+        (modbus("p", 0, "uint16", invalid=(65535.0,)), math.nan, "ffff"),
+        (modbus("p", 0, "int32", invalid=(2147483648.0,)), math.nan, "80000000"),
+        (modbus("p", 0, "float32"), math.nan, "7fc00000"),
+        (modbus("p", 0, "int16", invalid=(-32768.0,)), -1e9, "8001"),
+        (modbus("p", 0, "uint16", invalid=(65535.0,)), 1e9, "fffe"),
+    ],
+)
+def test_a_value_becomes_these_words(point, value, words):
+    """Typed from the definitions of the types, so that an error on both sides of our own code cannot hide itself."""
+    space, _ = space_of([point], {"p": value})
+
+    assert space.read_words("holding", 0, len(words) // 4).hex() == words
+
+
+def test_a_sunspec_point_has_its_scale_factor_beside_it():
+    """100 MW in an int16 of W: 10000 and a factor of 4, both in one answer."""
+    point = modbus("p", 10, "int16", scale_register=12, minimum=-100e6, maximum=100e6)
+    space, _ = space_of([point], {"p": 100e6})
+
+    assert space.read_words("holding", 10, 3).hex() == "2710" + "0000" + "0004"
+
+
+def test_points_that_share_a_scale_register_share_the_coarser_factor():
+    """One register cannot hold two factors."""
+    small = modbus("a", 0, "int16", scale_register=9, maximum=3e3, minimum=0.0)
+    large = modbus("b", 1, "int16", scale_register=9, maximum=3e6, minimum=0.0)
+
+    assert choose_exponents([small, large], usual_limit) == {9: 2}
+
+
+def test_a_point_that_reads_the_scale_register_does_not_overwrite_it():
+    """Maps may name a scale register as a point of its own."""
+    points = [modbus("p", 0, "int16", scale_register=5, minimum=-1e6, maximum=1e6), modbus("sf", 5, "int16")]
+    space, _ = space_of(points, {"p": 1e6})
+
+    assert space.read_words("holding", 5, 1).hex() == "0002"
+
+
+def test_a_percent_has_hundredths():
+    """SunSpec 713: SoC 55.5 % is 5550 with a factor of -2."""
+    point = modbus("soc", 0, "uint16", unit="%", scale_register=1, minimum=0.0, maximum=100.0)
+    space, _ = space_of([point], {"soc": 55.5})
+
+    assert space.read_words("holding", 0, 2).hex() == "15ae" + "fffe"
+
+
+def test_sunspec_models_can_be_walked_from_the_marker():
+    """A client that finds its way by ids and lengths must end at the end model and meet each id on the way."""
+    points = [
+        modbus("power_w", 40080, "int16", scale_register=40186), modbus("power_setpoint_w", 40249, "int32"),
+        modbus("soc_percent", 40296, "uint16"), modbus("heartbeat", 40306, "uint32"),
+    ]
+    face, _, _ = face_of(points, dict.fromkeys(("power_w", "power_setpoint_w", "soc_percent", "heartbeat"), 0.0),
+                         map_="sunspec-bess-7xx", kind="battery")
+    space = RegisterSpace(face)
+
+    assert space.read_words("holding", 40000, 2) == b"SunS"
+    found, at = [], 40002
+    while True:
+        model, length = (int.from_bytes(space.read_words("holding", at + i, 1), "big") for i in (0, 1))
+        found.append((model, length))
+        if model == 0xFFFF:
+            break
+        at += 2 + length
+    assert found == [(1, 66), (701, 153), (704, 65), (713, 7), (715, 7), (0xFFFF, 0)]
+
+
+def test_holes_read_zero_inside_a_block_and_are_refused_alone():
+    """Most devices do so; planners bridge holes because of it."""
+    space, _ = space_of([modbus("a", 10, "uint16"), modbus("b", 14, "uint16")], {"a": 1.0, "b": 2.0})
+
+    assert space.read_words("holding", 10, 5).hex() == "0001" + "0000" * 3 + "0002"
+    for kind, start, count in (("holding", 11, 3), ("holding", 15, 1), ("input", 10, 1), ("holding", 65535, 2)):
+        with pytest.raises(RefusedRequest) as refused:
+            space.read_words(kind, start, count)
+        assert refused.value.code == 2
+
+
+def test_a_strict_device_refuses_a_block_with_a_hole():
+    """Others refuse the whole block: what bisecting in the planner is for."""
+    face, _, _ = face_of([modbus("a", 10, "uint16"), modbus("b", 12, "uint16")], {"a": 1.0, "b": 2.0})
+    space = RegisterSpace(face, reserved_reads_zero=False)
+
+    assert space.read_words("holding", 10, 1).hex() == "0001"
+    with pytest.raises(RefusedRequest):
+        space.read_words("holding", 10, 3)
+
+
+def test_a_write_reaches_the_plant_in_si_and_reads_back():
+    """Raw to SI goes through scale and word order, and the register shows it before the next refresh."""
+    space, plant = space_of([modbus("p", 4, "int32", scale=1000.0, word_order="little", write=ANY)], {"p": 0.0})
+
+    space.write_words(4, bytes.fromhex("fff6ffff"))
+
+    assert plant.written == [("dut", "p", -10_000.0)]
+    assert space.read_words("holding", 4, 2).hex() == "fff6ffff"
+
+
+@pytest.mark.parametrize(
+    ("request_", "code"),
+    [
+        ("06 0009 0001", 2),                 # absent
+        ("06 0000 0001", 2),                 # read-only
+        ("06 0004 0001", 3),                 # half of a value
+        ("06 0005 0001", 3),                 # its other half
+        ("10 0004 0002 04 7fc00000", 3),     # NaN
+        ("10 0004 0002 04 4f000000", 3),     # refused by the plant: 2147483648
+        ("10 0004 0002 03 42c800", 3),       # byte count
+        ("03 0000 007e", 3),                 # 126 registers
+        ("03 0000 0000", 3),
+        ("03 00", 3),
+        ("2b 0e 01 00", 1),                  # function
+    ],
+)
+def test_what_cannot_be_done_is_refused_with_this_code(request_, code):
+    """Exception codes of chapter 7; a client tells "no such address" from "no such value" by them."""
+    space, plant = space_of([modbus("ro", 0, "uint16"), modbus("p", 4, write=ANY)], {"ro": 1.0, "p": 0.0})
+    request = bytes.fromhex(request_)
+
+    assert answer(space, request) == bytes((request[0] | 0x80, code))
+    assert plant.written == []
+
+
+def test_bits_of_a_register_keep_their_neighbours():
+    """Two switches in one register: a write to it is a write to both, a refresh of one leaves the other."""
+    points = [modbus("low", 3, "bit", bit=0, write=ANY), modbus("high", 3, "bit", bit=9, write=ANY)]
+    space, plant = space_of(points, {"low": 0.0, "high": 1.0})
+    assert space.read_words("holding", 3, 1).hex() == "0200"
+
+    space.write_words(3, bytes.fromhex("0001"))
+
+    assert plant.written == [("dut", "low", 1.0), ("dut", "high", 0.0)]
+    space.refresh()
+    assert space.read_words("holding", 3, 1).hex() == "0001"
+
+
+def test_an_enumeration_is_shown_in_the_words_of_the_map():
+    """The plant says 1 for a running chiller, this one says 3: the label decides."""
+    point = modbus("state", 0, "uint16", unit="1", labels={1: "off", 2: "start", 3: "run"})
+    space, plant = space_of([point], {"state": 1.0}, kind="chiller")
+    assert space.read_words("holding", 0, 1).hex() == "0003"
+
+    plant.shown["dut"]["state"] = 0.0
+    space.face.refresh()
+    space.refresh()
+
+    assert space.read_words("holding", 0, 1).hex() == "0001"
+
+
+def test_what_the_plant_does_not_simulate_is_kept_by_the_device():
+    """A set-point mode has no physics, and must still read back."""
+    point = modbus("setpoint_mode", 0, "uint16", unit="1", write=ANY)
+    space, plant = space_of([point], {"power_w": 0.0}, kind="battery")
+
+    space.write_words(0, b"\0\0")
+    space.face.refresh()
+    space.refresh()
+
+    assert plant.written == []
+    assert space.read_words("holding", 0, 1).hex() == "0000"
