@@ -74,7 +74,14 @@ def _lines(site: Site, report: Report, field: FieldReport | None, age_s: float) 
 
 
 def _bad_points(image: ImageReader) -> Iterator[str]:
+    """One line a device and cause: a dead device has a hundred bad points and one trouble."""
     _, quality, reason, _, _ = image.latest()
+    causes: dict[tuple[str, str, str], list[str]] = {}
     for point in image.site.points:
         if point.readable and quality[point.index] != Quality.GOOD:
-            yield f"  {point.id}: {Quality(quality[point.index]).name} {Reason(reason[point.index]).name}"
+            device = image.site.devices[point.device].id
+            cause = (device, Quality(quality[point.index]).name, Reason(reason[point.index]).name)
+            causes.setdefault(cause, []).append(point.signal)
+    for (device, how, why), signals in causes.items():
+        more = f" and {len(signals) - 3} more" if len(signals) > 3 else ""
+        yield f"  {device}: {how} {why}: {', '.join(signals[:3])}{more}"

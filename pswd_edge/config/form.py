@@ -45,8 +45,16 @@ def _rising(value: tuple[float, float]) -> tuple[float, float]:
 Number = Annotated[float, BeforeValidator(_no_switch)]
 Whole = Annotated[int, BeforeValidator(_no_switch)]
 Span = Annotated[tuple[Number, Number], AfterValidator(_rising)]
-Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
-PointId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*\.[A-Za-z0-9][A-Za-z0-9_\[\]-]*$")]
+_ID = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
+_POINT_ID = r"^[A-Za-z0-9][A-Za-z0-9_-]*\.[A-Za-z0-9][A-Za-z0-9_\[\]-]*$"
+NODE = r"^(nsu=[^;]+;)?[sigb]=.+$"
+OID = r"^\.?[0-2](\.[0-9]+)+$"
+PATTERN_WORDS = {
+    _ID: "letters, digits, - and _", _POINT_ID: "device.signal", NODE: "nsu=<namespace URI>;s=<id>, or i=<number>",
+    OID: "digits with dots between",
+}
+Id = Annotated[str, StringConstraints(pattern=_ID)]
+PointId = Annotated[str, StringConstraints(pattern=_POINT_ID)]
 Text = Annotated[str, StringConstraints(min_length=1)]
 
 
@@ -66,14 +74,19 @@ def read_form(form: type[FormT], document: Document, raw: Any, path: KeyPath, mi
     return _salvage(form, raw)
 
 
-def note_errors(error: ValidationError, document: Document, path: KeyPath, mistakes: Mistakes) -> None:
-    """Note the errors of a foreign model (a driver's `Config`)."""
-    for detail in error.errors(include_url=False):
-        _note(None, detail, document, path, mistakes)
+def check_settings(
+    config: type[BaseModel], settings: Mapping[str, Any], document: Document, path: KeyPath, mistakes: Mistakes
+) -> None:
+    """Note what a driver's `Config` says of the settings of one connection."""
+    try:
+        config.model_validate(settings)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False):
+            _note(config, detail, document, path, mistakes)
 
 
 def _note(
-    form: type[BaseModel] | None, detail: ErrorDetails, document: Document, base: KeyPath, mistakes: Mistakes
+    form: type[BaseModel], detail: ErrorDetails, document: Document, base: KeyPath, mistakes: Mistakes
 ) -> None:
     path = (*base, *_real_path(_at(document.root, base), detail["loc"]))
     key = str(path[-1]) if path else ""
@@ -106,7 +119,8 @@ def _expected(detail: ErrorDetails) -> str:
     if kind in _EXPECTED:
         return _EXPECTED[kind]
     if kind == "string_pattern_mismatch":
-        return "device.signal" if r"\." in str(context["pattern"]) else "letters, digits, - and _"
+        pattern = str(context["pattern"])
+        return PATTERN_WORDS.get(pattern, f"a text that matches {pattern}")
     if kind in _BOUNDS:
         name, words = _BOUNDS[kind]
         return words.format(context[name])
@@ -115,15 +129,11 @@ def _expected(detail: ErrorDetails) -> str:
     return detail["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
 
 
-def _known_keys(form: type[BaseModel] | None, loc: tuple[int | str, ...]) -> str:
+def _known_keys(form: type[BaseModel], loc: tuple[int | str, ...]) -> str:
     """The keys that would have been right at this place."""
     for part in loc[:-1]:
-        if form is None:
-            break
         if part in form.model_fields:
-            form = _inner_form(form.model_fields[str(part)].annotation)
-    if form is None:
-        return "no more keys here"
+            form = _inner_form(form.model_fields[str(part)].annotation) or form
     return "one of " + ", ".join(field.alias or name for name, field in form.model_fields.items())
 
 
@@ -195,10 +205,16 @@ def _usable_part(rule: Any, raw: Any) -> Any:
         return None
     if get_origin(rule) is dict:
         items = raw.items() if isinstance(raw, dict) else ()
-        return {k: _usable_part(get_args(rule)[1], v) for k, v in items if isinstance(k, str)}
+        return {k: _usable_item(get_args(rule)[1], inner, v) for k, v in items if isinstance(k, str)}
     if get_origin(rule) is tuple:
-        return tuple(_usable_part(get_args(rule)[0], v) for v in raw) if isinstance(raw, list) else None
+        return tuple(_usable_item(get_args(rule)[0], inner, v) for v in raw) if isinstance(raw, list) else None
     return _salvage(inner, raw)
+
+
+def _usable_item(rule: Any, inner: type[BaseModel], raw: Any) -> Any:
+    """As `_usable_part`, but never None: an item that is no form at all is a blank one, so that indices stay."""
+    part = _usable_part(rule, raw)
+    return _salvage(inner, {}) if part is None else part
 
 
 def _blank(annotation: Any) -> Any:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pswd_edge.config.form import Form, Number, Span, Text, Whole
+from pswd_edge.config.form import NODE, OID, Form, Number, Span, Text, Whole
 from pswd_edge.model.point import Order, RegisterKind, WordType
 
 Every = Literal["cycle", "1s", "10s"]
@@ -68,14 +68,14 @@ class ModbusRow(RowForm):
 class OpcUaRow(RowForm):
     """`node` is `nsu=<namespace URI>;s=<id>` (or i=, g=, b=); the standard namespace may be left out."""
 
-    node: Annotated[str, Field(pattern=r"^(nsu=[^;]+;)?[sigb]=.+$")]
+    node: Annotated[str, Field(pattern=NODE)]
     type: Text | None = None
 
 
 class SnmpRow(RowForm):
     """`oid` in dotted digits, with the instance."""
 
-    oid: Annotated[str, Field(pattern=r"^\.?[0-2](\.[0-9]+)+$")]
+    oid: Annotated[str, Field(pattern=OID)]
     type: Text | None = None
 
 

@@ -38,9 +38,9 @@ def load_map(name_or_path: str | Path, folders: Sequence[Path] = MAP_FOLDERS) ->
 def find_map(name: str, folders: Sequence[Path]) -> Path | None:
     """The file of a map, in the first folder that has it."""
     for folder in folders:
-        path = folder / f"{name}.yaml"
-        if "/" not in name and path.is_file():
-            return path
+        for path in folder.glob("*.yaml"):
+            if path.stem == name:
+                return path
     return None
 
 

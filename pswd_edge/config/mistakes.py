@@ -1,5 +1,6 @@
 """The list of everything that is wrong, in the words that an engineer can act on."""
 
+import math
 import re
 from typing import Any, NamedTuple
 
@@ -46,7 +47,7 @@ class Mistakes:
 
 def number(value: float) -> str:
     """A number as it would stand in YAML: 125_000_000, 0.15."""
-    return f"{value:_.0f}" if value == int(value) else f"{value:g}"
+    return f"{value:_.0f}" if math.isfinite(value) and value == int(value) else f"{value:g}"
 
 
 def shown(value: Any, key: str = "") -> str:

@@ -4,11 +4,11 @@ import ipaddress
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from pswd_edge.config.control_checks import check_control
 from pswd_edge.config.document import Document
-from pswd_edge.config.form import note_errors
+from pswd_edge.config.form import check_settings
 from pswd_edge.config.map_form import MAP_FORMS, MapFile
 from pswd_edge.config.mistakes import Mistakes, shown
 from pswd_edge.config.place import Place
@@ -42,10 +42,7 @@ def _check_connections(form: SiteFile, configs: Mapping[str, type[BaseModel]] | 
         if connection.driver and connection.driver not in known:
             here.complain(("driver",), repr(connection.driver), "one of " + ", ".join(known))
         elif configs is not None and connection.driver:
-            try:
-                configs[connection.driver].model_validate(settings)
-            except ValidationError as error:
-                note_errors(error, place.document, here.base, place.mistakes)
+            check_settings(configs[connection.driver], settings, place.document, here.base, place.mistakes)
 
 
 class _Seat(NamedTuple):

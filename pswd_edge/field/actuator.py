@@ -37,6 +37,7 @@ class Slot:
     changed_cycle: int | None = None
     state: str = "idle"
     mismatches: int = 0
+    failing: bool = False
 
 
 class Actuator:
@@ -118,14 +119,18 @@ class Actuator:
         slot.in_flight = False
         if error is None:
             slot.written, slot.acknowledged_s, slot.state = slot.sent, now_s, "acknowledged"
+            if slot.failing:
+                slot.failing = False
+                self._tell("info", "write_works", slot.point.id, f"{slot.point.id}: writes are acknowledged again")
             if slot.wanted is None or slot.sent is None or not _differs(slot, slot.wanted, slot.sent):
                 slot.changed_cycle = None
         elif isinstance(error, (RefusedError, WriteError)):
             self._refuse(slot, str(error), now_s)
         else:
-            if slot.state != "silent":
-                self._tell("warning", "write_failed", slot.point.id, f"{slot.point.id}: {error}; written again")
-            slot.state, slot.written = "silent", None
+            if not slot.failing:
+                self._tell("warning", "write_failed", slot.point.id,
+                           f"{slot.point.id}: {slot.sent:g} {slot.point.unit} not written: {error}; tried every cycle")
+            slot.state, slot.written, slot.failing = "silent", None, True
 
     def _refuse(self, slot: Slot, why: str, now_s: float) -> None:
         if slot.state != "refused":

@@ -136,7 +136,7 @@ class Field:
 
     def report(self, utc_s: float) -> FieldReport:
         """Health of all connections."""
-        quality = self.table.quality
+        quality = self.table.quality[self._readable]
         return FieldReport(
             utc_s, tuple(p.report() for p in self.pollers.values()),
             int((quality == Quality.GOOD).sum()), int((quality == Quality.UNCERTAIN).sum()),

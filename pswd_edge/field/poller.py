@@ -154,11 +154,7 @@ class Poller:
         except (DeviceError, TimeoutError) as error:
             self._lost(str(error) or f"no connection in {CONNECT_TIMEOUT_S} s")
             return False
-        if not self._breaker.closed:
-            self._tell("info", "connection_back", self.connection.id,
-                       f"{self.connection.id}: connected again after {self._breaker.failures} attempts")
         self.counts.reconnects += 1
-        self._breaker.succeed()
         self._silent_in_a_row = 0
         self.state, self.reason = "open", ""
         return True
@@ -244,10 +240,18 @@ class Poller:
         else:
             self._table.put_values(job.slot, answer, now_s)
         self._latency.add(now_s - started_s)
-        self.counts.answered += 1
-        self._silent_in_a_row = 0
+        self._answered()
         if unit.breaker.failures:
             self._back(request.device, unit)
+
+    def _answered(self) -> None:
+        """Only an answer proves a connection: opening one proves nothing where the protocol is UDP."""
+        self.counts.answered += 1
+        self._silent_in_a_row = 0
+        if not self._breaker.closed:
+            self._tell("info", "connection_back", self.connection.id,
+                       f"{self.connection.id}: answering again after {self._breaker.failures} attempts")
+            self._breaker.succeed()
 
     def _unit(self, number: int) -> _Unit:
         unit = self._units.get(number)
@@ -271,9 +275,8 @@ class Poller:
         if isinstance(error, SilentError) or (isinstance(error, RefusedError) and error.code in _GATEWAY_CODES):
             self._silent(job, unit, error)
             return
-        self.counts.answered += 1
+        self._answered()
         self.counts.refused += 1
-        self._silent_in_a_row = 0
         self._table.put_failure(job.slot, Reason.UNDECODABLE if isinstance(error, DecodeError) else Reason.REFUSED)
 
     def _silent(self, job: Job, unit: _Unit, error: DeviceError) -> None:

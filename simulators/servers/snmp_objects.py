@@ -22,6 +22,9 @@ _TYPES: dict[str, type[Any]] = {
     "TimeTicks": rfc1902.TimeTicks,
 }
 
+_V2C, _USM = 2, 3
+_AUTH_PRIV = 3
+
 
 class _Object:
     """One point as an object; `value` is None where there is no such instance now."""
@@ -79,17 +82,17 @@ class Objects(AbstractMibInstrumController):  # type: ignore[misc]  # pysnmp has
 
     def read_variables(self, *varBinds: Any, **context: Any) -> list[Any]:  # noqa: N803 - pysnmp's name
         """GET."""
-        self._check_access("read", varBinds, context)
+        self._check_access(write=False, engine=context["snmpEngine"])
         return [(name, self._value(tuple(name))) for name, _ in varBinds]
 
     def read_next_variables(self, *varBinds: Any, **context: Any) -> list[Any]:  # noqa: N803 - pysnmp's name
         """GETNEXT, and each step of GETBULK."""
-        self._check_access("read", varBinds, context)
+        self._check_access(write=False, engine=context["snmpEngine"])
         return [self._next(name) for name, _ in varBinds]
 
     def write_variables(self, *varBinds: Any, **context: Any) -> list[Any]:  # noqa: N803 - pysnmp's name
         """SET, in order; those before a refused one are written by then."""
-        self._check_access("write", varBinds, context)
+        self._check_access(write=True, engine=context["snmpEngine"])
         for index, (name, value) in enumerate(varBinds):
             item = self._objects.get(tuple(name))
             if item is None:
@@ -97,15 +100,21 @@ class Objects(AbstractMibInstrumController):  # type: ignore[misc]  # pysnmp has
             item.set(value, index)
         return list(varBinds)
 
-    def _check_access(self, view: str, variables: Any, context: dict[str, Any]) -> None:
+    def _check_access(self, *, write: bool, engine: Any) -> None:
+        """v2c may read, v3 with authPriv may read and write, nothing else may do anything.
+
+        Our own few lines: pysnmp 7.1's VACM lets a community without a write view write.
+        """
         if self._faults.exception:
             raise error.GenError(idx=0)
-        check = context.get("acFun")
-        if check is None:
+        request = engine.observer.get_execution_context("rfc3412.receiveMessage:request")
+        model, level = int(request["securityModel"]), int(request["securityLevel"])
+        if model == _USM and level == _AUTH_PRIV:
             return
-        for index, variable in enumerate(variables):
-            if check(view, variable, **{**context, "idx": index}):
-                raise error.NoAccessError(idx=index)
+        if model != _V2C:
+            raise error.AuthorizationError(idx=0)
+        if write:
+            raise error.NoAccessError(idx=0)
 
     def _value(self, oid: Oid) -> Any:
         item = self._objects.get(oid)

@@ -131,7 +131,7 @@ def test_the_drivers_own_keys_are_checked_where_the_drivers_are_known(tmp_path: 
     found = [line.partition("site.yaml:")[2] for line in check_site(path, {}, configs).problems]
 
     assert found == [
-        "3: connections.meters.prot: got an unknown key: expected no more keys here",
+        "3: connections.meters.prot: got an unknown key: expected one of host, port",
         "4: connections.bess.port: got 'five': expected a whole number",
         "6: connections.pdu.driver: got 'snmp': expected one of modbus",
     ]

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from pswd_edge.config import load_map, load_site
+from pswd_edge.config import check_site, load_map, load_site
 from pswd_edge.config.map_form import ModbusMap
 from pswd_edge.config.maps import MAP_FOLDERS, known_maps
 from pswd_edge.config.points import PointContext, compile_points
+from pswd_edge.field.drivers.registry import driver_configs
 from pswd_edge.model.point import ModbusAddress, OpcUaAddress, Point, SnmpAddress
 from pswd_edge.model.signal import SIGNALS
 from pswd_edge.model.site import Site, decode_site, encode_site
@@ -224,6 +225,13 @@ def test_every_bundled_map_loads_and_says_where_it_comes_from(name: str) -> None
     assert form.source
     assert form.kind in SIGNALS
     assert load_map(ROOT / "devices" / f"{name}.yaml") == form
+
+
+def test_the_demo_satisfies_the_drivers_that_it_names() -> None:
+    """Without the drivers' own forms, a wrong key of a connection would be found only when it is opened."""
+    configs = driver_configs(["modbus", "opcua", "snmp"])
+
+    assert check_site(ROOT / "config" / "demo.yaml", {}, configs).problems == []
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda p: p.name)

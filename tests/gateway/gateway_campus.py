@@ -22,8 +22,8 @@ PERIOD_S = 0.1
 
 # device: (kind, {signal: (value, trend)})
 CAMPUS = {
-    "pcc": ("meter", {"active_power_w": (60e6, True), "frequency_hz": (49.98, True), "reactive_power_var": (45e6, False),
-                      "thd_percent": (2.5, False)}),
+    "pcc": ("meter", {"active_power_w": (60e6, True), "frequency_hz": (49.98, True),
+                      "reactive_power_var": (45e6, False), "thd_percent": (2.5, False)}),
     "hall-a": ("meter", {"active_power_w": (30e6, True)}),
     "hall-b": ("meter", {"active_power_w": (40e6, True)}),
     "bess-1": ("battery", {"soc_percent": (40.0, True), "power_w": (6e6, True), "temperature_c": (27.0, False),
@@ -149,7 +149,8 @@ class Control:
         nothing = np.full(len(self.value), np.nan)
         self.writer.publish_latest(self.cycle, self.value, nothing, received_s, self.quality, self.reason)
         self.writer.publish_row(self.cycle, now_s, utc_s, self.value, self.quality)
-        self.writer.publish_report(self.cycle, msgspec.msgpack.encode(make_report(self.cycle, self.clock, **self.changes)))
+        report = make_report(self.cycle, self.clock, **self.changes)
+        self.writer.publish_report(self.cycle, msgspec.msgpack.encode(report))
         self.writer.beat(now_s)
 
     def setpoint(self, point: str, state: str) -> SetpointReport:

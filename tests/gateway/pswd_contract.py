@@ -55,8 +55,9 @@ ANSWERS = {
                          "timestamp": "time"},
     "health": {
         "overall_status": HEALTH,
-        "component_status": {part: HEALTH for part in (
-            "workload_interface", "power_management", "thermal_management", "grid_integration", "battery_systems")},
+        "component_status": dict.fromkeys((
+            "workload_interface", "power_management", "thermal_management", "grid_integration", "battery_systems"),
+            HEALTH),
         "performance_metrics": {"average_response_time_ms": float, "uptime_percent": float,
                                 "error_rate_percent": float},
         "timestamp": "time"},

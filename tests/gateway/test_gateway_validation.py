@@ -75,8 +75,8 @@ async def test_a_baseline_above_the_peak_is_refused(house):
     assert "expected baseline_power_mw at most peak_power_mw (5)" in answer.body["message"]
 
 
-@pytest.mark.parametrize("raw", [b"", b"{", b'{"a": NaN}', b'{"a": Infinity}', b'{"a": 1e999}', b"\xff\xfe", b"{'a': 1}",
-                                 b"[" * 2000 + b"]" * 2000, b'{"a":' * 17 + b"1" + b"}" * 17])
+@pytest.mark.parametrize("raw", [b"", b"{", b'{"a": NaN}', b'{"a": Infinity}', b'{"a": 1e999}', b"\xff\xfe",
+                                 b"{'a': 1}", b"[" * 2000 + b"]" * 2000, b'{"a":' * 17 + b"1" + b"}" * 17])
 async def test_what_is_no_json_is_400(house, raw):
     """NaN and infinity are no JSON; nesting is bounded before any model sees it."""
     answer = await refused(house, "/v1/battery/control", None, data=raw, headers={"Content-Type": "application/json"})

@@ -1,6 +1,6 @@
 """Collects what the image shows, keeps a session with the broker, sends. Never stops for lack of a broker.
 
-The gateway owns the image and calls its `follow`; a new site shows from the next message on.
+A new generation of the image is followed within a second; a new site shows from the next message on.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from collections.abc import Callable
 import structlog
 
 from pswd_edge.clock import Clock, SystemClock
-from pswd_edge.errors import TornReadError
+from pswd_edge.errors import ImageError, TornReadError
 from pswd_edge.gateway.uplink.messages import Composer
 from pswd_edge.gateway.uplink.outbox import Outbox
 from pswd_edge.gateway.uplink.session import BrokerError, Session
@@ -26,6 +26,7 @@ _LOOK_S = 0.2           # how soon an event leaves
 _STATUS_S = 10.0
 _ANSWER_S = 20.0        # an acknowledgement that takes longer will not come
 _GOODBYE_S = 1.0
+_NO_BROKER = "no broker; messages wait in the queue, next attempts within 30 s"
 
 
 def backoff_s(attempt: int, draw: Callable[[float, float], float]) -> float:
@@ -92,12 +93,15 @@ class Uplink:
                 self.collect()
             except TornReadError:    # the writer was faster than every retry; the next look is 0.2 s away
                 self.torn += 1
+            except ImageError as error:    # half of a reload; the next look finds it whole
+                self._say_once(str(error), "no process image; nothing new to send until it is back")
             next_s = max(next_s + tick_s, self._clock.monotonic_s())
             await asyncio.sleep(next_s - self._clock.monotonic_s())
 
     def collect(self) -> None:
         """Queue what is new or due by the clock, and send what may be sent."""
         now_s = self._clock.monotonic_s()
+        self._image.follow()
         self._collect_events()
         if now_s - self._telemetry_at_s >= self._settings.period_ms / 1000 - 0.001:
             late = now_s - self._telemetry_at_s > 2 * self._settings.period_ms / 1000
@@ -179,15 +183,14 @@ class Uplink:
             session.close()
             self._outbox.rewind()
 
-    def _say_once(self, reason: str) -> None:
+    def _say_once(self, reason: str, what: str = _NO_BROKER) -> None:
         if reason not in self._said:
             self._said.add(reason)
-            self._log.warning("no broker; messages wait in the queue, next attempts within 30 s",
-                              reason=reason, queued=self.queued, queue_messages=self._settings.queue_messages)
+            self._log.warning(what, reason=reason, queued=self.queued, queue_messages=self._settings.queue_messages)
 
     async def _say_goodbye(self, session: Session) -> None:
         """Empty the queue, leave a retained "offline" and disconnect; where a second is too short, the will speaks."""
-        with contextlib.suppress(TornReadError, TimeoutError):
+        with contextlib.suppress(ImageError, TimeoutError):
             self._put_status("offline", "stopped")
             self._send()
             async with asyncio.timeout(_GOODBYE_S):

@@ -34,8 +34,8 @@ def small_site(site_id: str = "north") -> Site:
 class SmallImage:
     """What control would write. Every point is good and fresh until a test says otherwise."""
 
-    def __init__(self, folder: Path, clock: Clock | None = None) -> None:
-        self.folder, self.clock, self.site = folder, clock or SystemClock(), small_site()
+    def __init__(self, folder: Path, clock: Clock | None = None, site: Site | None = None) -> None:
+        self.folder, self.clock, self.site = folder, clock or SystemClock(), site or small_site()
         self.writer = ImageWriter(folder, self.site)
         self._number = self._event = 0
         self.publish([70e6, 50.01, 1.0])

@@ -10,13 +10,14 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Self
 
+import orjson
 import pytest
 import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from small_image import SmallImage
+from small_image import SmallImage, small_site
 from watcher import Watcher
 
 from pswd_edge.gateway.uplink import Uplink
@@ -222,6 +223,21 @@ async def test_socket_has_no_delay(written: SmallImage) -> None:
     async with Broker() as broker, running(written, settings(broker), broker.password) as uplink:
         await until(lambda: uplink.connected)
         assert uplink._session._client.socket().getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+
+
+async def test_new_site_is_followed_and_its_events_count_from_one(written: SmallImage) -> None:
+    """A reload makes a new image: the uplink must not go on showing the old one, nor wait for old event numbers."""
+    for text in ("a", "b", "c"):
+        written.event(text)
+    uplink = Uplink(Settings("127.0.0.1", free_port(), "p", "c"), ImageReader(written.folder), None)
+    uplink.collect()
+    assert uplink.queued == 5
+    new = SmallImage(written.folder, site=small_site("south"))
+    new.event("first of the new site")
+    uplink.collect()
+    assert uplink.queued == 6
+    bodies = [orjson.loads(m.payload) for m in uplink._outbox._waiting]
+    assert (bodies[-1]["text"], bodies[-1]["site"], bodies[-1]["seq"]) == ("first of the new site", "south", 4)
 
 
 async def test_event_loop_stays_free_while_the_broker_does_not_answer(written: SmallImage) -> None:
