@@ -33,7 +33,7 @@ endef
 # Says what it does in one line; shows pip's words only where it fails.
 define pip_install
 said=$$($(1)/bin/python -m pip install --quiet --disable-pip-version-check $(2) 2>&1) \
-	|| { printf '%s\n' "$$said" "pip failed; the lines above say why. Try again with: make $@" >&2; exit 1; }
+	|| { printf '%s\n' "$$said" "pip failed; the lines above say why. Try again with the same make command." >&2; exit 1; }
 endef
 
 .PHONY: help
@@ -103,8 +103,8 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hash
 .PHONY: lock
 lock: ## renew requirements.lock and requirements-dev.lock from pyproject.toml (needs uv); UPGRADE=1 takes newer versions
 	@command -v uv >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/" >&2; exit 1; }
-	@echo "hatchling>=1.27" | $(LOCK) $(if $(UPGRADE),--upgrade) --extra demo -o requirements.lock pyproject.toml -
-	@echo "hatchling>=1.27" | $(LOCK) $(if $(UPGRADE),--upgrade) --extra demo --extra dev -c requirements.lock \
+	@printf "hatchling>=1.27\neditables>=0.6\n" | $(LOCK) $(if $(UPGRADE),--upgrade) --extra demo -o requirements.lock pyproject.toml -
+	@printf "hatchling>=1.27\neditables>=0.6\n" | $(LOCK) $(if $(UPGRADE),--upgrade) --extra demo --extra dev -c requirements.lock \
 		-o requirements-dev.lock pyproject.toml -
 
 .PHONY: install

@@ -107,7 +107,7 @@ def _environment(folder: Path, http_port: int, broker: Broker) -> Path:
     os.environ |= {
         "PSWD_STATE_DIR": str(folder / "state"), "PSWD_RUNTIME_DIR": str(runtime),
         "PSWD_SECRETS_DIR": str(folder / "secrets"), "PSWD_HTTP_PORT": str(http_port),
-        "PSWD_MQTT_PORT": str(broker.port), "PSWD_MQTT_VERSION": broker.version}
+        "PSWD_MQTT_PORT": str(broker.port), "PSWD_LOG_DIR": str(folder), "PSWD_MQTT_VERSION": broker.version}
     return runtime
 
 
@@ -177,7 +177,7 @@ async def _simulators(site: Path, seed: int, folder: Path) -> AsyncIterator[Camp
 @asynccontextmanager
 async def _supervised(path: Path, site: Site, folder: Path) -> AsyncIterator[ImageReader]:
     """Control and gateway under the supervisor, as `pswd-edge run` starts them; ends with both stopped."""
-    supervisor = Supervisor(site_children(path, Path(site.runtime_dir), Path(site.state_dir), folder))
+    supervisor = Supervisor(site_children(path, Path(site.runtime_dir), Path(site.state_dir)))
     task = asyncio.create_task(supervisor.run())
     try:
         async with asyncio.timeout(_READY_S):

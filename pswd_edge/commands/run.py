@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pswd_edge.app import compiled_site, run_control, run_gateway_process
 from pswd_edge.log import configure_log
+from pswd_edge.supervisor import Supervisor, site_children
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Until stopped."""
-    configure_log(options.log_level)
+    folder = os.environ.get("PSWD_LOG_DIR")
+    configure_log(options.log_level, Path(folder) / f"{options.process}.log" if folder and options.process else None)
     if options.process == "gateway":
         if options.runtime_dir is None or options.state_dir is None:
             print("pswd-edge run gateway: expected --runtime-dir and --state-dir", file=sys.stderr)
@@ -31,6 +33,4 @@ def run(options: argparse.Namespace) -> int:
     if options.process == "control":
         run_control(site)
         return 0
-    from pswd_edge.supervisor import Supervisor, children_of  # noqa: PLC0415  # only for both together
-
-    return asyncio.run(Supervisor(children_of(options.site, Path(site.runtime_dir), Path(site.state_dir))).run())
+    return asyncio.run(Supervisor(site_children(options.site, Path(site.runtime_dir), Path(site.state_dir))).run())

@@ -22,7 +22,6 @@ from pswd_edge.gateway.services.dispatch import Door
 from pswd_edge.gateway.tokens import TokenIssuer, open_key
 from pswd_edge.gateway.users import UserStore
 
-ROWS_FOLDER = "rows"       # in the runtime folder: where readers bind the sockets that control's bell rings
 NICENESS = 15              # control goes first on a busy machine
 _LOOK_S = 1.0
 _IMAGE_RETRY_S = 0.5
@@ -84,6 +83,7 @@ class Gateway:
 async def run_gateway(
     runtime_dir: Path,
     state_dir: Path,
+    rows_dir: Path,
     *,
     notify: Callable[[str], None] = lambda _: None,
     niceness: int = NICENESS,
@@ -93,6 +93,7 @@ async def run_gateway(
     Args:
         runtime_dir: holds image, compiled site and door; waited for as long as control has not made them.
         state_dir: the gateway's own: users and signing key.
+        rows_dir: where the gateway binds its row socket, which control's bell rings.
         notify: told "READY=1" once and "WATCHDOG=1" each second (systemd's words).
         niceness: how far the process lowers itself; 0 leaves it as it is.
 
@@ -104,7 +105,7 @@ async def run_gateway(
     live = await wait_for_image(runtime_dir)
     door = DoorClient(runtime_dir / GATEWAY_SOCKET)
     async with Gateway(live, door, state_dir) as gateway:
-        await gateway.open(runtime_dir / ROWS_FOLDER)
+        await gateway.open(rows_dir)
         notify("READY=1")
         try:
             await gateway.watch(lambda: notify("WATCHDOG=1"))

@@ -1,7 +1,10 @@
 """The GET operations of PSWD."""
 
+from collections.abc import Callable
+
 from aiohttp import web
 
+from pswd_edge.gateway.heavy import breathe
 from pswd_edge.gateway.profile import respond
 from pswd_edge.gateway.profiles.pswd import answers
 from pswd_edge.gateway.profiles.pswd.models import RealtimeQuery, WorkloadPath
@@ -21,11 +24,12 @@ class Readings:
         query, services = check_query(RealtimeQuery, request.query), self._services
         facility, quality = services.live.site.facility_id, services.power.quality()
 
-        def make() -> bytes:
+        def make(breathe: Callable[[], None] = lambda: None) -> bytes:
             series = services.power.series(query.duration_seconds, query.resolution_ms)
-            return power_measurement(facility, series, quality)
+            return power_measurement(facility, series, quality, breathe)
 
-        body = make() if services.power.small(query.duration_seconds) else await services.heavy.run(make)
+        small = services.power.small(query.duration_seconds)
+        body = make() if small else await services.heavy.run(lambda: make(breathe))
         return web.Response(body=body, content_type="application/json")
 
     async def battery(self, _: web.Request) -> web.Response:
