@@ -137,7 +137,7 @@ install-venv:
 	"$$python" -m venv --clear $(DESTDIR)$(PREFIX)
 	@$(call pip_install,$(DESTDIR)$(PREFIX),--require-hashes -r requirements.lock)
 	@$(call pip_install,$(DESTDIR)$(PREFIX),--no-deps --no-build-isolation .)
-	@test -z "$(DESTDIR)" || { grep -lIr '^#!$(DESTDIR)' $(DESTDIR)$(PREFIX)/bin || true; } | xargs -r sed -i '1s|$(DESTDIR)||'
+	@test -z "$(DESTDIR)" || grep -lIr '$(DESTDIR)$(PREFIX)' $(DESTDIR)$(PREFIX)/bin | xargs -r sed -i 's|$(DESTDIR)$(PREFIX)|$(PREFIX)|g'
 
 .PHONY: uninstall
 uninstall: ## remove what install put there; site file, secrets and state stay

@@ -70,7 +70,7 @@ class Broker:
         log = (folder / "broker.log").open("wb")
         try:
             self._process = await asyncio.create_subprocess_exec(
-                *command, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log)
+                *_tied_to_us(), *command, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log)
         finally:
             log.close()
         await self._wait_until_listening(folder / "broker.log")
@@ -120,6 +120,12 @@ class Broker:
             return
         await self.stop()
         raise RuntimeError(f"broker {self.kind} on 127.0.0.1:{self.port}: does not listen; it said: {_last_words(log)}")
+
+
+def _tied_to_us() -> list[str]:
+    """The broker ends with us, even where we are killed, if util-linux' setpriv is there to arrange it."""
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
 
 
 def _last_words(log: Path) -> str:

@@ -1,8 +1,10 @@
-"""The systemd units: hardened, alike in both worlds, and the door between them fits."""
+"""The systemd units: hardened, the same as the demo's processes, and installed without touching what is there."""
 
 import configparser
+import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -100,3 +102,50 @@ def test_networks_are_denied_until_named(name: str) -> None:
 def test_door_can_ask_who_comes() -> None:
     """In a user namespace every peer's uid reads as nobody: the door could not tell the gateway from a stranger."""
     assert "PrivateUsers" not in service("control")
+
+
+def make(*words: str) -> str:
+    done = subprocess.run([need("make"), "-C", str(FOLDER.parent), *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_install_fills_an_empty_machine_and_overwrites_nothing(tmp_path: Path) -> None:
+    """A second installation is an update: the operator's own files must come through it."""
+    install = ("install", "INSTALL_VENV=0", f"DESTDIR={tmp_path}", "PREFIX=/srv/edge")
+    make(*install)
+    unit = tmp_path / "usr/local/lib/systemd/system/pswd-edge-control.service"
+    assert "ExecStart=/srv/edge/bin/pswd-edge run control --site /etc/pswd-edge/site.yaml" in unit.read_text()
+    assert (tmp_path / "usr/local/lib/sysusers.d/pswd-edge.conf").exists()
+    assert (tmp_path / "etc/pswd-edge/secrets").stat().st_mode & 0o777 == 0o700
+    own = [tmp_path / "etc/pswd-edge" / name for name in ("site.yaml", "networks.conf.example", "secrets/mqtt")]
+    for file in own:
+        file.write_text("mine")
+    make(*install)
+    make("uninstall", f"DESTDIR={tmp_path}", "PREFIX=/srv/edge")
+    assert [file.read_text() for file in own] == ["mine"] * 3
+    assert not unit.exists()
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+def test_lock_files_pin_by_hash_and_name_no_place(name: str) -> None:
+    """An index or a path of one machine in the lock would break every other; a missing hash would be believed."""
+    text = (FOLDER.parent / name).read_text()
+    entries = [line for line in text.splitlines() if line and not line.startswith((" ", "#"))]
+    assert len(entries) > 40
+    assert all("==" in line and line.endswith("\\") for line in entries), "each pinned, each followed by its hashes"
+    assert not any(word in text for word in ("://", "--index", "--find-links", "file:", "-e "))
+
+
+def test_lock_files_agree_and_cover_what_pyproject_asks_for() -> None:
+    """The tests must run on what the gateway runs on."""
+    def pins(name: str) -> set[str]:
+        lines = (FOLDER.parent / name).read_text().splitlines()
+        return {line.rstrip("\\ ") for line in lines if line and not line.startswith((" ", "#"))}
+
+    assert pins("requirements.lock") <= pins("requirements-dev.lock")
+    project = tomllib.loads((FOLDER.parent / "pyproject.toml").read_text())["project"]
+    asked = project["dependencies"] + [d for extra in project["optional-dependencies"].values() for d in extra]
+    locked = {re.split("[=; ]", pin)[0] for pin in pins("requirements-dev.lock")}
+    names = {re.split("[><=!~; [(]", line)[0].lower().replace("_", "-") for line in asked}
+    assert names - locked == set(), "run: make lock"

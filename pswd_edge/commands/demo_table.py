@@ -6,10 +6,10 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from pswd_edge.commands.campus import Rig
 from pswd_edge.image import ImageReader
 from pswd_edge.model.report import FieldReport, Report
 from pswd_edge.model.site import Site
-from simulators.broker import Broker
 
 _BAR = 40
 
@@ -17,14 +17,15 @@ _BAR = 40
 class Screen:
     """A table that renews itself on a terminal, a line every ten seconds elsewhere, nothing when `quiet`."""
 
-    def __init__(self, site: Site, broker: Broker, http_port: int, *, quiet: bool) -> None:
-        self._site, self._quiet = site, quiet
+    def __init__(self, rig: Rig, http_port: int, *, quiet: bool) -> None:
+        self._site, self._quiet = rig.site, quiet
         self._console = Console(stderr=True)
         self._live = Live(console=self._console, auto_refresh=False)
         self._said_s = -10.0
         if not quiet:
-            self._console.print(f"[bold]{site.name}[/bold]: PSWD at http://127.0.0.1:{http_port}/v1, MQTT ({broker.kind}) at "
-                                f"127.0.0.1:{broker.port}; users and passwords in var/demo/access.json; Ctrl-C ends it")
+            self._console.print(f"[bold]{rig.site.name}[/bold]: PSWD at http://127.0.0.1:{http_port}/v1\n"
+                                f"MQTT ({rig.broker.kind}) at 127.0.0.1:{rig.broker.port}\n"
+                                f"users and passwords in {rig.folder / 'access.json'}; Ctrl-C ends it", soft_wrap=True)
 
     def __enter__(self) -> Self:
         if not self._quiet and self._console.is_terminal:
@@ -46,7 +47,7 @@ class Screen:
             tiers = [t.id for t in report.tiers if t.engaged]
             self._console.print(f"{elapsed_s:5.0f} s  {report.mode.value}  load {_mw(report.load_w)}  grid {_mw(report.grid_w)}  "
                                 f"battery {_mw(report.battery_w)} MW  shed {', '.join(tiers) or 'nothing'}  "
-                                f"late p99 {report.late_p99_ms:.2f} ms")
+                                f"late p99 {report.late_p99_ms:.2f} ms", soft_wrap=True)
 
 
 def _mw(value: float | None) -> str:

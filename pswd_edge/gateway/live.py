@@ -157,11 +157,12 @@ class PerSite(Generic[_T]):
         self._make = make
         self._made: tuple[ImageReader, _T] | None = None
 
-    def get(self) -> _T:
-        """The thing for the open generation."""
-        if self._made is None or self._made[0] is not self._live.reader:
-            self._made = (self._live.reader, self._make(self._live.site))
-        return self._made[1]
+    def get(self) -> tuple[ImageReader, _T]:
+        """The open generation's reader and the thing made for its site; the two always belong together."""
+        made, reader = self._made, self._live.reader
+        if made is None or made[0] is not reader:
+            made = self._made = (reader, self._make(reader.site))
+        return made
 
 
 def _nothing(points: int) -> _Latest:

@@ -25,12 +25,18 @@ def read_private(path: Path) -> bytes | None:
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Replace the file by `content`, on disk when this returns; its folder is made (0700) where it is missing."""
+    """Replace the file by `content`, on disk when this returns; its folder is made (0700) where it is missing.
+
+    Written by root, it belongs to the folder's owner: `sudo pswd-edge user add` must not shut the gateway out.
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".new")
     temporary.unlink(missing_ok=True)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
+        if os.geteuid() == 0:
+            owner = path.parent.stat()
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

@@ -103,7 +103,8 @@ class Objects(AbstractMibInstrumController):  # type: ignore[misc]  # pysnmp has
     def _check_access(self, *, write: bool, engine: Any) -> None:
         """v2c may read, v3 with authPriv may read and write, nothing else may do anything.
 
-        Our own few lines: pysnmp 7.1's VACM lets a community without a write view write.
+        Our own few lines instead of pysnmp's VACM: set up without a write view for the community, that of 7.1.30
+        still let a SET pass when it was tried here.
         """
         if self._faults.exception:
             raise error.GenError(idx=0)

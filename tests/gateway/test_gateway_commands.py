@@ -7,6 +7,7 @@ from gateway_campus import make_workload
 from pswd_contract import breaches
 
 from pswd_edge.clock import iso_utc
+from pswd_edge.door import DoorClient, DoorServer
 from pswd_edge.errors import DoorError
 from pswd_edge.model.command import (
     Accepted,
@@ -14,6 +15,7 @@ from pswd_edge.model.command import (
     Clamped,
     ControlWorkload,
     Failed,
+    Level,
     Mode,
     Rejected,
     SetBatteryTarget,
@@ -198,6 +200,15 @@ async def test_a_throttle_needs_its_power(house):
         400, "target_power_mw: got nothing: expected a value with command_type throttle")
 
 
+async def test_a_command_to_an_unknown_workload_is_the_contract_s_404(house):
+    """Control alone knows for sure: what was announced a moment ago is not in the image yet."""
+    house.door.outcome = Rejected(id="", code="not_found", reason="wl-9: no such workload here")
+
+    answer = await house.post("/v1/workload/wl-9/control", stamped(house, command_type="pause"))
+
+    assert (answer.status, answer.body["error_code"]) == (404, "WORKLOAD_NOT_FOUND")
+
+
 async def test_nothing_here_migrates(house):
     """Known workload: 409 and what to do instead; unknown: 404."""
     house.control.run(workloads=(make_workload(),))
@@ -275,7 +286,7 @@ async def test_capacity_that_cannot_be_judged_is_not_there(house, trouble):
 
 async def test_an_announcement_twice_is_a_conflict_not_a_lack_of_capacity(house):
     """Control's refusals of the message itself keep their own status."""
-    house.door.outcome = Rejected(id="", code="exists", reason="workload wl-1: runs already")
+    house.door.outcome = Rejected(id="", code="conflict", reason="workload wl-1: runs already")
 
     assert (await house.post("/v1/workload/announce", announcement(house))).status == 409
 
@@ -315,3 +326,24 @@ async def test_old_and_future_commands_are_refused(house, path, age_s, status):
 
     assert answer.status == status
     assert status == 200 or answer.body["error_code"] == "STALE_TIMESTAMP"
+
+
+async def test_a_command_goes_through_a_real_door(house, tmp_path):
+    """The wire format and the client, with control's end of the socket in place of the fake."""
+    heard = []
+
+    async def decide(request, peer):
+        heard.append((request, peer.authority))
+        return Clamped(id=request.id, value=2e6, limit="soc_min", cycle=house.control.cycle)
+
+    server = DoorServer(tmp_path / "door.sock", Level.API, decide)
+    await server.open()
+    client = DoorClient(tmp_path / "door.sock")
+    house.gateway.services.dispatch._door = client
+    answer = await house.post("/v1/battery/control", stamped(house, command_type="discharge", target_power_mw=9))
+    client.close()
+    await server.close()
+
+    assert (answer.status, answer.body["status"], answer.body["limit"]) == (200, "executed", "soc_min")
+    assert heard[0][0].power_w == 9e6
+    assert heard[0][1] == Level.API

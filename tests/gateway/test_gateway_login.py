@@ -283,3 +283,12 @@ async def test_a_removed_user_s_token_ends_at_once(house, state_dir):
 
     assert before.status == 200
     assert (await house.get("/v1/grid/status", role=None, headers=headers)).status == 401
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_user_added_by_root_is_readable_by_the_gateway(tmp_path):
+    """The file belongs to whom the state folder belongs."""
+    os.chown(tmp_path, 12345, 12345)
+    add_user(tmp_path, "alice", "correct-horse-battery", ["grid_operator"])
+
+    assert (tmp_path / "users.json").stat().st_uid == 12345

@@ -238,7 +238,8 @@ async def test_the_process_waits_for_control_and_then_serves(tmp_path, state_dir
         if word == "WATCHDOG=1":
             watched.set()
 
-    task = asyncio.create_task(run_gateway(tmp_path / "run", state_dir, notify=notify, niceness=0))
+    task = asyncio.create_task(run_gateway(
+        tmp_path / "run", state_dir, tmp_path / "rows", notify=notify, niceness=0))
     await asyncio.sleep(0.03)
     assert told == []
     with socket.socket() as free:
@@ -284,4 +285,4 @@ async def test_an_hour_at_100_ms_holds_nobody_up(house):
 
     assert len(spent) > 5
     assert size > 5_000_000
-    assert sorted(spent)[-2] < 0.15    # 0.05 on a machine that does nothing else; the suite shares its cores
+    assert sorted(spent)[-2] < 0.1    # measured: 0.02; the largest is this test's own reading of 7 MB

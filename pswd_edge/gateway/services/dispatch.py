@@ -19,10 +19,7 @@ _NOT_APPLIED = frozenset({"mismatch", "refused", "silent"})
 _LOG = structlog.get_logger("pswd_edge.gateway")
 
 # What control's codes mean in HTTP; a code that is not listed says that the request is wrong (400).
-_STATUS = {
-    "not_found": 404, "forbidden": 403,
-    "conflict": 409, "exists": 409, "duplicate": 409, "state": 409, "mode": 409, "not_running": 409,
-}
+_STATUS = {"not_found": 404, "forbidden": 403, "conflict": 409}
 _CODE = {"expired": "STALE_TIMESTAMP"}
 
 Progress = Literal["executed", "pending", "failed"]

@@ -61,7 +61,7 @@ class PowerService:
 
     def series(self, duration_s: int, interval_ms: int) -> PowerSeries:
         """The last `duration_s`: whole intervals only, the newest last, those without any cycle left out."""
-        columns, reader = self._columns.get(), self._live.reader
+        reader, columns = self._columns.get()
         period_ms = reader.site.control.period_ms
         rows = reader.rows((duration_s * 1000 + interval_ms + 2000) // period_ms)
         if len(rows.number) == 0:

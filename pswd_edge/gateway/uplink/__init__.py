@@ -4,6 +4,8 @@
     messages.py   the JSON of the three streams, made from the process image
     session.py    one connection to the broker, on the gateway's event loop
     uplink.py     collects, connects again, sends
+
+The queue lives in memory: what it holds is gone when the gateway stops, and `seq` begins at 1 with each `run`.
 """
 
 from pswd_edge.gateway.uplink.uplink import Uplink

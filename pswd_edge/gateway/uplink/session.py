@@ -94,7 +94,8 @@ class Session:
                 await self._welcome
         except TimeoutError as error:
             self.close()
-            raise BrokerError(f"connected, but no MQTT answer in {CONNECT_TIMEOUT_S:g} s") from error
+            raise BrokerError(f"connected, but no answer to CONNECT in {CONNECT_TIMEOUT_S:g} s: expected a broker "
+                              f"that speaks MQTT {self._settings.version}") from error
         except (OSError, ValueError) as error:
             self.close()
             raise BrokerError(str(error) or type(error).__name__) from error

@@ -94,11 +94,11 @@ async def test_noise_closes_the_connection_but_not_the_server():
 async def test_an_unknown_unit_is_refused_or_ignored(silent):
     """Gateways answer 0x0B or nothing for a unit that is not there."""
     space, _ = space_of([modbus("p", 0)], {"p": 100.0})
-    async with serving(space, unknown_unit="silence" if silent else "exception") as server:
-        async with raw(server) as (reader, writer):
-            writer.write(READ_0[:6] + b"\x09" + READ_0[7:])
-            writer.write(b"\0\2" + READ_0[2:])
-            got = await asyncio.wait_for(reader.readexactly(13 if silent else 22), 1)
+    unknown = "silence" if silent else "exception"
+    async with serving(space, unknown_unit=unknown) as server, raw(server) as (reader, writer):
+        writer.write(READ_0[:6] + b"\x09" + READ_0[7:])
+        writer.write(b"\0\2" + READ_0[2:])
+        got = await asyncio.wait_for(reader.readexactly(13 if silent else 22), 1)
 
     assert got.hex().startswith("00020000" if silent else "00010000000309830b")
 

@@ -54,8 +54,8 @@ async def served(module_server):
 
 
 @asynccontextmanager
-async def client_of(server, timeout=2.0):
-    async with Client(f"opc.tcp://127.0.0.1:{server.port}/bess", timeout=timeout) as client:
+async def client_of(server, answer_s=2.0):
+    async with Client(f"opc.tcp://127.0.0.1:{server.port}/bess", timeout=answer_s) as client:
         index = await client.get_namespace_index("urn:test:dut")
         yield client, lambda name: client.get_node(f"ns={index};s=Bess.{name}")
 
@@ -82,7 +82,7 @@ async def test_nodes_hold_values_types_and_source_times(served):
 
 async def test_writes_reach_the_plant_and_bad_ones_are_refused_with_their_reason(served):
     """Type, range and access right are three different answers, and none of them changes the plant."""
-    server, face, plant = served
+    server, _, plant = served
     async with client_of(server) as (_, node):
         await node("Setpoint").write_value(ua.DataValue(ua.Variant(-3e6, ua.VariantType.Double)))
         await node("Enable").write_value(ua.DataValue(ua.Variant(False, ua.VariantType.Boolean)))
@@ -148,7 +148,7 @@ async def test_value_faults_show_as_nan_bad_and_standstill_with_time_going_on(se
 async def test_transport_faults_are_late_lost_and_misdirected_answers(served):
     """The client must see a time-out, not a broken channel, and be served again when the fault is over."""
     server, face, _ = served
-    async with client_of(server, timeout=0.15) as (_, node):
+    async with client_of(server, answer_s=0.15) as (_, node):
         faults, power = face.all_faults, node("Power")
         loop = asyncio.get_running_loop()
         faults.set("dut", "delay", 0.05)
@@ -168,7 +168,7 @@ async def test_transport_faults_are_late_lost_and_misdirected_answers(served):
 async def test_garbage_breaks_the_session_and_not_the_server(served, garbage):
     """asyncua's client gives a session up after an answer to nothing or no answer at all; a new one must work."""
     server, face, _ = served
-    async with client_of(server, timeout=0.15) as (_, node):
+    async with client_of(server, answer_s=0.15) as (_, node):
         face.all_faults.set("dut", "garbage", garbage)
         with pytest.raises((asyncio.TimeoutError, ConnectionError)):
             await node("Power").read_value()

@@ -19,6 +19,7 @@ from pswd_edge.gateway.profiles.pswd.requests import (
 from pswd_edge.gateway.refusal import RefusalError, unavailable
 from pswd_edge.gateway.services import Services
 from pswd_edge.gateway.services.dispatch import accepted
+from pswd_edge.gateway.services.workloads import not_found
 from pswd_edge.gateway.validation import check, invalid, read_json
 from pswd_edge.model.command import Announce, Clamped, Failed, Mode, Rejected
 from pswd_edge.model.workload import Workload
@@ -53,7 +54,11 @@ class Commands:
         services = self._services
         if message.command_type == "migrate":
             services.workloads.find(workload_id)
-        sent = await services.dispatch.send(workload_request(workload_id, message, _sender(request)))
+        command = workload_request(workload_id, message, _sender(request))
+        try:
+            sent = await services.dispatch.send(command)
+        except RefusalError as error:
+            raise (not_found(workload_id) if error.status == 404 else error) from error
         changed = sent.outcome.workload
         power_w = services.workloads.power_w(changed) if changed is not None and services.live.report() else None
         return respond(answers.workload_command(workload_id, sent, power_w, services.clock.utc_s()))
