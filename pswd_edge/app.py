@@ -84,7 +84,8 @@ async def control(site: Site) -> None:
     field.start()
     for door in doors:
         await door.open()
-    journal.tell("info", "started", "site", f"control of {site.id}: {len(site.devices)} devices, {len(site.points)} points")
+    journal.tell("info", "started", "site",
+                 f"control of {site.id}: {len(site.devices)} devices, {len(site.points)} points")
     _tame_collector()
     try:
         await cycle.run()
@@ -140,7 +141,8 @@ async def _uplink(runtime_dir: Path) -> None:
 async def _tell_counters(uplink: Uplink, path: Path) -> None:
     """Once a second, for `status` and the demo's table: a small file beside the row sockets."""
     while True:
-        found = {name: getattr(uplink, name) for name in ("published", "acknowledged", "dropped", "queued", "connected")}
+        names = ("published", "acknowledged", "dropped", "queued", "connected")
+        found = {name: getattr(uplink, name) for name in names}
         temporary = path.with_suffix(".new")
         temporary.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_bytes(msgspec.json.encode(found))

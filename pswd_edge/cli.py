@@ -31,7 +31,7 @@ COMMANDS = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a sub-command; returns its exit status: 0 done, 1 failed, 2 wrong input."""
-    parser = argparse.ArgumentParser(prog="pswd-edge", description="Site gateway between an AI data centre and its grid.")
+    parser = argparse.ArgumentParser(prog="pswd-edge", description="Site gateway of an AI data centre.")
     choices = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     words = sys.argv[1:] if arguments is None else arguments
     asked = words[0] if words else ""

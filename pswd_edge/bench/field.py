@@ -54,7 +54,8 @@ def run(devices: int, seconds: float, period_ms: int, port: int) -> dict[str, An
             bare.append(_bare(port, devices, seconds / 2, period_ms))
     bare_us = sum(b["cpu_us_per_poll"] for b in bare) / 2
     return {"devices": devices, "period_ms": period_ms, "seconds": seconds, **found,
-            "bare_polls_asked": sum(b["polls_asked"] for b in bare), "bare_polls_done": sum(b["polls_done"] for b in bare),
+            "bare_polls_asked": sum(b["polls_asked"] for b in bare),
+            "bare_polls_done": sum(b["polls_done"] for b in bare),
             "bare_cpu_us_per_poll": round(bare_us, 2), "cpu_ratio": round(found["cpu_us_per_poll"] / bare_us, 2)}
 
 

@@ -20,8 +20,10 @@ def bench_site(devices: int, port: int, period_ms: int, folder: Path) -> Site:
                   maximum=6553.4, period_ms=period_ms, trend=d == 0 and r < 10) for r in range(REGISTERS)]
     return Site(
         id="bench", facility_id="bench", name="Benchmark",
-        connections=tuple(Connection(d, f"c{d}", "modbus", {"host": "127.0.0.1", "port": port}) for d in range(devices)),
-        devices=tuple(Device(d, f"meter-{d}", "meter", d, 1, "bench", d * REGISTERS, REGISTERS) for d in range(devices)),
+        connections=tuple(Connection(d, f"c{d}", "modbus", {"host": "127.0.0.1", "port": port})
+                          for d in range(devices)),
+        devices=tuple(Device(d, f"meter-{d}", "meter", d, 1, "bench", d * REGISTERS, REGISTERS)
+                      for d in range(devices)),
         points=tuple(points), circuits=(), control=_control(period_ms),
         state_dir=str(folder / "state"), runtime_dir=str(folder / "run"))
 

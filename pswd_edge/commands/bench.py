@@ -1,27 +1,54 @@
 """`pswd-edge bench`: measurements that anyone can repeat."""
 
 import argparse
+import asyncio
 import json
+from pathlib import Path
+from typing import Any
 
 from pswd_edge.bench import field
+from pswd_edge.commands import bench_api, bench_event
+from pswd_edge.log import configure_log
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
-    parser.add_argument("what", choices=["field"], help="field: the control process polling D devices")
-    parser.add_argument("--devices", type=int, default=100, help="Modbus devices of 100 registers each (default 100)")
-    parser.add_argument("--seconds", type=float, default=30.0)
-    parser.add_argument("--period-ms", type=int, default=100)
-    parser.add_argument("--port", type=int, default=15099, help="loopback port of the cheap simulator")
+    parser.add_argument("what", choices=["field", "event", "api"], help="field: the control process polling D devices "
+                        "beside a bare loop; event: a step at the meter to the command at a battery; api: PSWD answers")
+    parser.add_argument("--devices", type=int, default=100, help="field: devices of 100 registers each (default 100)")
+    parser.add_argument("--seconds", type=float, default=30.0, help="field, api: how long (default 30)")
+    parser.add_argument("--period-ms", type=int, default=100, help="field: the cycle (default 100)")
+    parser.add_argument("--port", type=int, default=15099, help="field: loopback port of the cheap simulator")
+    parser.add_argument("--trials", type=int, default=300, help="event: number of steps (default 300)")
+    parser.add_argument("--refresh-ms", type=int, default=10, help="event: the meter's register period (default 10)")
+    parser.add_argument("--rate", type=float, default=20.0, help="api: reads a second (default 20)")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--site", type=Path, default=Path("config/demo.yaml"))
+    parser.add_argument("--folder", type=Path, default=Path("var/bench"))
+    parser.add_argument("--http-port", type=int, default=8081)
     parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
 
 
 def run(options: argparse.Namespace) -> int:
-    """0 where every poll was answered and no slot missed."""
-    found = field.run(options.devices, options.seconds, options.period_ms, options.port)
+    """0 where everything that was asked was answered."""
+    configure_log("error")
+    found, good = _measure(options)
     if options.json:
         print(json.dumps(found))
     else:
         for key, value in found.items():
             print(f"{key:24} {value}")
-    return 0 if found["slots_missed"] == 0 and found["polls_done"] else 1
+    return 0 if good else 1
+
+
+def _measure(options: argparse.Namespace) -> tuple[dict[str, Any], bool]:
+    if options.what == "field":
+        found = field.run(options.devices, options.seconds, options.period_ms, options.port)
+        return found, found["slots_missed"] == 0 and found["polls_done"] > 0
+    if options.what == "event":
+        found = asyncio.run(bench_event.measure(options.site, options.folder, options.http_port, options.trials,
+                                                options.refresh_ms, options.seed))
+        return found, found["not_answered"] == 0
+    found = asyncio.run(bench_api.measure(options.site, options.folder, options.http_port, options.seconds,
+                                          options.rate))
+    return found, all(200 <= int(status) < 300 for status in found["statuses"])

@@ -112,7 +112,7 @@ def _private(path: Path, text: str) -> None:
 
 @contextmanager
 def _environment(folder: Path, http_port: int, broker: Broker) -> Iterator[Path]:
-    """Set what config/demo.yaml and the child processes read, and take it back; the image goes to tmpfs if there is one."""
+    """Set what config/demo.yaml and the processes read, and take it back; the image goes to tmpfs if there is one."""
     _private(folder / "secrets" / "mqtt", broker.password)
     shared = Path("/dev/shm")  # noqa: S108  # tmpfs: the image belongs in memory
     base = shared if os.access(shared, os.W_OK) else folder

@@ -45,8 +45,9 @@ class Screen:
         elif elapsed_s - self._said_s >= 10.0:
             self._said_s = elapsed_s
             tiers = [t.id for t in report.tiers if t.engaged]
-            self._console.print(f"{elapsed_s:5.0f} s  {report.mode.value}  load {_mw(report.load_w)}  grid {_mw(report.grid_w)}  "
-                                f"battery {_mw(report.battery_w)} MW  shed {', '.join(tiers) or 'nothing'}  "
+            self._console.print(f"{elapsed_s:5.0f} s  {report.mode.value}  load {_mw(report.load_w)}  "
+                                f"grid {_mw(report.grid_w)}  battery {_mw(report.battery_w)} MW  "
+                                f"shed {', '.join(tiers) or 'nothing'}  "
                                 f"late p99 {report.late_p99_ms:.2f} ms", soft_wrap=True)
 
 
@@ -62,22 +63,22 @@ def _bar(value: float | None, full: float, colour: str) -> str:
 
 def table_of(site: Site, report: Report, field: FieldReport | None, elapsed_s: float) -> Table:
     """One screen: powers with bars, batteries, tiers, devices, timing."""
-    table = Table(title=f"{site.name}  {elapsed_s:6.1f} s  {report.mode.value}  ({report.mode_reason})", show_header=False)
+    title = f"{site.name}  {elapsed_s:6.1f} s  {report.mode.value}  ({report.mode_reason})"
+    table = Table(title=title, show_header=False)
     full = site.control.load_maximum_w
     for name, value, colour in (("load", report.load_w, "cyan"), ("grid", report.grid_w, "green"),
                                 ("reference", report.reference_w, "white"), ("battery", report.battery_w, "yellow")):
         table.add_row(name, f"{_mw(value)} MW", _bar(value, full, colour))
-    soc = {b.id: image_soc for b, image_soc in zip(report.batteries, _soc(site, report), strict=True)}
-    for battery in report.batteries:
+    for battery, soc in zip(report.batteries, _soc(site, report), strict=True):
         state = "" if battery.usable else "[red]LOST[/]"
-        table.add_row(battery.id, f"{_mw(battery.setpoint_w)} MW", f"SoC {soc[battery.id]} {state}")
-    tiers = ", ".join(f"[red]{t.id} −{t.shed_w / 1e6:.1f} MW[/]" for t in report.tiers if t.engaged)
+        table.add_row(battery.id, f"{_mw(battery.setpoint_w)} MW", f"SoC {soc} {state}")
+    tiers = ", ".join(f"[red]{t.id} {t.shed_w / 1e6:.1f} MW off[/]" for t in report.tiers if t.engaged)
     table.add_row("shed tiers", tiers or "none", f"bound by {report.binding}")
     if field is not None:
         table.add_row("devices good", f"{field.devices_good} of {len(site.devices)}",
                       f"{field.points_good} points good, {field.points_bad} bad")
-    table.add_row("cycle", f"late p99 {report.late_p99_ms:.2f} ms", f"{report.cycles} done, {report.cycles_missed} missed, "
-                  f"rules p99 {report.rules_p99_ms:.2f} ms")
+    table.add_row("cycle", f"late p99 {report.late_p99_ms:.2f} ms",
+                  f"{report.cycles} done, {report.cycles_missed} missed, rules p99 {report.rules_p99_ms:.2f} ms")
     for alarm in report.alarms:
         table.add_row("[red]alarm[/]", "", alarm.message)
     return table

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -76,7 +75,8 @@ def run(options: argparse.Namespace) -> int:
         print(f"{x.connection:14} {x.period_ms:8} {x.requests:8} {x.points:6} {x.scan_ms:8.1f} {x.slack_ms:9.1f}")
     print()
     for request in requests:
-        print(f"{request.device.id:14} every {request.period_ms:5} ms  {request.text:24} {len(request.points):3} points")
+        print(f"{request.device.id:14} every {request.period_ms:5} ms  {request.text:24} "
+              f"{len(request.points):3} points")
     for x in late:
         print(f"\n{x.connection}: a scan of {x.scan_ms:.0f} ms does not fit {x.period_ms} ms: ask less often "
               "(every: 1s in the map) or give the devices connections of their own")

@@ -49,7 +49,7 @@ class ControlCycle:
     """Owns the loop. Everything slow (disk, sockets of people) happens elsewhere."""
 
     def __init__(self, site: Site, field: FieldPort, image: ImageWriter, journal: Journal, ledger: Ledger,
-                 clock: Clock, bell: RowBell, notify: Callable[[str], None]) -> None:
+                 clock: Clock, bell: RowBell, notify: Callable[[str], object]) -> None:
         self._site, self._spec, self._field, self._image = site, site.control, field, image
         self._journal, self._clock, self._bell, self._notify = journal, clock, bell, notify
         self.desk = Desk(site, ledger, clock, self.facts)

@@ -85,7 +85,7 @@ async def run_gateway(
     state_dir: Path,
     rows_dir: Path,
     *,
-    notify: Callable[[str], None] = lambda _: None,
+    notify: Callable[[str], object] = lambda _: None,
     niceness: int = NICENESS,
 ) -> None:
     """The gateway process, until it is cancelled.

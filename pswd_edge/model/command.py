@@ -107,13 +107,13 @@ class Accepted(Answer, frozen=True, kw_only=True, tag=True):
 
 
 class Clamped(Answer, frozen=True, kw_only=True, tag=True):
-    """Taken, but `limit` keeps it to `value` now; `eta_s` says when what was asked will be reached (None: never)."""
+    """Taken, but `limit` keeps it to `value` now; `eta_s` says when the asked value comes, None: never."""
 
     value: float
 
 
 class Rejected(Answer, frozen=True, kw_only=True, tag=True):
-    """Not taken, and never will be as it stands. `code` is for programs: "not_found", "expired", "forbidden", …"""
+    """Not taken, and never will be as it stands. `code` is for programs: "not_found", "expired", "forbidden"."""
 
     code: str
 
