@@ -55,7 +55,7 @@ class Gateway:
             await self.close()
             raise
 
-    async def watch(self, on_look: Callable[[], None] = lambda: None) -> None:
+    async def watch(self, on_look: Callable[[], object] = lambda: None) -> None:
         """Once a second, for ever: follow the image, note whether control lives, keep workload figures, `on_look`."""
         while True:
             self._live.follow()
