@@ -112,8 +112,15 @@ def _battery(
         heartbeat_s=form.heartbeat_s,
         state=state.index if state else None,
         available_states=tuple(label_value(state, label) for label in form.available_states) if state else (),
+        mode=_mode(id_, points),
         **optional,
     )
+
+
+def _mode(battery: str, points: Mapping[str, Point]) -> int | None:
+    """The writable point that says what a set-point counts in, where 1 means W (SunSpec 704.WSetMod)."""
+    point = points.get(f"{battery}.setpoint_mode")
+    return point.index if point and point.write and point.labels.get(1) == "watts" else None
 
 
 def _tier(tier: TierForm, form: ControlForm, points: Mapping[str, Point]) -> Tier:

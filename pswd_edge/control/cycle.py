@@ -15,11 +15,12 @@ from pswd_edge.control.publish import Clocks, Timings, report_of, timings_of
 from pswd_edge.control.requests import Facts
 from pswd_edge.control.rules import law
 from pswd_edge.control.rules.placement import headroom
+from pswd_edge.control.rules.reference import INSUFFICIENT
 from pswd_edge.control.setpoints import Setpoints
 from pswd_edge.control.timing import Histogram
 from pswd_edge.image import ImageWriter
 from pswd_edge.image.notify import RowBell
-from pswd_edge.model.command import Level, Mode, Outcome, Request
+from pswd_edge.model.command import Level, Mode, Outcome, Request, SetBatteryTarget
 from pswd_edge.model.ports import FieldPort
 from pswd_edge.model.quality import Quality
 from pswd_edge.model.site import Site
@@ -70,6 +71,7 @@ class ControlCycle:
         self._second_s = -math.inf
         self._decision: law.Decision | None = None
         self._bad = ""
+        self._mode_told = self._keeper.mode
         self._headroom = Headroom(0.0, 0.0, 0.0)
 
     async def handle(self, request: Request, authority: Level) -> Outcome:
@@ -123,8 +125,11 @@ class ControlCycle:
         self._tell_changes(before, self._state)
         bad = self._bad_inputs(snapshot, decision)
         self._keeper.update(bad, now_s)
+        self._tell_mode()
         self._decision, self._bad = decision, bad
-        self._age.add(snapshot.read(self._spec.grid_power.point).age_s)
+        age_s = snapshot.read(self._spec.grid_power.point).age_s
+        if math.isfinite(age_s):  # a meter that has never answered has no age
+            self._age.add(age_s)
         alarms = self._journal.alarms(self._conditions(decision))
         report = report_of(
             self._spec, Clocks(self.cycle, utc_s, now_s, self.completed + 1, self.missed, self._started_utc_s),
@@ -137,25 +142,32 @@ class ControlCycle:
         if wanted is None:
             return
         self.desk.mode_wanted = None
-        before = self._keeper.mode
         self._keeper.order(wanted, self.desk.mode_origin, now_s)
-        if wanted is not before:
-            self._journal.tell("info", "mode", "site", f"{before.value} to {wanted.value}, {self._keeper.reason}")
+
+    def _tell_mode(self) -> None:
+        """Each change once, whoever made it: the operator, good inputs, or cycles that were missed."""
+        before, mode = self._mode_told, self._keeper.mode
+        if mode is not before:
+            self._mode_told = mode
+            self._journal.tell("warning" if mode is Mode.SAFE else "info", "mode", "site",
+                               f"{before.value} to {mode.value}, {self._keeper.reason}")
 
     def _orders(self) -> law.Orders:
-        target = self.desk.target
-        request = None if target is None else target.request
-        power = getattr(request, "power_w", None)
-        ramp = getattr(request, "ramp_w_per_s", 0.0) or None
-        ceiling = self.desk.ceiling_w(self._limits)
-        mode = self._keeper.mode
-        return law.Orders(mode, ceiling, None if mode is Mode.MANUAL else power, ramp, power)
+        """What people and programs want now; in MANUAL only the operator's word counts, not an API's from before."""
+        mode, target, ceiling = self._keeper.mode, self.desk.target, self.desk.ceiling_w(self._limits)
+        if target is None or not isinstance(target.request, SetBatteryTarget):
+            return law.Orders(mode, ceiling)
+        power, ramp = target.request.power_w, target.request.ramp_w_per_s or None
+        if mode is not Mode.MANUAL:
+            return law.Orders(mode, ceiling, power, ramp)
+        return law.Orders(mode, ceiling, manual_w=power if target.level <= Level.OPERATOR else None)
 
     def _bad_inputs(self, snapshot: Snapshot, decision: law.Decision) -> str:
-        """Names of control inputs that are not good; empty where all are."""
+        """Names of control inputs that are not good; empty where all are. A small battery is no bad input."""
         points = [self._spec.grid_power.point, *(p for b in self._spec.batteries for p in (b.soc.point, b.power.point))]
         bad = [self._site.points[p].id for p in points if snapshot.read(p).quality is not Quality.GOOD]
-        return ", ".join(dict.fromkeys([*bad, *decision.degraded]))
+        degraded = [name for name in decision.degraded if name != INSUFFICIENT]
+        return ", ".join(dict.fromkeys([*bad, *degraded]))
 
     def _room(self, decision: law.Decision) -> Headroom:
         heat = [self._field.reading(i, self._last_s) for i in self._heat]

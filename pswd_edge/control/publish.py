@@ -1,5 +1,6 @@
 """From a cycle's decision to the report in the image."""
 
+import math
 from typing import NamedTuple
 
 from pswd_edge.control.arbiter import Verdict
@@ -42,7 +43,7 @@ def timings_of(late: Histogram, rules: Histogram, age: Histogram) -> Timings:
 
 def known(value: float) -> float | None:
     """NaN becomes None: what is not known is absent."""
-    return value if value == value else None  # noqa: PLR0124  # NaN
+    return None if math.isnan(value) else value
 
 
 def report_of(
@@ -52,23 +53,23 @@ def report_of(
 ) -> Report:
     """Everything that explains this cycle."""
     made, found = decision.step, decision.estimate
-    usable = [b for b in spec.batteries]
+    fleet = decision.fleet
     return Report(
         cycle=clocks.cycle, utc_s=clocks.utc_s, monotonic_s=clocks.monotonic_s,
         mode=keeper.mode, mode_reason=keeper.reason,
         load_w=known(found.load_w), grid_w=known(found.grid_w),
         reference_w=None if state.reference is None else state.reference.reference_w,
         load_filtered_w=None if state.reference is None else state.reference.filtered_w,
-        battery_w=known(found.battery_w), energy_wh=decision.fleet.energy_wh,
-        energy_min_wh=sum(b.capacity_wh * b.soc_min_percent / 100 for b in usable),
-        energy_max_wh=sum(b.capacity_wh * b.soc_max_percent / 100 for b in usable),
+        battery_w=known(found.battery_w), energy_wh=fleet.energy_wh if any(b.usable for b in fleet.batteries) else None,
+        energy_min_wh=sum(b.capacity_wh * b.soc_min_percent / 100 for b in spec.batteries),
+        energy_max_wh=sum(b.capacity_wh * b.soc_max_percent / 100 for b in spec.batteries),
         load_floor_w=decision.limits.floor_w, load_ceiling_w=decision.limits.ceiling_w,
         reference_low_w=None if made is None else made.low_w, reference_high_w=None if made is None else made.high_w,
         binding=decision.binding, deficit_w=max(0.0, decision.need.deficit_w), surplus_w=decision.need.surplus_w,
         shed_wh=state.shed_wh, battery_target_w=target_w, headroom=room, degraded=decision.degraded,
         batteries=tuple(
             BatteryReport(b.id, b.usable, b.energy_wh, b.charge_available_w, b.discharge_available_w,
-                          decision.shares.get(b.id, 0.0)) for b in decision.fleet.batteries),
+                          decision.shares.get(b.id, 0.0)) for b in fleet.batteries),
         tiers=tuple(TierReport(t.id, s.engaged, s.shed_w) for t, s in zip(spec.tiers, state.shed.tiers, strict=True)),
         setpoints=tuple(_setpoint(v, field) for v in verdicts),
         workloads=workloads, alarms=alarms, acknowledged_cycle=field.acknowledged_cycle(clocks.cycle),

@@ -1,5 +1,6 @@
 """From decisions to candidates and bounds: what the law wants of each actuated point."""
 
+import math
 from collections.abc import Iterable
 
 from pswd_edge.control.arbiter import Bound, Candidate, Verdict, arbitrate
@@ -29,16 +30,17 @@ class Setpoints:
         asked: Iterable[Candidate], bounds: Iterable[Bound],
     ) -> list[Verdict]:
         """The verdict of every point that somebody wants, and of those that nobody wants any more (value None)."""
-        candidates, limits = list(asked), list(bounds)
+        candidates: list[Candidate] = []
+        limits = list(bounds)
         if mode is Mode.OBSERVE:
-            candidates = self._adopt(snapshot)
+            candidates += self._adopt(snapshot)
         else:
             self._observing_since_s = None
             self._adopted.clear()
             for spec, battery in zip(self._spec.batteries, decision.fleet.batteries, strict=True):
                 candidates += self._battery(spec, battery, decision, snapshot)
                 limits += _battery_bounds(spec, battery)
-            candidates += self._loads(state)
+            candidates += [*self._loads(state), *asked]  # ours first: the order of writing is the batteries'
             limits += self._tier_bounds(state)
         points = list(dict.fromkeys(c.point for c in candidates))
         verdicts = [arbitrate(p, candidates, limits) for p in points]
@@ -60,12 +62,14 @@ class Setpoints:
     def _battery(
         self, spec: BatteryControl, battery: Battery, decision: Decision, snapshot: Snapshot
     ) -> list[Candidate]:
-        """In writing order: how long the set-point holds without us, the set-point, and that it counts."""
+        """In writing order: how long the set-point holds without us, the set-point, that it is in W, that it counts."""
         rule = self._site.points[spec.setpoint].write
         wanted = []
         if spec.revert_timeout is not None and rule is not None and rule.revert_s > 0:
             wanted.append(Candidate(spec.revert_timeout, rule.revert_s, Level.LAW, "law"))
         wanted.append(Candidate(spec.setpoint, decision.shares.get(battery.id, 0.0), Level.LAW, "law"))
+        if spec.mode is not None:
+            wanted.append(Candidate(spec.mode, 1.0, Level.LAW, "law"))
         if spec.enable is not None:
             wanted.append(Candidate(spec.enable, 1.0, Level.LAW, "law"))
         if spec.heartbeat is not None:
@@ -78,7 +82,7 @@ class Setpoints:
         wanted = [Candidate(c.cap, c.rating_w, Level.LAW, "law") for c in self._spec.load_controllers]
         capped = {c.point for c in wanted}
         for tier, found in zip(self._spec.tiers, state.shed.tiers, strict=True):
-            if tier.setpoint not in capped and found.since_s > 0:
+            if tier.setpoint not in capped and math.isfinite(found.since_s):
                 value = tier.engaged_value if found.engaged else tier.released_value
                 level = Level.GRID if found.engaged else Level.LAW
                 wanted.append(Candidate(tier.setpoint, value, level, f"tier:{tier.id}"))

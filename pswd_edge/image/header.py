@@ -9,12 +9,11 @@ Offset, name and type of each field:
 import struct
 
 from pswd_edge.errors import ImageError, ImageMismatchError
-from pswd_edge.image.layout import MAGIC
+from pswd_edge.image.layout import HEADER_BYTES, MAGIC
 
 VERSION = 1
 _IDENTITY = struct.Struct("<8sI4x16sQQ")
 ROWS, SUPERSEDED, EVENTS, BEAT = 64, 72, 80, 88
-_WORD, _FLOAT = struct.Struct("<Q"), struct.Struct("<d")
 
 
 def put_identity(buffer: memoryview, site_hash: str, generation: int, size: int) -> None:
@@ -24,7 +23,7 @@ def put_identity(buffer: memoryview, site_hash: str, generation: int, size: int)
 
 def get_identity(buffer: memoryview, name: str) -> tuple[str, int, int]:
     """Site hash, generation and size; raises ImageError where this is no image of this version."""
-    if len(buffer) < _IDENTITY.size:
+    if len(buffer) < HEADER_BYTES:
         raise ImageError(f"{name}: got {len(buffer)} bytes: expected a process image; start the control process")
     magic, version, digest, generation, size = _IDENTITY.unpack_from(buffer, 0)
     if magic != MAGIC or version != VERSION:
@@ -42,19 +41,19 @@ def require_site(buffer: memoryview, name: str, expected_hash: str) -> None:
 
 def get_word(buffer: memoryview, offset: int) -> int:
     """One of the counters."""
-    return int(_WORD.unpack_from(buffer, offset)[0])
+    return int(buffer[offset : offset + 8].cast("Q")[0])
 
 
 def put_word(buffer: memoryview, offset: int, value: int) -> None:
-    """Set one of the counters: eight aligned bytes, seen whole or not at all."""
-    _WORD.pack_into(buffer, offset, value)
+    """Set one of the counters: eight aligned bytes in one store, seen whole or not at all (see record.py)."""
+    buffer[offset : offset + 8].cast("Q")[0] = value
 
 
 def get_beat(buffer: memoryview) -> float:
     """Monotonic time of the last completed cycle, 0.0 before the first."""
-    return float(_FLOAT.unpack_from(buffer, BEAT)[0])
+    return float(buffer[BEAT : BEAT + 8].cast("d")[0])
 
 
 def put_beat(buffer: memoryview, monotonic_s: float) -> None:
-    """Mark a completed cycle."""
-    _FLOAT.pack_into(buffer, BEAT, monotonic_s)
+    """Mark a completed cycle, in one store too."""
+    buffer[BEAT : BEAT + 8].cast("d")[0] = monotonic_s

@@ -50,7 +50,8 @@ class RowListener:
         row = None
         with contextlib.suppress(BlockingIOError):
             while True:
-                row = _ROW.unpack(self.socket.recv(_ROW.size))[0]
+                message = self.socket.recv(_ROW.size + 1)
+                row = _ROW.unpack(message)[0] if len(message) == _ROW.size else row
         return row
 
     def close(self) -> None:

@@ -59,29 +59,36 @@ class ImageReader:
         self._open(expected_hash)
 
     def _open(self, expected_hash: str | None) -> None:
+        """Everything is checked before anything is changed: a reader that cannot follow keeps what it has."""
         path = self._runtime_dir / POINTER
         try:
             with path.open("rb") as file:
-                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+                buffer = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         except (OSError, ValueError) as error:
             raise ImageError(f"{path}: no process image ({error}); is the control process running?") from error
-        self._buffer = memoryview(self._map)
         if expected_hash is not None:
-            header.require_site(self._buffer, str(path), expected_hash)
-        self.site_hash, self.generation, _ = header.get_identity(self._buffer, str(path))
-        self.site: Site = _load_site(self._runtime_dir, self.site_hash)
-        self.layout: Layout = layout_of(self.site)
-        where = self.layout
-        self._blocks = [Record(self._buffer, where.block_offset(b), BLOCK_POINTS * POINT_BYTES)
-                        for b in range(where.blocks)]
-        self._report = Record(self._buffer, where.report, REPORT_BYTES)
-        self._field = Record(self._buffer, where.field, FIELD_BYTES)
+            header.require_site(buffer, str(path), expected_hash)
+        found_hash, generation, size = header.get_identity(buffer, str(path))
+        site = _load_site(self._runtime_dir, found_hash)
+        where = layout_of(site)
+        if not len(buffer) == size == where.size:
+            raise ImageError(f"{path}: got {len(buffer)} bytes that say {size}: expected {where.size}; "
+                             "restart control and gateway from the same release")
+        self._buffer, self.site_hash, self.generation = buffer, found_hash, generation
+        self.site: Site = site
+        self.layout: Layout = where
+        self._blocks = [Record(buffer, where.block_offset(b), BLOCK_POINTS * POINT_BYTES) for b in range(where.blocks)]
+        self._report = Record(buffer, where.report, REPORT_BYTES)
+        self._field = Record(buffer, where.field, FIELD_BYTES)
         self._report_decoder = msgspec.msgpack.Decoder(Report)
         self._field_decoder = msgspec.msgpack.Decoder(FieldReport)
         self._event_decoder = msgspec.msgpack.Decoder(Event)
 
     def follow(self) -> bool:
-        """Open the newest generation where this one is superseded; True where it did. `site` may have changed."""
+        """Open the newest generation where this one is superseded; True where it did. `site` may have changed.
+
+        Raises ImageError where the new one cannot be used; the reader then still reads the old one.
+        """
         if not header.get_word(self._buffer, header.SUPERSEDED):
             return False
         self._open(None)
@@ -108,7 +115,12 @@ class ImageReader:
         return header.get_word(self._buffer, header.ROWS)
 
     def value(self, point: int, now_s: float) -> tuple[Reading, float]:
-        """Latest reading of a point and its source time (UTC seconds; NaN where the device gives none)."""
+        """Latest reading of a point and its source time (UTC seconds; NaN where the device gives none).
+
+        Raises IndexError where the site has no such point: beyond the last one a block holds zeros called GOOD.
+        """
+        if not 0 <= point < self.layout.points:
+            raise IndexError(f"point {point}: expected 0..{self.layout.points - 1}")
         block, at = divmod(point, BLOCK_POINTS)
         number, payload = self._blocks[block].read()
         if number == 0:
@@ -158,7 +170,8 @@ class ImageReader:
 
     def rows(self, count: int) -> Rows:
         """The newest `count` ring rows, fewer where there are fewer."""
-        return self.rows_after(self.row_count - count - 1)
+        total = self.row_count
+        return self._rows(total - count, total)
 
     def rows_after(self, number: int) -> Rows:
         """Ring rows with a number above `number`, oldest first.
@@ -166,8 +179,11 @@ class ImageReader:
         Rows that the writer overtakes while they are copied are left out; the two newest are checked by CRC too,
         since a processor may still be reordering their bytes.
         """
-        where, total = self.layout, self.row_count
-        first = max(number + 1, total - where.rows, 0)
+        return self._rows(number + 1, self.row_count)
+
+    def _rows(self, first: int, total: int) -> Rows:
+        where = self.layout
+        first = max(first, total - where.rows, 0)
         raw = self._copy_rows(first, total)
         if len(raw) == 0:
             return _decode_rows(raw, where)
@@ -214,7 +230,11 @@ def _load_site(runtime_dir: Path, expected_hash: str) -> Site:
         raise ImageError(f"{path}: cannot be read ({error}); restart the control process") from error
     if site_hash(encoded) != expected_hash:
         raise ImageError(f"{path}: its content is site {site_hash(encoded)}; restart the control process")
-    return decode_site(encoded)
+    try:
+        return decode_site(encoded)
+    except msgspec.MsgspecError as error:
+        raise ImageError(f"{path}: no site of this release ({error}); restart control and gateway from the same "
+                         "release") from error
 
 
 __all__ = ["ImageReader", "Rows", "TornReadError"]

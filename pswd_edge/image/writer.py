@@ -1,5 +1,6 @@
 """The control process' side of the image."""
 
+import contextlib
 import mmap
 import os
 import struct
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pswd_edge.errors import ImageError
 from pswd_edge.image import header
 from pswd_edge.image.layout import (
     BLOCK_POINTS,
@@ -44,17 +46,19 @@ class ImageWriter:
         self._trend = np.array(site.trend_points, dtype=np.intp)
         runtime_dir.mkdir(parents=True, exist_ok=True)
         _replace(runtime_dir / f"site-{self.site_hash}.bin", encoded)
-        previous = _previous(runtime_dir)
-        self.generation = previous[0] + 1
+        older = _older(runtime_dir)
+        self.generation = max(older, default=0) + 1
         self.path = runtime_dir / f"image-{self.generation:08d}"
         self._map = _create(self.path, self.layout.size)
         self._buffer = memoryview(self._map)
         header.put_identity(self._buffer, self.site_hash, self.generation, self.layout.size)
         self._rows = 0
         self._make_records()
-        self._inherit(previous[1])
+        with contextlib.suppress(OSError, ValueError, ImageError):  # nothing usable was left: the hour begins anew
+            self._inherit(runtime_dir / POINTER)
         _point(runtime_dir, self.path)
-        _retire(previous[1])
+        for path in older.values():
+            _retire(path)
 
     def _make_records(self) -> None:
         where = self.layout
@@ -66,21 +70,16 @@ class ImageWriter:
         self._report = Record(self._buffer, where.report, REPORT_BYTES)
         self._field = Record(self._buffer, where.field, FIELD_BYTES)
 
-    def _inherit(self, old: Path | None) -> None:
+    def _inherit(self, old: Path) -> None:
         """Take over rows and events of the previous generation of the same site: a restart keeps the hour."""
-        if old is None:
-            return
-        with old.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as found:
-            view = memoryview(found)
-            try:
-                same = header.get_identity(view, old.name)[0] == self.site_hash and len(view) == self.layout.size
-                if same:
-                    self._buffer[self.layout.events :] = view[self.layout.events :]
-                    self._rows = header.get_word(view, header.ROWS)
-                    header.put_word(self._buffer, header.EVENTS, header.get_word(view, header.EVENTS))
-            finally:
-                view.release()
-        header.put_word(self._buffer, header.ROWS, self._rows)
+        with old.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as found, \
+                memoryview(found) as view:
+            if header.get_identity(view, old.name)[0] != self.site_hash or len(view) != self.layout.size:
+                return
+            self._buffer[self.layout.events :] = view[self.layout.events :]
+            header.put_word(self._buffer, header.EVENTS, header.get_word(view, header.EVENTS))
+            self._rows = header.get_word(view, header.ROWS)
+            header.put_word(self._buffer, header.ROWS, self._rows)
 
     def publish_latest(
         self,
@@ -139,11 +138,15 @@ class ImageWriter:
 
 
 def _create(path: Path, size: int) -> mmap.mmap:
-    """A preallocated file: later writes cannot meet a full tmpfs."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o640)
+    """A preallocated file: later writes cannot meet a full tmpfs. Its group may read it, whatever the umask says."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     try:
+        os.fchmod(descriptor, 0o640)
         os.posix_fallocate(descriptor, 0, size)
         return mmap.mmap(descriptor, size)
+    except OSError:
+        path.unlink()
+        raise
     finally:
         os.close(descriptor)
 
@@ -155,10 +158,9 @@ def _replace(path: Path, content: bytes) -> None:
     temporary.replace(path)
 
 
-def _previous(runtime_dir: Path) -> tuple[int, Path | None]:
-    """Highest generation in the folder and its file; (0, None) in an empty one."""
-    found = sorted(runtime_dir.glob("image-????????"))
-    return (int(found[-1].name[6:]), found[-1]) if found else (0, None)
+def _older(runtime_dir: Path) -> dict[int, Path]:
+    """The image files in the folder by generation: one, and what starts that were killed have left."""
+    return {int(p.name[6:]): p for p in runtime_dir.glob("image-????????") if p.name[6:].isdecimal()}
 
 
 def _point(runtime_dir: Path, target: Path) -> None:
@@ -168,10 +170,9 @@ def _point(runtime_dir: Path, target: Path) -> None:
     temporary.replace(runtime_dir / POINTER)
 
 
-def _retire(old: Path | None) -> None:
+def _retire(old: Path) -> None:
     """Tell readers of the old file to follow the pointer, then unlink it: open maps live on."""
-    if old is None:
-        return
-    with old.open("r+b") as file, mmap.mmap(file.fileno(), 0) as found, memoryview(found) as view:
+    with contextlib.suppress(ValueError, struct.error, IndexError), old.open("r+b") as file, \
+            mmap.mmap(file.fileno(), 0) as found, memoryview(found) as view:
         header.put_word(view, header.SUPERSEDED, 1)
     old.unlink()

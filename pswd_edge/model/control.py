@@ -24,7 +24,8 @@ class BatteryControl(Struct, frozen=True):
 
     `soc_age_s` is how old the SoC can be when it is used (T_e of the law).
     `available_states` are the values of `state` in which it takes a set-point.
-    `heartbeat_s` is the period of the heartbeat counter where `heartbeat` is a point.
+    `heartbeat_s` is the period of the heartbeat counter where `heartbeat` is a point. `mode` is SunSpec's WSetMod: 1
+    makes the set-point count in W.
     """
 
     id: str
@@ -49,6 +50,7 @@ class BatteryControl(Struct, frozen=True):
     state: int | None = None
     available_states: tuple[int, ...] = ()
     temperature: int | None = None
+    mode: int | None = None
 
 
 class Tier(Struct, frozen=True):

@@ -62,9 +62,9 @@ class Loop:
         verdicts = self.setpoints.compose(decision, self.state, snapshot, self.mode, [], [])
         self.verdicts = verdicts
         for v in verdicts:
-            if v.value is not None:
-                point = self.site.points[v.point]
-                device = self.site.devices[point.device]
+            point = self.site.points[v.point]
+            device = self.site.devices[point.device]
+            if v.value is not None and point.signal in self.plant.signals(device.id):
                 back = {code: number for number, code in codes(device.kind, point).items()}
                 self.plant.write(device.id, point.signal, float(back.get(int(v.value), v.value)) if back else v.value)
         for _ in range(10):

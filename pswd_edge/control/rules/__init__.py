@@ -1,5 +1,6 @@
 """The control rules: pure functions with declared inputs. No I/O, no clock, no randomness: replayable bit for bit.
 
+    measured.py    what of a reading a rule may use
     estimate.py    what the load, the grid and the batteries do, from what is measured, and how far to believe it
     reserve.py     energy and power that must stay free so that any load in the range can be carried
     reference.py   the grid reference: ramp window, viable interval, target (control law, steps 1 to 5 and 7)

@@ -1,10 +1,15 @@
 """What the batteries can give now, and who gives how much (control law, step 6)."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from pswd_edge.control.rules.measured import flaw, measured
 from pswd_edge.model.control import BatteryControl
 from pswd_edge.model.snapshot import Reading, Snapshot
+
+
+_FULL_PERCENT = 100.0
 
 
 class Battery(NamedTuple):
@@ -47,7 +52,7 @@ def judge(spec: BatteryControl, snapshot: Snapshot, period_s: float) -> Battery:
     """What one battery can do now; not usable where its state, SoC or power is not known to be good."""
     soc, power = snapshot.read(spec.soc.point), snapshot.read(spec.power.point)
     why = _why_not(spec, snapshot, soc, power)
-    measured_w = power.value if power.usable(spec.power.max_age_ms / 1000) else float("nan")
+    measured_w = measured(power, spec.power.max_age_ms / 1000)
     if why:
         return Battery(spec.id, False, why, measured_w, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     energy = spec.capacity_wh * soc.value / 100
@@ -64,24 +69,27 @@ def judge(spec: BatteryControl, snapshot: Snapshot, period_s: float) -> Battery:
 
 
 def _why_not(spec: BatteryControl, snapshot: Snapshot, soc: Reading, power: Reading) -> str:
-    if not soc.usable(spec.soc.max_age_ms / 1000):
-        return f"SoC {soc.reason.name}"
-    if not power.usable(spec.power.max_age_ms / 1000):
-        return f"power {power.reason.name}"
-    if spec.state is not None:
-        state = snapshot.read(spec.state)
-        if not state.usable(spec.soc.max_age_ms / 1000):
-            return f"state {state.reason.name}"
-        if spec.available_states and int(state.value) not in spec.available_states:
-            return f"state {state.value:g}"
-    return ""
+    """Why a battery cannot be used now, in words; empty where it can."""
+    slow_s, fast_s = spec.soc.max_age_ms / 1000, spec.power.max_age_ms / 1000
+    if wrong := flaw(soc, slow_s):
+        return f"SoC {wrong}"
+    if not 0 <= soc.value <= _FULL_PERCENT:
+        return f"SoC {soc.value:g} %"
+    if wrong := flaw(power, fast_s):
+        return f"power {wrong}"
+    if spec.state is None:
+        return ""
+    state = snapshot.read(spec.state)
+    if wrong := flaw(state, slow_s):
+        return f"state {wrong}"
+    return f"state {state.value:g}" if spec.available_states and state.value not in spec.available_states else ""
 
 
 def _limit(rating_w: float, reading: Reading, point: int | None) -> float:
     """The smaller of the rating and the BMS' own limit; a limit that is declared but not readable allows nothing."""
     if point is None:
         return rating_w
-    return max(0.0, min(rating_w, reading.value)) if reading.usable(float("inf")) else 0.0
+    return 0.0 if flaw(reading, math.inf) else max(0.0, min(rating_w, reading.value))
 
 
 def fleet_of(batteries: Sequence[Battery]) -> Fleet:

@@ -1,30 +1,36 @@
 """What load, grid and batteries do, from what is measured, and how far to believe it.
 
 `load = grid + battery` holds at one moment only: with sums of different moments the controller would see a load that
-its own battery made. Battery power is therefore taken at the time of the grid's sample, from a short history.
+its own battery made. All are therefore taken at one moment, from short histories.
 """
 
+import math
 from typing import NamedTuple
 
-from pswd_edge.model.control import ControlSpec
+from pswd_edge.control.rules.measured import flaw, measured
+from pswd_edge.model.control import ControlSpec, Input
 from pswd_edge.model.snapshot import Reading, Snapshot
 
-HISTORY = 8                   # battery samples kept: 0.8 s at 100 ms
+HISTORY = 8                   # samples kept of each input: 0.8 s at 100 ms
 FROZEN_MOVE_SHARE = 0.01      # of the battery rating: a grid meter that does not see this move is frozen
 _IMPLAUSIBLE = 1.5            # times the site's maximum load
 
+History = tuple[tuple[float, float], ...]  # (time_s, power_w), oldest first
+
 
 class Memory(NamedTuple):
-    """What the estimate remembers: (time_s, power_w) samples of each battery, oldest first; and the batteries'
-    power when the grid meter last changed its value.
+    """What the estimate remembers: samples of the grid meter and of each battery, and between which powers the
+    batteries were since the grid meter last changed its value (NaN: not known yet).
     """
 
-    batteries: tuple[tuple[tuple[float, float], ...], ...] = ()
-    battery_at_change_w: float = float("nan")
+    grid: History = ()
+    batteries: tuple[History, ...] = ()
+    battery_low_w: float = math.nan
+    battery_high_w: float = math.nan
 
 
 class Estimate(NamedTuple):
-    """Load, grid and battery power in W; NaN where not known.
+    """Load, grid and battery power in W, at one moment; NaN where not known.
 
     `source` says where the load came from: "grid" (meter and batteries), "meters" (the load's own meters),
     "none". `degraded` names what is wrong with the inputs.
@@ -37,10 +43,10 @@ class Estimate(NamedTuple):
     degraded: tuple[str, ...]
 
 
-def at_time(history: tuple[tuple[float, float], ...], time_s: float) -> float:
+def at_time(history: History, time_s: float) -> float:
     """The value at `time_s`: interpolated, the nearest end where it lies outside, NaN without samples."""
     if not history:
-        return float("nan")
+        return math.nan
     later = history[-1]
     if time_s >= later[0]:
         return later[1]
@@ -54,65 +60,71 @@ def at_time(history: tuple[tuple[float, float], ...], time_s: float) -> float:
 
 def estimate(spec: ControlSpec, snapshot: Snapshot, memory: Memory) -> tuple[Estimate, Memory]:
     """The estimate of one cycle and the memory for the next."""
-    grid = snapshot.read(spec.grid_power.point)
-    histories = _remember(spec, snapshot, memory)
-    sample_s = grid.received_s - spec.grid_power.latency_ms / 1000
-    battery_w = _battery_at(spec, snapshot, histories, sample_s)
-    moved = memory.battery_at_change_w
-    if grid.unchanged == 0 or moved != moved:  # noqa: PLR0124  # NaN: nothing remembered yet
-        moved = battery_w
-    bad = _why_grid_is_bad(spec, grid, battery_w, moved)
-    kept = Memory(histories, moved)
-    if not bad and battery_w == battery_w:  # noqa: PLR0124  # not NaN
-        return Estimate(grid.value + battery_w, grid.value, battery_w, "grid", ()), kept
-    reasons = (bad,) if bad else ("battery_power_unknown",)
-    load_w = _sum_of_meters(spec, snapshot)
-    grid_w = grid.value if not bad else load_w - battery_w
-    source = "none" if load_w != load_w else "meters"  # noqa: PLR0124  # NaN
-    return Estimate(load_w, grid_w, battery_w, source, reasons), kept
-
-
-def _remember(spec: ControlSpec, snapshot: Snapshot, memory: Memory) -> tuple[tuple[tuple[float, float], ...], ...]:
+    reading = snapshot.read(spec.grid_power.point)
+    grid = _extended(memory.grid, reading, spec.grid_power)
     old = memory.batteries or ((),) * len(spec.batteries)
-    histories: list[tuple[tuple[float, float], ...]] = []
-    for battery, history in zip(spec.batteries, old, strict=True):
-        reading = snapshot.read(battery.power.point)
-        if not reading.usable(battery.power.max_age_ms / 1000):
-            histories.append(())
-            continue
-        sample = (reading.received_s - battery.power.latency_ms / 1000, reading.value)
-        fresh = not history or sample[0] > history[-1][0]
-        histories.append((*history, sample)[-HISTORY:] if fresh else history)
-    return tuple(histories)
+    batteries = tuple(_extended(h, snapshot.read(b.power.point), b.power)
+                      for b, h in zip(spec.batteries, old, strict=True))
+    moment_s = _moment_s(spec, grid, batteries)
+    battery_w = sum((at_time(h, moment_s) for h in batteries), 0.0)  # NaN where one that may be running is not known
+    low_w, high_w = _spanned(memory, battery_w, changed=reading.unchanged == 0)
+    bad = _why_grid_is_bad(spec, reading, high_w - low_w)
+    kept = Memory(() if bad else grid, batteries, low_w, high_w)
+    grid_w = math.nan if bad else at_time(grid, moment_s)
+    if not bad and not math.isnan(battery_w):
+        return Estimate(grid_w + battery_w, grid_w, battery_w, "grid", ()), kept
+    load_w = _sum_of_meters(spec, snapshot)
+    return Estimate(
+        load_w, load_w - battery_w if bad else grid_w, battery_w, "none" if math.isnan(load_w) else "meters",
+        (bad or "battery_power_unknown",)), kept
 
 
-def _battery_at(
-    spec: ControlSpec, snapshot: Snapshot, histories: tuple[tuple[tuple[float, float], ...], ...], time_s: float
-) -> float:
-    """Sum of the batteries' powers at `time_s`; NaN where one that may be running is not known."""
-    total = 0.0
-    for battery, history in zip(spec.batteries, histories, strict=True):
-        total += at_time(history, time_s)
-    return total
+def _extended(history: History, reading: Reading, source: Input) -> History:
+    """The history with this sample where it is a new one; empty where the source cannot be used."""
+    if flaw(reading, source.max_age_ms / 1000):
+        return ()
+    sample = (reading.received_s - source.latency_ms / 1000, reading.value)
+    return (*history, sample)[-HISTORY:] if not history or sample[0] > history[-1][0] else history
 
 
-def _why_grid_is_bad(spec: ControlSpec, grid: Reading, battery_w: float, at_change_w: float) -> str:
-    if not grid.usable(spec.grid_power.max_age_ms / 1000):
-        return f"grid_meter_{grid.reason.name.lower()}" if grid.value != grid.value else "grid_meter_stale"
+def _moment_s(spec: ControlSpec, grid: History, batteries: tuple[History, ...]) -> float:
+    """The latest moment of which everything is known: a battery that ramps is never extrapolated.
+
+    At most one cycle before the grid's sample: a battery that answers late must not make the load old.
+    """
+    if not grid:
+        return math.inf  # the newest of each: only the batteries' sum is of use
+    newest_s = grid[-1][0]
+    known_s = min((h[-1][0] for h in batteries if h), default=newest_s)
+    return max(min(newest_s, known_s), newest_s - spec.period_ms / 1000)
+
+
+def _spanned(memory: Memory, battery_w: float, *, changed: bool) -> tuple[float, float]:
+    """Between which powers the batteries were since the grid meter's last change."""
+    low_w, high_w = (math.nan, math.nan) if changed else (memory.battery_low_w, memory.battery_high_w)
+    if math.isnan(battery_w):
+        return low_w, high_w
+    return (battery_w, battery_w) if math.isnan(low_w) else (min(low_w, battery_w), max(high_w, battery_w))
+
+
+def _why_grid_is_bad(spec: ControlSpec, grid: Reading, battery_span_w: float) -> str:
+    """Name of what is wrong with the grid meter, or empty.
+
+    Frozen is only what stood still while the batteries moved, and stays so until the value changes: at rest a flat
+    load is nothing odd.
+    """
+    wrong = flaw(grid, spec.grid_power.max_age_ms / 1000)
+    if wrong:
+        return f"grid_meter_{wrong}"
     if abs(grid.value) > _IMPLAUSIBLE * spec.load_maximum_w:
         return "grid_meter_implausible"
     rating_w = sum(b.discharge_rating_w for b in spec.batteries)
-    still = spec.frozen_after and grid.unchanged >= spec.frozen_after
-    if still and abs(battery_w - at_change_w) > FROZEN_MOVE_SHARE * rating_w:
-        return "grid_meter_frozen"
-    return ""
+    still = 0 < spec.frozen_after <= grid.unchanged
+    return "grid_meter_frozen" if still and battery_span_w > FROZEN_MOVE_SHARE * rating_w else ""
 
 
 def _sum_of_meters(spec: ControlSpec, snapshot: Snapshot) -> float:
     """The load by its own meters; NaN where one is missing: part of a load is no load."""
     if not spec.load_meters:
-        return float("nan")
-    readings = [(m, snapshot.read(m.point)) for m in spec.load_meters]
-    if not all(r.usable(m.max_age_ms / 1000) for m, r in readings):
-        return float("nan")
-    return sum(r.value for _, r in readings)
+        return math.nan
+    return sum(measured(snapshot.read(m.point), m.max_age_ms / 1000) for m in spec.load_meters)

@@ -1,18 +1,21 @@
 """One cycle of the control law: estimate, reference, batteries, tiers."""
 
+import math
 from typing import NamedTuple
 
 from pswd_edge.control.rules.allocate import Fleet, fleet_of, judge, share
 from pswd_edge.control.rules.estimate import Estimate, Memory, estimate
-from pswd_edge.control.rules.reference import Aim, Reference, Step, step, track
+from pswd_edge.control.rules.measured import measured
+from pswd_edge.control.rules.reference import INSUFFICIENT, Aim, Reference, Step, step, track
 from pswd_edge.control.rules.reserve import Range
-from pswd_edge.control.rules.shed import Need, ShedState, TierState, decide, needs
+from pswd_edge.control.rules.shed import Need, ShedState, TierState, decide, needs, warning_s
 from pswd_edge.model.command import Mode
 from pswd_edge.model.control import ControlSpec
 from pswd_edge.model.snapshot import Snapshot
 
 HOLD_S = 1.0                  # with no load estimate: hold the batteries for this long, then let them go to zero
 DT_SHORTEST, DT_LONGEST = 0.5, 3.0  # times the period: what a cycle may believe of its own dt
+TIER_MAX_AGE_S = 10.0         # PDUs are polled slowly
 _TINY_W = 1.0
 
 
@@ -89,7 +92,8 @@ def cycle(spec: ControlSpec, state: LawState, snapshot: Snapshot, orders: Orders
     assert state.reference is not None  # _bumpless made it
     aim = _aim(spec, state.reference, found, orders)
     made = step(state.reference, found.load_w, fleet, limits, aim, spec.filter_hz, dt_s)
-    need = needs(made.state.filtered_w, state.reference.reference_w, fleet, limits, spec.import_limit_w)
+    need = needs(made.state.filtered_w, state.reference.reference_w, fleet, limits, spec.import_limit_w,
+                 warning_s(spec))
     battery_w, binding = _battery(state, made, fleet, limits, orders, found, dt_s)
     reference = made.state if abs(battery_w - made.battery_w) < _TINY_W else track(made.state, battery_w)
     shed = _shed(spec, state, snapshot, need, found, orders, dt_s)
@@ -97,7 +101,7 @@ def cycle(spec: ControlSpec, state: LawState, snapshot: Snapshot, orders: Orders
     after = state._replace(reference=reference, shed=shed, battery_w=battery_w,
                            shed_wh=state.shed_wh + taken_w * dt_s / 3600)
     degraded = (*found.degraded, *(f"battery_lost:{b.id}" for b in fleet.batteries if not b.usable),
-                *(("reserve_insufficient",) if made.binding == "reserve_insufficient" else ()))
+                *((INSUFFICIENT,) if made.binding == INSUFFICIENT else ()))
     return after, Decision(found, fleet, limits, made, need, battery_w, share(battery_w, fleet),
                            orders.mode is not Mode.OBSERVE, binding, degraded)
 
@@ -107,9 +111,14 @@ def _bumpless(state: LawState, found: Estimate, orders: Orders) -> LawState:
     fresh = state.reference is None or orders.mode is Mode.OBSERVE or state.mode is Mode.OBSERVE
     if not fresh:
         return state
-    battery_w = found.battery_w if found.battery_w == found.battery_w else state.battery_w  # NaN
+    battery_w = _known_battery(state, found)
     return state._replace(
         reference=Reference(found.load_w, found.load_w, found.load_w - battery_w), battery_w=battery_w)
+
+
+def _known_battery(state: LawState, found: Estimate) -> float:
+    """What the batteries give: as measured, as last commanded where that is not known."""
+    return state.battery_w if math.isnan(found.battery_w) else found.battery_w
 
 
 def _aim(spec: ControlSpec, reference: Reference, found: Estimate, orders: Orders) -> Aim:
@@ -122,8 +131,7 @@ def _battery(state: LawState, made: Step, fleet: Fleet, limits: Range, orders: O
              dt_s: float) -> tuple[float, str]:
     """Total battery command and what bound it."""
     if orders.mode is Mode.OBSERVE:
-        measured = found.battery_w
-        return (measured if measured == measured else state.battery_w), "observe"  # noqa: PLR0124  # NaN
+        return _known_battery(state, found), "observe"
     wanted, binding = made.battery_w, made.binding
     if orders.mode is Mode.SAFE:
         wanted, binding = _toward(state.battery_w, 0.0, limits, dt_s), "safe"
@@ -142,7 +150,7 @@ def _shed(spec: ControlSpec, state: LawState, snapshot: Snapshot, need: Need, fo
           dt_s: float) -> ShedState:
     if orders.mode is Mode.OBSERVE:
         return state.shed
-    powers = [r.value if (r := snapshot.read(t.power)).usable(10.0) else float("nan") for t in spec.tiers]
+    powers = [measured(snapshot.read(t.power), TIER_MAX_AGE_S) for t in spec.tiers]
     trusted = found.source == "grid" and orders.mode is not Mode.SAFE
     return decide(spec, state.shed, need.deficit_w, powers, trusted, snapshot.time_s, dt_s)
 
@@ -150,10 +158,15 @@ def _shed(spec: ControlSpec, state: LawState, snapshot: Snapshot, need: Need, fo
 def _blind(state: LawState, found: Estimate, fleet: Fleet, limits: Range, orders: Orders,
            dt_s: float) -> tuple[LawState, Decision]:
     """No load is known: hold the batteries for a second, then let them go to zero at the ramp limit; shed nothing."""
-    blind_s = state.blind_s + dt_s
-    battery_w = state.battery_w if blind_s <= HOLD_S else _toward(state.battery_w, 0.0, limits, dt_s)
-    battery_w = min(max(battery_w, -fleet.charge_available_w), fleet.discharge_available_w)
-    after = state._replace(reference=None, battery_w=battery_w, blind_s=blind_s, mode=orders.mode)
+    acts = orders.mode is not Mode.OBSERVE
+    blind_s = state.blind_s + dt_s if acts else 0.0
+    battery_w = state.battery_w if acts else _known_battery(state, found)
+    if blind_s > HOLD_S:
+        battery_w = _toward(battery_w, 0.0, limits, dt_s)
+    if acts:
+        battery_w = min(max(battery_w, -fleet.charge_available_w), fleet.discharge_available_w)
+    after = state._replace(reference=None, battery_w=battery_w, blind_s=blind_s, mode=orders.mode,
+                           shed=state.shed._replace(short_cycles=0, calm_since_s=math.inf))
     lost = tuple(f"battery_lost:{b.id}" for b in fleet.batteries if not b.usable)
     return after, Decision(found, fleet, limits, None, Need(0.0, 0.0), battery_w, share(battery_w, fleet),
-                           orders.mode is not Mode.OBSERVE, "blind", (*found.degraded, *lost, "blind"))
+                           acts, "blind", (*found.degraded, *lost, "blind"))

@@ -1,5 +1,6 @@
 """What an announced workload may draw, and where it runs."""
 
+import math
 from collections.abc import Sequence
 
 from pswd_edge.control.rules.reserve import Range, carried_swing_w
@@ -27,7 +28,7 @@ def allowed_w(workload: Workload) -> float:
 def is_fast(announcement: Announcement, limits: Range) -> bool:
     """Whether its swings are too fast for the grid's ramp, so that the batteries must carry them."""
     ramp = announcement.ramp_w_per_s
-    return ramp <= 0 or ramp > min(limits.up_w_per_s, limits.down_w_per_s)
+    return not 0 < ramp <= min(limits.up_w_per_s, limits.down_w_per_s)
 
 
 def load_ceiling_w(spec: ControlSpec, limits: Range, workloads: Sequence[Workload]) -> float:
@@ -45,11 +46,13 @@ def headroom(
     """What the site could take on top of all that it has promised; never negative.
 
     `load_w` and `heat_w` are measured (NaN counts as the promised); `usable_wh` is the window of the usable batteries.
+    A throttled or paused workload may come back at any time: what it was promised stays taken.
     """
-    promised = spec.load_ceiling_w + sum(allowed_w(w) for w in workloads if is_live(w))
-    busy = max(promised, load_w) if load_w == load_w else promised  # noqa: PLR0124  # NaN
-    warm = max(promised, heat_w) if heat_w == heat_w else promised  # noqa: PLR0124  # NaN
-    ceiling = load_ceiling_w(spec, limits, workloads)
+    live = [w for w in workloads if is_live(w)]
+    promised = spec.load_ceiling_w + sum(w.approved_w for w in live)
+    busy = promised if math.isnan(load_w) else max(promised, load_w)
+    warm = promised if math.isnan(heat_w) else max(promised, heat_w)
+    ceiling = spec.load_ceiling_w + sum(w.approved_w for w in live if is_fast(w.announcement, limits))
     swing = carried_swing_w(usable_wh, limits)
     return Headroom(
         max(0.0, min(spec.import_limit_w, spec.load_maximum_w) - busy),
@@ -63,6 +66,9 @@ def judge(
     utc_s: float,
 ) -> Workload:
     """Approve, approve with conditions, or reject, on what the site can really carry."""
+    odd = _odd_number(announcement)
+    if odd:
+        return Workload(announcement, WorkloadState.REJECTED, 0.0, (), (), (odd,), utc_s, room)
     offers = {"grid power": room.power_w, "cooling": _power_for_heat(announcement, room.cooling_w)}
     if is_fast(announcement, limits):
         offers["battery swing"] = room.swing_w
@@ -75,6 +81,16 @@ def judge(
         approved = 0.0
     controllers, reserved = _place(spare, approved)
     return Workload(announcement, state, approved, controllers, reserved, conditions, utc_s, room)
+
+
+def _odd_number(announcement: Announcement) -> str:
+    """The first number that cannot be judged, in words; a power of NaN or below 0 would free what others hold."""
+    wanted = {"peak power": announcement.peak_w, "baseline power": announcement.baseline_w,
+              "ramp": announcement.ramp_w_per_s, "heat": announcement.heat_w or 0.0}
+    for name, value in wanted.items():
+        if not 0 <= value < math.inf:
+            return f"{name}: got {value:g}: expected a number of 0 or more"
+    return ""
 
 
 def _verdict(

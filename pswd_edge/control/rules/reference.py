@@ -7,6 +7,7 @@ from typing import NamedTuple
 from pswd_edge.control.rules.allocate import Fleet
 from pswd_edge.control.rules.reserve import Range, cycle_wh, down_wh, up_wh
 
+INSUFFICIENT = "reserve_insufficient"
 _BISECTIONS = 50
 ENERGY_DEADBAND = 0.005       # of the window: no recharging for less
 
@@ -53,16 +54,20 @@ def filter_load(state: Reference, load_w: float, filter_hz: float, dt_s: float) 
     return state.filtered_w + share * (load_w - state.filtered_w)
 
 
-def widened(limits: Range, filtered_w: float) -> Range:
-    """The guaranteed range, stretched to a load that is outside it."""
-    return limits._replace(floor_w=min(limits.floor_w, filtered_w), ceiling_w=max(limits.ceiling_w, filtered_w))
+def widened(limits: Range, filtered_w: float, import_limit_w: float) -> Range:
+    """The guaranteed range, stretched to a load that is outside it; what is above the import limit is shed, not
+    carried, and needs no reserve.
+    """
+    floor_w = min(limits.floor_w, filtered_w)
+    return limits._replace(floor_w=floor_w,
+                           ceiling_w=max(min(max(limits.ceiling_w, filtered_w), import_limit_w), floor_w))
 
 
 def step(state: Reference, load_w: float, fleet: Fleet, limits: Range, aim: Aim, filter_hz: float, dt_s: float) -> Step:
     """One cycle of the reference for a load of `load_w`."""
     filtered = filter_load(state, load_w, filter_hz, dt_s)
     mean = state.mean_w + (1 - math.exp(-dt_s / aim.mean_time_s)) * (filtered - state.mean_w)
-    limits = widened(limits, filtered)
+    limits = widened(limits, filtered, aim.import_limit_w)
     window = _window(state.reference_w, limits, aim, dt_s)
     low, high = _viable(filtered, fleet, limits, window)
     target = aim.target_w if aim.target_w is not None else mean + _restore(state.reference_w, fleet, limits, aim)
@@ -120,8 +125,10 @@ def _last_true(margin: Callable[[float], float], low: float, high: float) -> flo
 
 def _restore(reference_w: float, fleet: Fleet, limits: Range, aim: Aim) -> float:
     """Power that leads the energy to where both reserves leave the same margin."""
-    up, down = up_wh(reference_w, limits), down_wh(reference_w, limits)
     window_wh = fleet.above_min_wh + fleet.below_max_wh
+    if window_wh <= 0:
+        return 0.0
+    up, down = up_wh(reference_w, limits), down_wh(reference_w, limits)
     missing_wh = up + (window_wh - up - down) / 2 - fleet.above_min_wh
     if abs(missing_wh) < ENERGY_DEADBAND * window_wh:
         return 0.0
@@ -138,7 +145,7 @@ def _slower(reference_w: float, target_w: float, aim: Aim, dt_s: float) -> float
 
 def _choose(target_w: float, low: float, high: float, window: tuple[float, float]) -> tuple[float, str]:
     if low > high:
-        return min(max((low + high) / 2, window[0]), window[1]), "reserve_insufficient"
+        return min(max((low + high) / 2, window[0]), window[1]), INSUFFICIENT
     if target_w < low:
         return low, "ramp_down" if low <= window[0] else "reserve_up"
     if target_w > high:

@@ -9,18 +9,19 @@ from pswd_edge.control.rules.reserve import Range
 from pswd_edge.model.control import ControlSpec
 
 ENGAGE_CYCLES = 2             # a deficit that lasts so long engages; a large one at once
-SHOWN_AFTER_S = 4.0           # beyond a tier's actuation time: what has not shown in the load by then did not happen
+PRE_ARM_S = 5.0               # beyond a tier's actuation time: so long before the batteries are empty it must go
 
 
 class TierState(NamedTuple):
     """One tier. `since_s` is its last change; `before_w` its power when it was engaged, `shed_w` what it takes off
-    then, `shown_w` how much of that the filtered load shows already.
+    then, `gone_w` how much of that its meter shows, `shown_w` how much the filtered load shows already.
     """
 
     engaged: bool = False
     since_s: float = -math.inf
     before_w: float = 0.0
     shed_w: float = 0.0
+    gone_w: float = 0.0
     shown_w: float = 0.0
     recent_s: tuple[float, ...] = ()
 
@@ -43,12 +44,21 @@ class Need(NamedTuple):
     surplus_w: float
 
 
-def needs(filtered_w: float, reference_w: float, fleet: Fleet, limits: Range, import_limit_w: float) -> Need:
-    """What the load takes beyond what the reference and the batteries can serve from now on."""
+def needs(
+    filtered_w: float, reference_w: float, fleet: Fleet, limits: Range, import_limit_w: float, warning_s: float = 0.0,
+) -> Need:
+    """What the load takes beyond what the reference and the batteries can serve from now on.
+
+    What is above the import limit stays with the batteries for good: there they are counted on only with what they
+    can hold for `warning_s`, the time that shedding takes.
+    """
     up_wh_per = 2 * limits.up_w_per_s * 3600 * limits.discharge_efficiency
     served = min(reference_w + limits.up_w_per_s * limits.period_s + fleet.discharge_available_w,
                  reference_w + math.sqrt(up_wh_per * fleet.above_min_wh))
-    deficit = max(filtered_w - served, filtered_w - fleet.discharge_available_w - import_limit_w)
+    lasting = fleet.discharge_available_w
+    if warning_s > 0:
+        lasting = min(lasting, 3600 * limits.discharge_efficiency * fleet.above_min_wh / warning_s)
+    deficit = max(filtered_w - served, filtered_w - lasting - import_limit_w)
     down_wh_per = 2 * limits.down_w_per_s * 3600 / limits.charge_efficiency
     absorbed = max(reference_w - limits.down_w_per_s * limits.period_s - fleet.charge_available_w,
                    reference_w - math.sqrt(down_wh_per * fleet.below_max_wh))
@@ -56,12 +66,21 @@ def needs(filtered_w: float, reference_w: float, fleet: Fleet, limits: Range, im
 
 
 def pending_w(spec: ControlSpec, state: ShedState, now_s: float) -> float:
-    """Power that engaged tiers take off and that the filtered load does not show yet."""
+    """Power that engaged tiers take off and that the filtered load does not show yet.
+
+    After the actuation time only what a tier's own meter shows counts: a tier that is stuck sheds nothing.
+    """
     total = 0.0
     for tier, found in zip(spec.tiers, state.tiers, strict=True):
-        if found.engaged and now_s - found.since_s < tier.actuation_s + SHOWN_AFTER_S:
-            total += max(0.0, found.shed_w - found.shown_w)
+        if found.engaged:
+            coming_w = found.shed_w if now_s - found.since_s < tier.actuation_s else found.gone_w
+            total += max(0.0, coming_w - found.shown_w)
     return total
+
+
+def warning_s(spec: ControlSpec) -> float:
+    """How long before the batteries are empty shedding must begin."""
+    return max((t.actuation_s for t in spec.tiers), default=0.0) + PRE_ARM_S
 
 
 def decide(
@@ -83,7 +102,7 @@ def decide(
     deficit_w -= pending_w(spec, state, now_s)
     state = state._replace(
         short_cycles=state.short_cycles + 1 if deficit_w > 0 else 0,
-        calm_since_s=_calm_since(spec, state, deficit_w, now_s))
+        calm_since_s=_calm_since(spec, state, deficit_w, now_s) if trusted else math.inf)
     if deficit_w > spec.shed_fast_w or state.short_cycles >= ENGAGE_CYCLES:
         return _engage(spec, state, deficit_w, power_w, now_s)
     return _restore(spec, state, now_s) if trusted else state
@@ -94,11 +113,11 @@ def _show(spec: ControlSpec, state: ShedState, power_w: Sequence[float], dt_s: f
     share = 1 - math.exp(-2 * math.pi * spec.filter_hz * dt_s)
     tiers = []
     for found, power in zip(state.tiers, power_w, strict=True):
-        if not found.engaged or math.isnan(power):
+        if not found.engaged:
             tiers.append(found)
             continue
-        gone = min(max(found.before_w - power, 0.0), found.shed_w)
-        tiers.append(found._replace(shown_w=found.shown_w + share * (gone - found.shown_w)))
+        gone = found.gone_w if math.isnan(power) else min(max(found.before_w - power, 0.0), found.shed_w)
+        tiers.append(found._replace(gone_w=gone, shown_w=found.shown_w + share * (gone - found.shown_w)))
     return state._replace(tiers=tuple(tiers))
 
 
@@ -110,7 +129,7 @@ def _last_engaged(state: ShedState) -> int | None:
 def _calm_since(spec: ControlSpec, state: ShedState, deficit_w: float, now_s: float) -> float:
     """Since when the last tier could have come back without a deficit; infinite while it could not."""
     last = _last_engaged(state)
-    if last is None or deficit_w + state.tiers[last].shed_w + spec.shed_margin_w > 0:
+    if last is None or not deficit_w + state.tiers[last].shed_w + spec.shed_margin_w <= 0:
         return math.inf
     return min(state.calm_since_s, now_s)
 
@@ -128,7 +147,7 @@ def _engage(
         shed = power_w[i] - tier.floor_w
         if found.engaged or resting or not shed > 0:
             continue
-        tiers[i] = TierState(True, now_s, power_w[i], shed, 0.0, (*recent, now_s))
+        tiers[i] = TierState(True, now_s, power_w[i], shed, recent_s=(*recent, now_s))
         missing -= shed
     return state._replace(tiers=tuple(tiers), short_cycles=0)
 
