@@ -39,6 +39,7 @@ class Rig(NamedTuple):
     broker: Broker
     users: list[dict[str, str]]
     folder: Path
+    supervisor: Supervisor
 
 
 class Simulators:
@@ -72,8 +73,8 @@ async def running_site(
         site = compiled_site(path)
         _write_access(folder, site, users, broker)
         simulators = await stack.enter_async_context(_simulators(path, folder, simulator_words))
-        image = await stack.enter_async_context(_supervised(path, site, folder))
-        yield Rig(site, image, simulators, broker, users, folder)
+        supervisor = await stack.enter_async_context(_supervised(path, site, folder))
+        yield Rig(site, ImageReader(Path(site.runtime_dir)), simulators, broker, users, folder, supervisor)
 
 
 async def until_auto(rig: Rig, stop: asyncio.Event | None = None) -> None:
@@ -176,7 +177,7 @@ async def _simulators(site: Path, folder: Path, words: Sequence[str]) -> AsyncIt
 
 
 @asynccontextmanager
-async def _supervised(path: Path, site: Site, folder: Path) -> AsyncIterator[ImageReader]:
+async def _supervised(path: Path, site: Site, folder: Path) -> AsyncIterator[Supervisor]:
     """Control and gateway under the supervisor, as `pswd-edge run` starts them; ends with both stopped."""
     supervisor = Supervisor(site_children(path, Path(site.runtime_dir), Path(site.state_dir)))
     task = asyncio.create_task(supervisor.run())
@@ -184,7 +185,7 @@ async def _supervised(path: Path, site: Site, folder: Path) -> AsyncIterator[Ima
         async with asyncio.timeout(_READY_S):
             if not await supervisor.ready():
                 raise PswdError(f"control or gateway did not start; see {folder}/control.log and gateway.log")
-        yield ImageReader(Path(site.runtime_dir))
+        yield supervisor
     finally:
         supervisor.stop()
         await task

@@ -16,6 +16,7 @@ from pswd_edge.image.layout import (
     BLOCK_POINTS,
     EVENT_BYTES,
     FIELD_BYTES,
+    HEADER_BYTES,
     POINT_BYTES,
     REPORT_BYTES,
     ROW_HEAD_BYTES,
@@ -172,7 +173,7 @@ def _point(runtime_dir: Path, target: Path) -> None:
 
 def _retire(old: Path) -> None:
     """Tell readers of the old file to follow the pointer, then unlink it: open maps live on."""
-    with contextlib.suppress(ValueError, struct.error, IndexError), old.open("r+b") as file, \
-            mmap.mmap(file.fileno(), 0) as found, memoryview(found) as view:
-        header.put_word(view, header.SUPERSEDED, 1)
+    if old.stat().st_size >= HEADER_BYTES:
+        with old.open("r+b") as file, mmap.mmap(file.fileno(), 0) as found, memoryview(found) as view:
+            header.put_word(view, header.SUPERSEDED, 1)
     old.unlink()

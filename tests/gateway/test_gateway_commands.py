@@ -347,3 +347,15 @@ async def test_a_command_goes_through_a_real_door(house, tmp_path):
     assert (answer.status, answer.body["status"], answer.body["limit"]) == (200, "executed", "soc_min")
     assert heard[0][0].power_w == 9e6
     assert heard[0][1] == Level.API
+
+
+async def test_yesterday_s_silence_is_not_this_command_s_failure(house):
+    """Until control has used the command, the set-points' states belong to an earlier one."""
+    house.door.outcome = Accepted(id="", cycle=1000)
+    setpoints = tuple(house.control.setpoint(f"bess-{n}.power_setpoint_w", "silent") for n in (1, 2))
+    later = asyncio.create_task(run_on(house, 6, setpoints=setpoints))
+
+    answer = await house.post("/v1/battery/control", stamped(house, command_type="standby"))
+
+    await later
+    assert answer.body["status"] == "pending"

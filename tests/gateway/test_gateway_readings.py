@@ -1,11 +1,17 @@
 """GET operations: right values, and honest ones where something is not known."""
 
+import asyncio
+import threading
+
 import numpy as np
 import pytest
 from gateway_campus import make_workload
 from pswd_contract import breaches
 
 from pswd_edge.clock import iso_utc
+from pswd_edge.gateway.heavy import HeavyWork
+from pswd_edge.gateway.refusal import RefusalError
+from pswd_edge.model.quality import Quality
 from pswd_edge.model.report import BatteryReport
 from pswd_edge.model.workload import WorkloadState
 
@@ -269,3 +275,28 @@ async def test_a_workload_that_does_not_run_here_is_not_found(house, workloads):
     answer = await house.get("/v1/workload/wl-1/status")
 
     assert (answer.status, answer.body["error_code"]) == (404, "WORKLOAD_NOT_FOUND")
+
+
+async def test_a_number_that_is_bad_is_in_no_mean(house):
+    """Quality decides in the ring too, whatever number lies beside it."""
+    house.control.quality[house.control.site.point_index["hall-a.active_power_w"]] = Quality.BAD
+    house.control.run(30)
+
+    row = (await house.get("/v1/power/realtime?duration_seconds=1")).body["measurements"][-1]
+
+    assert [c["circuit_id"] for c in row["circuit_breakdown"]] == ["utility", "hall-b"]
+
+
+async def test_waiting_long_answers_are_bounded():
+    """Each is several MB: a flood of them must not fill the memory."""
+    work, gate = HeavyWork(), threading.Event()
+    jobs = [asyncio.create_task(work.run(gate.wait)) for _ in range(8)]
+    await asyncio.sleep(0)
+
+    with pytest.raises(RefusalError) as refused:
+        await work.run(gate.wait)
+
+    gate.set()
+    assert await asyncio.gather(*jobs) == [True] * 8
+    assert refused.value.status == 503
+    work.close()

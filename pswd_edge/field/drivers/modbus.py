@@ -19,6 +19,7 @@ from pswd_edge.field.drivers.plan import Span, pack_spans
 from pswd_edge.model.device import Device
 from pswd_edge.model.point import ModbusAddress, Point
 
+_CONNECT_S = 1.0              # a lost SYN is sent again by the system only after 1 s and 3 s: a new attempt is as good
 _FUNCTION = {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
 
 
@@ -32,11 +33,12 @@ class ModbusConfig(BaseModel):
 
 
 class Payload(NamedTuple):
-    """A read request ready to be sent: the PDU, and the PDU's first two bytes of a right answer."""
+    """A read request ready to be sent: the PDU, and the first two bytes and the length of a right answer's PDU."""
 
     span: Span
     pdu: bytes
     answer_head: bytes
+    answer_bytes: int
 
 
 class ModbusDriver:
@@ -63,9 +65,13 @@ class ModbusDriver:
     async def open(self) -> None:
         """Connect; the caller bounds the time."""
         await self.close()
+        self._scales.clear()  # the device may have been exchanged or set up anew
         loop = asyncio.get_running_loop()
         try:
-            _, self._link = await loop.create_connection(ModbusLink, self._config.host, self._config.port)
+            async with asyncio.timeout(_CONNECT_S):
+                _, self._link = await loop.create_connection(ModbusLink, self._config.host, self._config.port)
+        except TimeoutError as error:
+            raise UnreachableError(f"{self._config.host}:{self._config.port}: no connection in {_CONNECT_S} s") from error
         except OSError as error:
             raise UnreachableError(f"{self._config.host}:{self._config.port}: {error}") from error
 
@@ -78,8 +84,11 @@ class ModbusDriver:
     async def read(self, request: ReadRequest, timeout_s: float) -> bytes:
         """The registers of one span as they came, big-endian."""
         payload: Payload = request.payload
-        answer = await self._exchange(request.device.unit, payload.pdu, timeout_s)
-        if answer[:2] != payload.answer_head or len(answer) != 2 + payload.answer_head[1]:
+        if self._link is None:
+            raise UnreachableError(self._nowhere())
+        answer = await self._link.exchange(request.device.unit, payload.pdu, timeout_s)
+        if answer[:2] != payload.answer_head or len(answer) != payload.answer_bytes:
+            _raise_refusal(answer, payload.pdu)
             raise DecodeError(f"read {request.text}: got {answer[:8].hex()} ({len(answer)} bytes): "
                               f"expected {payload.answer_head.hex()} and {payload.answer_head[1]} bytes")
         return answer[2:]
@@ -97,13 +106,14 @@ class ModbusDriver:
             raise DecodeError(f"write {point.id}: got {answer[:8].hex()}: expected the echo {pdu[:5].hex()}")
 
     async def _exchange(self, unit: int, pdu: bytes, timeout_s: float) -> bytes:
-        if self._link is None or not self._link.connected:
-            raise UnreachableError(f"{self._config.host}:{self._config.port}: not connected")
+        if self._link is None:
+            raise UnreachableError(self._nowhere())
         answer = await self._link.exchange(unit, pdu, timeout_s)
-        if answer[0] & 0x80:
-            code = answer[1] if len(answer) > 1 else 0
-            raise RefusedError(f"exception code {code} ({_exception_name(code)})", code)
+        _raise_refusal(answer, pdu)
         return answer
+
+    def _nowhere(self) -> str:
+        return f"{self._config.host}:{self._config.port}: not connected"
 
     async def _power_of_ten(self, device: Device, address: ModbusAddress, timeout_s: float) -> int:
         """The content of the point's scale register, read once for each connection."""
@@ -113,6 +123,9 @@ class ModbusDriver:
         if key not in self._scales:
             pdu = struct.pack(">BHH", _FUNCTION[address.kind], address.scale_register, 1)
             answer = await self._exchange(device.unit, pdu, timeout_s)
+            if answer[:2] != bytes([pdu[0], 2]) or len(answer) != 4:
+                raise DecodeError(f"scale register {address.scale_register}: got {answer[:8].hex()}: expected one "
+                                  "register; nothing was written")
             (power,) = struct.unpack_from(">h", answer, 2)
             if not -10 <= power <= 10:
                 raise WriteError(f"scale register {address.scale_register}: got {power}: expected -10..10; "
@@ -124,12 +137,12 @@ class ModbusDriver:
 def _payload(span: Span) -> Payload:
     function = _FUNCTION[span.kind]
     size = (span.length + 7) // 8 if span.kind in ("coil", "discrete") else 2 * span.length
-    return Payload(span, struct.pack(">BHH", function, span.start, span.length), bytes([function, size]))
+    return Payload(span, struct.pack(">BHH", function, span.start, span.length), bytes([function, size]), 2 + size)
 
 
 def _write_request(point: Point, address: ModbusAddress, value: float, power: int) -> ModbusPDU:
     if address.kind == "coil":
-        return WriteSingleCoilRequest(address=address.register, bits=[bool(value)])
+        return WriteSingleCoilRequest(address=address.register, bits=[_switch(point, value)])
     if address.kind != "holding" or address.type == "bit":
         raise WriteError(f"{point.id}: got a {address.kind} of type {address.type}: expected a holding register or a "
                          "coil; nothing was written")
@@ -138,6 +151,19 @@ def _write_request(point: Point, address: ModbusAddress, value: float, power: in
     if len(registers) == 1:
         return WriteSingleRegisterRequest(address=address.register, registers=registers)
     return WriteMultipleRegistersRequest(address=address.register, registers=registers)
+
+
+def _switch(point: Point, value: float) -> bool:
+    raw = (value - point.offset) / point.scale
+    if raw not in (0.0, 1.0):  # neither a NaN nor a half may switch anything on
+        raise WriteError(f"{point.id}: {value} is {raw} in a coil: expected 0 or 1; nothing was written")
+    return raw == 1.0
+
+
+def _raise_refusal(answer: bytes, pdu: bytes) -> None:
+    """Raise RefusedError where the answer is the exception to this request."""
+    if answer[0] == pdu[0] | 0x80 and len(answer) == 2:
+        raise RefusedError(f"exception code {answer[1]} ({_exception_name(answer[1])})", answer[1])
 
 
 def _exception_name(code: int) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from pswd_edge.errors import ConfigError
 from pswd_edge.model.point import ModbusAddress, Point, RegisterKind
 
 WORDS = {"int16": 1, "uint16": 1, "bit": 1, "int32": 2, "uint32": 2, "float32": 2,
@@ -21,6 +22,8 @@ class Span(NamedTuple):
 
 
 class _Need(NamedTuple):
+    """What one point must be read with: its own registers and its scale register, `start <= r < end`."""
+
     start: int
     end: int
     point: Point
@@ -38,70 +41,65 @@ def pack_spans(
         barriers: registers at which a span must end: no span holds both `b - 1` and `b`.
 
     Returns:
-        Spans by kind and start. A point with a scale register brings that register along: both come in one answer
-        where they fit, so that a value never meets an older scale.
+        Spans by kind and start. A point with a scale register brings that register along: both come in one answer,
+        so that a value never meets an older scale.
+
+    Raises:
+        ConfigError: a point with its scale register needs more than one request can carry, or crosses a barrier.
     """
     spans: list[Span] = []
+    problems: list[str] = []
     kinds: tuple[RegisterKind, ...] = ("holding", "input", "coil", "discrete")
+    walls = sorted(set(barriers))
     for kind in kinds:
-        needs = sorted(n for p in points for n in _needs(p, kind))
         bits = kind in ("coil", "discrete")
         limit, gap = (BITS_MAX, BIT_GAP) if bits else (max_count, max_gap)
-        spans += _merge(kind, needs, limit, gap, frozenset(barriers))
+        needs = sorted((_need(p) for p in points if _address(p).kind == kind), key=lambda n: n[:2])
+        problems += [text for n in needs if (text := _impossible(n, kind, limit, walls))]
+        spans += _merge(kind, needs, limit, gap, walls)
+    if problems:
+        raise ConfigError(problems)
     return spans
 
 
-def _needs(point: Point, kind: RegisterKind) -> list[_Need]:
-    address = point.address
-    if not isinstance(address, ModbusAddress) or address.kind != kind:
-        return []
-    size = 1 if kind in ("coil", "discrete") else WORDS[address.type]
-    return [_Need(address.register, address.register + size, point)]
+def _address(point: Point) -> ModbusAddress:
+    assert isinstance(point.address, ModbusAddress)  # callers pass Modbus points only
+    return point.address
 
 
-def _merge(kind: RegisterKind, needs: list[_Need], limit: int, gap: int, barriers: frozenset[int]) -> list[Span]:
+def _need(point: Point) -> _Need:
+    address = _address(point)
+    size = 1 if address.kind in ("coil", "discrete") else WORDS[address.type]
+    scale = address.register if address.scale_register is None else address.scale_register
+    return _Need(min(address.register, scale), max(address.register + size, scale + 1), point)
+
+
+def _impossible(need: _Need, kind: RegisterKind, limit: int, barriers: Sequence[int]) -> str:
+    """Why no request can carry this point; empty where one can."""
+    what = f"{need.point.id}: {kind} {need.start}..{need.end - 1}"
+    if _address(need.point).scale_register is not None:
+        what += " (with its scale register)"
+    if need.end - need.start > limit:
+        return f"{what}: got {need.end - need.start} registers: expected {limit} at most in one request; not started"
+    crossed = _crossed(need.start, need.end, barriers)
+    return "" if crossed is None else f"{what}: crosses the barrier at {crossed}: expected one request; not started"
+
+
+def _crossed(start: int, end: int, barriers: Sequence[int]) -> int | None:
+    """The first barrier inside `start <= r < end`, or None."""
+    return next((b for b in barriers if start < b < end), None)
+
+
+def _merge(kind: RegisterKind, needs: list[_Need], limit: int, gap: int, barriers: Sequence[int]) -> list[Span]:
+    """Needs come sorted by start, so that a span only ever grows at its end."""
     spans: list[Span] = []
-    group: list[_Need] = []
     for need in needs:
-        if group and not _fits(group, need, limit, gap, barriers):
-            spans.append(_span(kind, group))
-            group = []
-        group.append(need)
-    if group:
-        spans.append(_span(kind, group))
+        if spans:
+            last = spans[-1]
+            start, end = last.start, last.start + last.length
+            stop = max(end, need.end)
+            if need.start - end <= gap and stop - start <= limit and _crossed(start, stop, barriers) is None:
+                spans[-1] = Span(kind, start, stop - start, (*last.points, need.point))
+                continue
+        spans.append(Span(kind, need.start, need.end - need.start, (need.point,)))
     return spans
-
-
-def _fits(group: list[_Need], need: _Need, limit: int, gap: int, barriers: frozenset[int]) -> bool:
-    end = max(n.end for n in group)
-    start, _ = extent([n.point for n in group])
-    stop = max(end, need.end, *(a + 1 for a in _scales([n.point for n in group] + [need.point])))
-    return (
-        need.start - end <= gap
-        and stop - min(start, need.start) <= limit
-        and not any(group[0].start < b <= need.start for b in barriers)
-    )
-
-
-def _scales(points: Iterable[Point]) -> list[int]:
-    return [p.address.scale_register for p in points
-            if isinstance(p.address, ModbusAddress) and p.address.scale_register is not None]
-
-
-def extent(points: Sequence[Point]) -> tuple[int, int]:
-    """First register and the one past the last of these points, scale registers included."""
-    starts, ends = [], []
-    for point in points:
-        address = point.address
-        assert isinstance(address, ModbusAddress)  # callers pass Modbus points only
-        size = 1 if address.kind in ("coil", "discrete") else WORDS[address.type]
-        starts.append(address.register)
-        ends.append(address.register + size)
-    scales = _scales(points)
-    return min(starts + scales), max(ends + [s + 1 for s in scales])
-
-
-def _span(kind: RegisterKind, group: list[_Need]) -> Span:
-    points = tuple(n.point for n in group)
-    start, end = extent(points)
-    return Span(kind, start, end - start, points)
