@@ -23,6 +23,7 @@ from pswd_edge.cli import COMMANDS
 from pswd_edge.config import control_form, map_form, site_form
 from pswd_edge.config.form import PATTERN_WORDS
 from pswd_edge.config.maps import MAP_FOLDERS, known_maps, load_map
+from pswd_edge.config.mistakes import number
 from pswd_edge.field.drivers.registry import driver_configs
 from pswd_edge.model.signal import SIGNALS
 from pswd_edge.model.unit import UNITS
@@ -68,7 +69,10 @@ class Meanings:
         if not found:
             self.missing.append(f"docs/meanings.yaml: {section}.{key}: no meaning: expected a sentence")
             return "", ""
-        return ("", found) if isinstance(found, str) else (str(found[0]), str(found[1]))
+        if isinstance(found, str):
+            return "", found
+        unit, meaning = found
+        return str(unit), str(meaning)
 
     def problems(self) -> list[str]:
         """What is missing, and what is there for nothing."""
@@ -130,8 +134,8 @@ def _default(value: Any) -> str:
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     if isinstance(value, list):
-        return "`[" + ", ".join(f"{v:g}" for v in value) + "]`"
-    return f"`{value:_g}`" if isinstance(value, float) and abs(value) < 1e6 else f"`{value}`"  # noqa: PLR2004
+        return "`[" + ", ".join(number(v) for v in value) + "]`"
+    return f"`{value if isinstance(value, str) else number(value)}`"
 
 
 def _value(rule: dict[str, Any]) -> str:
@@ -144,29 +148,28 @@ def _value(rule: dict[str, Any]) -> str:
     if "$ref" in rule or rule.get("type") == "object":
         return "mapping"
     if "prefixItems" in rule:
-        return "[" + ", ".join(_value(item) for item in rule["prefixItems"]) + "]"
+        return "list of two: " + " and ".join(dict.fromkeys(_value(item) for item in rule["prefixItems"]))
     if rule.get("type") == "array":
         least = f", {rule['minItems']} or more" if rule.get("minItems") else ""
         return f"list of {_value(rule['items'])}{least}"
     if rule.get("pattern") in PATTERN_WORDS:
         return PATTERN_WORDS[rule["pattern"]]
-    text = _TYPES.get(str(rule.get("type")), "value")
-    return ", ".join([text, *_bound_words(rule)])
+    return _TYPES.get(str(rule.get("type")), "value") + _bound_words(rule)
+
+
+_BOUNDS = {"over": ("gt", "exclusiveMinimum"), "from": ("ge", "minimum"), "under": ("lt", "exclusiveMaximum"),
+           "up to": ("le", "maximum")}
 
 
 def _bounds_of(rule: dict[str, Any]) -> dict[str, Any]:
-    names = ("ge", "gt", "le", "lt", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+    names = {name for pair in _BOUNDS.values() for name in pair}
     return {k: v for k, v in rule.items() if k in names}
 
 
-def _bound_words(rule: dict[str, Any]) -> list[str]:
-    words = []
-    for names, text in ((("ge", "minimum"), "≥ {:g}"), (("gt", "exclusiveMinimum"), "> {:g}"),
-                        (("le", "maximum"), "≤ {:_g}"), (("lt", "exclusiveMaximum"), "< {:g}")):
-        found = next((rule[n] for n in names if n in rule), None)
-        if found is not None:
-            words.append(text.format(found) if abs(found) < 1e5 else text.format(0)[:2] + f"{found}")  # noqa: PLR2004
-    return words
+def _bound_words(rule: dict[str, Any]) -> str:
+    """ " from 1 up to 125"; JSON Schema's names or pydantic's."""
+    found = [(word, rule[name]) for word, names in _BOUNDS.items() for name in names if name in rule]
+    return "".join(f" {word} {number(value)}" for word, value in found)
 
 
 # --- commands ---------------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from pathlib import Path
 import structlog
 
 GATEWAY_NICENESS = 15
+CONTROL_PRIORITY = 10    # round robin, as in systemd/pswd-edge-control.service
 CONFIG_EXIT_CODE = 2    # the site file is wrong: starting again cannot mend it
 _ABORT_S = 1.0
 
@@ -29,12 +30,14 @@ _ABORT_S = 1.0
 class Child:
     """One process. Times in s: `start_s` to READY=1, `watchdog_s` between WATCHDOG=1, `stop_s` from SIGTERM to SIGKILL.
 
-    Where an `essential` child is given up, the supervisor stops the others too.
+    Where an `essential` child is given up, the supervisor stops the others too. `realtime` is a round-robin priority
+    as in the unit file's CPUSchedulingPriority, 0 for none; without the right to set it the child runs without.
     """
 
     name: str
     command: tuple[str, ...]
     niceness: int = 0
+    realtime: int = 0
     essential: bool = True
     start_s: float = 60.0
     watchdog_s: float = 10.0
@@ -74,7 +77,7 @@ def site_children(site: Path, runtime_dir: Path, state_dir: Path) -> tuple[Child
     """The two processes of a site, control first: the gateway reads what control makes."""
     run = (sys.executable, "-m", "pswd_edge", "run")
     return (
-        Child("control", (*run, "control", "--site", str(site))),
+        Child("control", (*run, "control", "--site", str(site)), realtime=CONTROL_PRIORITY),
         Child("gateway", (*run, "gateway", "--runtime-dir", str(runtime_dir), "--state-dir", str(state_dir)),
               niceness=GATEWAY_NICENESS, essential=False),
     )
@@ -192,6 +195,9 @@ class _Keeper:
         process = await asyncio.create_subprocess_exec(
             *_tied_to_us(child.command), env=environment, start_new_session=True)
         unit.pid = process.pid
+        if child.realtime:
+            with contextlib.suppress(PermissionError, ProcessLookupError):
+                os.sched_setscheduler(process.pid, os.SCHED_RR, os.sched_param(child.realtime))
         if child.niceness:
             with contextlib.suppress(ProcessLookupError):
                 os.setpriority(os.PRIO_PROCESS, process.pid, child.niceness)

@@ -16,7 +16,8 @@ DEMO = str(ROOT / "config" / "demo.yaml")
 def broken_site(tmp_path: Path) -> Path:
     """Two mistakes: an unknown key and a device on a connection that is not there."""
     text = (ROOT / "config" / "demo.yaml").read_text()
-    text = text.replace("connection: pcc, unit: 1", "connection: pc, unit: 1").replace("filter_hz: 0.15", "filterhz: 0.15")
+    text = text.replace("connection: pcc, unit: 1", "connection: pc, unit: 1")
+    text = text.replace("filter_hz: 0.15", "filterhz: 0.15")
     path = tmp_path / "site.yaml"
     path.write_text(text)
     return path

@@ -84,7 +84,7 @@ class ControlCycle:
         due_s = self._clock.monotonic_s() + period
         self._last_s = due_s - period
         while True:
-            while (left_s := due_s - self._clock.monotonic_s()) > _EARLY_S:
+            while (left_s := due_s - self._clock.monotonic_s()) > _EARLY_S:  # noqa: ASYNC110  # time itself is awaited
                 await asyncio.sleep(left_s)
             now_s = self._clock.monotonic_s()
             self._late.add(now_s - due_s)
@@ -133,8 +133,8 @@ class ControlCycle:
         alarms = self._journal.alarms(self._conditions(decision))
         report = report_of(
             self._spec, Clocks(self.cycle, utc_s, now_s, self.completed + 1, self.missed, self._started_utc_s),
-            self._keeper, decision, self._state, verdicts, self._field, tuple(self.desk.workloads.values()), self._headroom,
-            alarms, orders.target_w, self._timings)
+            self._keeper, decision, self._state, verdicts, self._field, tuple(self.desk.workloads.values()),
+            self._headroom, alarms, orders.target_w, self._timings)
         return self._encode(report)
 
     def _follow_order(self, now_s: float) -> None:

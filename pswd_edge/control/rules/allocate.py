@@ -8,7 +8,6 @@ from pswd_edge.control.rules.measured import flaw, measured
 from pswd_edge.model.control import BatteryControl
 from pswd_edge.model.snapshot import Reading, Snapshot
 
-
 _FULL_PERCENT = 100.0
 
 

@@ -19,8 +19,10 @@ History = tuple[tuple[float, float], ...]  # (time_s, power_w), oldest first
 
 
 class Memory(NamedTuple):
-    """What the estimate remembers: samples of the grid meter and of each battery, and between which powers the
-    batteries were since the grid meter last changed its value (NaN: not known yet).
+    """Samples of the grid meter and of each battery, and what the batteries did meanwhile.
+
+    `battery_low_w`, `battery_high_w`: between which powers they were since the grid meter last changed its value;
+    NaN: not known yet.
     """
 
     grid: History = ()

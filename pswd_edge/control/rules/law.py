@@ -78,7 +78,9 @@ def range_of(spec: ControlSpec, ceiling_w: float) -> Range:
                  spec.ramp_up_w_per_s, spec.ramp_down_w_per_s, age, charge, discharge)
 
 
-def cycle(spec: ControlSpec, state: LawState, snapshot: Snapshot, orders: Orders, dt_s: float) -> tuple[LawState, Decision]:
+def cycle(
+    spec: ControlSpec, state: LawState, snapshot: Snapshot, orders: Orders, dt_s: float
+) -> tuple[LawState, Decision]:
     """One cycle: the next state, and what to do."""
     period = spec.period_ms / 1000
     dt_s = min(max(dt_s, DT_SHORTEST * period), DT_LONGEST * period)

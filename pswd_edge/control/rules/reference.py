@@ -55,8 +55,9 @@ def filter_load(state: Reference, load_w: float, filter_hz: float, dt_s: float) 
 
 
 def widened(limits: Range, filtered_w: float, import_limit_w: float) -> Range:
-    """The guaranteed range, stretched to a load that is outside it; what is above the import limit is shed, not
-    carried, and needs no reserve.
+    """The guaranteed range, stretched to a load that is outside it.
+
+    What is above the import limit is shed, not carried, and needs no reserve.
     """
     floor_w = min(limits.floor_w, filtered_w)
     return limits._replace(floor_w=floor_w,

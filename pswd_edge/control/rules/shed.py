@@ -13,8 +13,11 @@ PRE_ARM_S = 5.0               # beyond a tier's actuation time: so long before t
 
 
 class TierState(NamedTuple):
-    """One tier. `since_s` is its last change; `before_w` its power when it was engaged, `shed_w` what it takes off
-    then, `gone_w` how much of that its meter shows, `shown_w` how much the filtered load shows already.
+    """One tier.
+
+    `since_s` is its last change; `before_w` its power when it was engaged, `shed_w` what it takes off then, `gone_w`
+    how much of that its meter shows, `shown_w` how much the filtered load shows already. `recent_s`: when it was
+    engaged in the last hour.
     """
 
     engaged: bool = False
@@ -36,8 +39,9 @@ class ShedState(NamedTuple):
 
 
 class Need(NamedTuple):
-    """`deficit_w` cannot be served within ramp and import limit; `surplus_w` cannot be absorbed. Never negative
-    together; a negative deficit is headroom.
+    """What cannot be served within ramp and import limit, and what cannot be absorbed.
+
+    A negative deficit is headroom; the surplus is never negative.
     """
 
     deficit_w: float
