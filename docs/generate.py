@@ -1,3 +1,4 @@
+# ruff: noqa: INP001  # a program beside the documents, no part of a package
 """Writes the tables of the documents that come from the code: `python docs/generate.py`.
 
 A table stands between `<!-- table: NAME -->` and `<!-- end -->`. Keys, defaults and bounds come from the models, the
@@ -140,18 +141,21 @@ def _default(value: Any) -> str:
 
 def _value(rule: dict[str, Any]) -> str:
     """A rule of JSON Schema in words."""
-    kinds = [k for k in rule.get("anyOf", []) if k.get("type") != "null"]
-    if kinds:
+    if kinds := [k for k in rule.get("anyOf", []) if k.get("type") != "null"]:
         return " or ".join(dict.fromkeys(_value({**k, **_bounds_of(rule)}) for k in kinds))
-    if "enum" in rule or "const" in rule:
-        return ", ".join(f"`{v}`" for v in rule.get("enum", [rule.get("const")]))
-    if "$ref" in rule or rule.get("type") == "object":
-        return "mapping"
     if "prefixItems" in rule:
         return "list of two: " + " and ".join(dict.fromkeys(_value(item) for item in rule["prefixItems"]))
     if rule.get("type") == "array":
         least = f", {rule['minItems']} or more" if rule.get("minItems") else ""
         return f"list of {_value(rule['items'])}{least}"
+    return _single(rule)
+
+
+def _single(rule: dict[str, Any]) -> str:
+    if "enum" in rule or "const" in rule:
+        return ", ".join(f"`{v}`" for v in rule.get("enum", [rule.get("const")]))
+    if "$ref" in rule or rule.get("type") == "object":
+        return "mapping"
     if rule.get("pattern") in PATTERN_WORDS:
         return PATTERN_WORDS[rule["pattern"]]
     return _TYPES.get(str(rule.get("type")), "value") + _bound_words(rule)
@@ -167,7 +171,7 @@ def _bounds_of(rule: dict[str, Any]) -> dict[str, Any]:
 
 
 def _bound_words(rule: dict[str, Any]) -> str:
-    """ " from 1 up to 125"; JSON Schema's names or pydantic's."""
+    """As in " from 1 up to 125"; the names are JSON Schema's or pydantic's."""
     found = [(word, rule[name]) for word, names in _BOUNDS.items() for name in names if name in rule]
     return "".join(f" {word} {number(value)}" for word, value in found)
 
@@ -224,7 +228,7 @@ def _option_default(action: argparse.Action) -> str:
 
 
 def _devices(_: Meanings) -> list[str]:
-    lines = ["| map | kind | protocol | vendor | rung | points | writable | source |", "|---|---|---|---|---|---|---|---|"]
+    lines = ["| map | kind | protocol | vendor | rung | points | writable | source |", "|---" * 8 + "|"]
     for name in known_maps(MAP_FOLDERS[:1]):
         found = load_map(name)
         writable = [f"`{row.key}`" for row in found.rows if row.write is not None]
@@ -243,8 +247,8 @@ def _signals(meanings: Meanings) -> list[str]:
         kinds = ", ".join(k for k, found in SIGNALS.items() if found is signals)
         for name, signal in signals.items():
             member = "[n]" if signal.array else ""
-            meaning = meanings.of("signals", name)[1]
-            lines.append(f"| {kinds} | `{name}{member}` | {signal.unit} | {'yes' if signal.writable else ''} | {meaning} |")
+            written, meaning = "yes" if signal.writable else "", meanings.of("signals", name)[1]
+            lines.append(f"| {kinds} | `{name}{member}` | {signal.unit} | {written} | {meaning} |")
     return lines
 
 

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+import structlog
 
 from pswd_edge.errors import DoorError
-from pswd_edge.model.command import Level, Outcome, Rejected, Request
+from pswd_edge.model.command import Failed, Level, Outcome, Rejected, Request
 
 GATEWAY_SOCKET = "door.sock"
 OPERATOR_SOCKET = "operator.sock"
@@ -25,6 +26,9 @@ FRAME_BYTES_MAX = 64 * 1024
 _LENGTH = struct.Struct("<I")
 _CREDENTIALS = struct.Struct("3i")
 _PEERS_MAX = 64
+_FRAME_S = 5.0                # for the rest of a frame whose first byte has come: half frames must not keep a place
+_REASON_MAX = 500
+_log = structlog.get_logger("door")
 
 
 class Peer(NamedTuple):
@@ -47,7 +51,7 @@ class DoorServer:
         self._path, self._authority, self._handler, self._uids, self._mode = path, authority, handler, uids, mode
         self._decoder = msgspec.msgpack.Decoder(Request)
         self._encoder = msgspec.msgpack.Encoder()
-        self._peers = 0
+        self._open: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
 
     async def open(self) -> None:
@@ -57,38 +61,50 @@ class DoorServer:
         self._path.chmod(self._mode)
 
     async def close(self) -> None:
-        """Stop listening; requests under way are dropped unanswered."""
+        """Stop listening and hang up on everybody; requests under way are dropped unanswered."""
         if self._server is not None:
             self._server.close()
             self._path.unlink(missing_ok=True)
+        for writer in self._open:
+            writer.transport.abort()
 
     def _peer(self, writer: asyncio.StreamWriter) -> Peer | None:
         found = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         pid, uid, gid = _CREDENTIALS.unpack(found)
-        if (self._uids is not None and uid not in self._uids) or self._peers >= _PEERS_MAX:
+        if (self._uids is not None and uid not in self._uids) or len(self._open) >= _PEERS_MAX:
             return None
         return Peer(pid, uid, gid, self._authority)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        peer = self._peer(writer)
-        self._peers += 1
         try:
-            while peer is not None and (frame := await _read_frame(reader)) is not None:
-                outcome = await self._answer(frame, peer)
-                writer.write(_framed(self._encoder.encode(outcome)))
-                await writer.drain()
+            peer = self._peer(writer)
+            if peer is not None:
+                self._open.add(writer)
+                await self._converse(reader, writer, peer)
         except (OSError, DoorError):  # the peer went away, or sent a frame that is none: nobody to tell
             pass
         finally:
-            self._peers -= 1
+            self._open.discard(writer)
             writer.close()
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: Peer) -> None:
+        while (frame := await _read_frame(reader, _FRAME_S)) is not None:
+            outcome = await self._answer(frame, peer)
+            writer.write(_framed(self._encoder.encode(outcome)))
+            await writer.drain()
 
     async def _answer(self, frame: bytes, peer: Peer) -> Outcome:
         try:
             request = self._decoder.decode(frame)
         except msgspec.MsgspecError as error:
-            return Rejected(id="", code="malformed", reason=f"door: {error}; send a request of model/command.py")
-        return await self._handler(request, peer)
+            return Rejected(id="", code="malformed",
+                            reason=f"door: {str(error)[:_REASON_MAX]}; send a request of model/command.py")
+        try:
+            return await self._handler(request, peer)
+        except Exception as error:  # our own defect, met by one request: the peer must not take control for dead
+            _log.exception("door: the handler failed", kind=type(request).__name__, uid=peer.uid)
+            return Failed(id=request.id, code="internal", reason=f"control failed on it ({type(error).__name__}); it "
+                          "may have been taken: ask again with the same id, and report it")
 
 
 class DoorClient:
@@ -105,26 +121,34 @@ class DoorClient:
         """Send a request and return its outcome.
 
         Raises:
-            DoorError: no answer in `timeout_s` or no control process. The request may have been taken: ask again
-                with the same id to learn its outcome.
+            DoorError: no answer in `timeout_s` (waiting for a turn included) or no control process. The request may
+                have been taken: ask again with the same id to learn its outcome.
         """
-        async with self._turn:
-            try:
-                async with asyncio.timeout(timeout_s):
-                    reader, writer = self._streams or await self._connect()
-                    writer.write(_framed(self._encoder.encode(request)))
-                    await writer.drain()
-                    frame = await _read_frame(reader)
-                if frame is None:
-                    raise DoorError(f"{self._path}: closed before it answered; ask again with the same id")
-                outcome: Outcome = self._decoder.decode(frame)
-                return outcome
-            except (OSError, TimeoutError, DoorError, msgspec.MsgspecError) as error:
-                self.close()
-                raise DoorError(f"{self._path}: no answer from control ({error or type(error).__name__})") from error
-            except asyncio.CancelledError:
-                self.close()  # an answer still on its way must not be taken for the next request's
-                raise
+        try:
+            async with asyncio.timeout(timeout_s), self._turn:
+                return await self._exchange(request)
+        except (OSError, DoorError, msgspec.MsgspecError) as error:  # TimeoutError is an OSError
+            raise DoorError(f"{self._path}: no answer from control ({str(error) or type(error).__name__})") from error
+
+    async def _exchange(self, request: Request) -> Outcome:
+        try:
+            reader, writer = self._living() or await self._connect()
+            writer.write(_framed(self._encoder.encode(request)))
+            await writer.drain()
+            frame = await _read_frame(reader)
+            if frame is None:
+                raise DoorError("closed before it answered; ask again with the same id")
+            outcome: Outcome = self._decoder.decode(frame)
+        except BaseException:
+            self.close()  # an answer still on its way must not be taken for the next request's
+            raise
+        return outcome
+
+    def _living(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+        """The open connection; None where there is none, or where the other end has closed it since."""
+        if self._streams is not None and self._streams[0].at_eof():
+            self.close()
+        return self._streams
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         self._streams = await asyncio.open_unix_connection(str(self._path), limit=FRAME_BYTES_MAX)
@@ -142,12 +166,18 @@ def _framed(payload: bytes) -> bytes:
     return _LENGTH.pack(len(payload)) + payload
 
 
-async def _read_frame(reader: asyncio.StreamReader) -> bytes | None:
-    """The next frame's payload, or None at the end of the stream; DoorError where its length is out of bounds."""
+async def _read_frame(reader: asyncio.StreamReader, rest_s: float | None = None) -> bytes | None:
+    """The next frame's payload, or None at the end of the stream.
+
+    Raises DoorError where its length is out of bounds, TimeoutError where it is not whole `rest_s` after its first
+    byte (None: no limit).
+    """
     try:
-        (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
-        if length > FRAME_BYTES_MAX:
-            raise DoorError(f"door: got a frame of {length} bytes: expected at most {FRAME_BYTES_MAX}; closing")
-        return await reader.readexactly(length)
+        first = await reader.readexactly(1)
+        async with asyncio.timeout(rest_s):
+            (length,) = _LENGTH.unpack(first + await reader.readexactly(_LENGTH.size - 1))
+            if length > FRAME_BYTES_MAX:
+                raise DoorError(f"door: got a frame of {length} bytes: expected at most {FRAME_BYTES_MAX}; closing")
+            return await reader.readexactly(length)
     except asyncio.IncompleteReadError:
         return None

@@ -15,17 +15,23 @@ from pswd_edge.field.drivers.base import ReadRequest
 from pswd_edge.field.drivers.codec import FORMATS, byte_order
 from pswd_edge.field.drivers.plan import Span
 from pswd_edge.model.point import ModbusAddress, Point
+from pswd_edge.model.quality import Reason
 
 NOT_IMPLEMENTED_SCALE = -32768  # SunSpec: scale factor 0x8000 means that the point is absent
+SCALE_MAX = 10                # SunSpec: scale factors are -10..10
+_SENTINEL, _UNDECODABLE = int(Reason.SENTINEL), int(Reason.UNDECODABLE)
 
 
 class _Group(NamedTuple):
-    """Points of one word type: `at` are positions in the decoder's output, `gather` (n, width) bytes of `raw`."""
+    """Points of one word type: `at` are positions in the decoder's output, `gather` (n, width) bytes of `raw`.
+
+    `invalid` has one array of markers for each marker that a point of the group has at most.
+    """
 
     at: NDArray[np.intp]
     gather: NDArray[np.intp]
     dtype: str
-    invalid: NDArray[np.float64]
+    invalid: list[NDArray[np.float64]]
 
 
 class _Bits(NamedTuple):
@@ -50,28 +56,41 @@ class Decoder:
         self._groups = _word_groups(rows)
         self._bits = _bit_group(rows)
         self._scaled, self._scale_gather = _scale_gather(rows)
-        self.sentinel = np.zeros(len(rows), dtype=bool)
+        self.marked: NDArray[np.uint8] = np.zeros(len(rows), dtype=np.uint8)
         self._number = np.zeros(len(rows))
 
     def decode(self) -> NDArray[np.float64]:
-        """Values in SI, NaN where the device sent NaN or its "not available" marker (`sentinel` tells them apart)."""
-        number, sentinel = self._number, self.sentinel
-        for at, gather, dtype, invalid in self._groups:
-            words = self._raw[gather].view(dtype)[:, 0].astype(np.float64)
-            number[at] = words
-            sentinel[at] = (words[:, None] == invalid).any(axis=1)
-        if self._bits is not None:
-            at, byte, shift = self._bits
-            number[at] = (self._raw[byte] >> shift) & 1
-        value = number * self._scale
-        if len(self._scaled):
-            power = self._raw[self._scale_gather].view(">i2")[:, 0].astype(np.float64)
-            sentinel[self._scaled] |= power == NOT_IMPLEMENTED_SCALE
-            value[self._scaled] *= 10.0 ** np.clip(power, -10, 10)
-        value += self._offset
-        value[sentinel] = np.nan
+        """Values in SI, of all points, whenever they came.
+
+        Not finite where the device sent no finite number, or where `marked` is not 0: SENTINEL for its "not available"
+        marker, UNDECODABLE for a scale register outside -10..10.
+        """
+        number, marked = self._number, self.marked
+        marked[:] = 0
+        with np.errstate(invalid="ignore", over="ignore"):  # signalling NaN and overflow become NaN and infinity
+            for at, gather, dtype, invalid in self._groups:
+                words = self._raw[gather].view(dtype)[:, 0].astype(np.float64)
+                number[at] = words
+                for marker in invalid:
+                    marked[at[words == marker]] = _SENTINEL
+            if self._bits is not None:
+                at, byte, shift = self._bits
+                number[at] = (self._raw[byte] >> shift) & 1
+            value = number * self._scale
+            if len(self._scaled):
+                self._apply_scale_registers(value)
+            value += self._offset
+        value[marked != 0] = np.nan
         result: NDArray[np.float64] = value
         return result
+
+    def _apply_scale_registers(self, value: NDArray[np.float64]) -> None:
+        power = self._raw[self._scale_gather].view(">i2")[:, 0].astype(np.float64)
+        wrong = np.abs(power) > SCALE_MAX
+        if wrong.any():
+            self.marked[self._scaled[wrong]] = _UNDECODABLE
+            self.marked[self._scaled[power == NOT_IMPLEMENTED_SCALE]] = _SENTINEL
+        value[self._scaled] *= 10.0 ** np.clip(power, -SCALE_MAX, SCALE_MAX)
 
 
 def _address(point: Point) -> ModbusAddress:
@@ -91,12 +110,18 @@ def _word_groups(rows: Sequence[tuple[Point, int, Span]]) -> list[_Group]:
         size = np.dtype(dtype).itemsize
         gather = [[place + 2 * (_address(p).register - span.start) + b for b in byte_order(_address(p), size)]
                   for _, p, place, span in found]
-        markers = max(1, *(len(p.invalid) for _, p, _, _ in found))
-        invalid = np.full((len(found), markers), np.nan)  # NaN equals nothing
-        for row, (_, p, _, _) in enumerate(found):
-            invalid[row, : len(p.invalid)] = p.invalid
-        groups.append(_Group(np.array([f[0] for f in found], np.intp), np.array(gather, np.intp), dtype, invalid))
+        at = np.array([f[0] for f in found], np.intp)
+        groups.append(_Group(at, np.array(gather, np.intp), dtype, _markers([p for _, p, _, _ in found], dtype)))
     return groups
+
+
+def _markers(points: Sequence[Point], dtype: str) -> list[NDArray[np.float64]]:
+    """As they decode: -9999.9 in a float32 is another float64. NaN where a point has fewer: it equals nothing."""
+    columns = []
+    for n in range(max(len(p.invalid) for p in points)):
+        column = np.array([p.invalid[n] if n < len(p.invalid) else np.nan for p in points])
+        columns.append(column.astype(dtype).astype(np.float64) if dtype == FORMATS["float32"] else column)
+    return columns
 
 
 def _bit_group(rows: Sequence[tuple[Point, int, Span]]) -> _Bits | None:

@@ -3,6 +3,7 @@
 Answers are put in as they come (cheap); `settle` turns them into values for a group of requests at once.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,29 +11,36 @@ from numpy.typing import NDArray
 
 from pswd_edge.field.decoder import Decoder
 from pswd_edge.field.drivers.base import ReadRequest, Value
+from pswd_edge.field.drivers.plan import Span
 from pswd_edge.model.point import Point
 from pswd_edge.model.quality import Quality, Reason
 from pswd_edge.model.snapshot import Reading
 
 STALE_PERIODS = 3             # then the last value is UNCERTAIN (OPC UA's LastUsableValue)
 LOST_PERIODS = 10             # then there is no value at all
-_ANSWER_BYTES = 250           # 125 registers
+_FINITE = float(np.finfo(np.float64).max)
 _GOOD, _UNCERTAIN, _BAD = int(Quality.GOOD), int(Quality.UNCERTAIN), int(Quality.BAD)  # enum look-ups cost on this path
-_SENTINEL, _NOT_A_NUMBER, _OUT_OF_RANGE, _NONE, _STALE, _UNREACHABLE = (
-    int(r) for r in (Reason.SENTINEL, Reason.NOT_A_NUMBER, Reason.OUT_OF_RANGE, Reason.NONE, Reason.STALE,
-                     Reason.UNREACHABLE))
+_NOT_A_NUMBER, _OUT_OF_RANGE, _NONE, _STALE, _UNREACHABLE = (
+    int(r) for r in (Reason.NOT_A_NUMBER, Reason.OUT_OF_RANGE, Reason.NONE, Reason.STALE, Reason.UNREACHABLE))
 
 
 class Group:
-    """Requests that are settled together: the control inputs, or all the others."""
+    """Requests that are settled together: the control inputs, or all the others.
+
+    `raw_slots` are those of them that bring registers, `counts` how many points each of these has.
+    """
 
     def __init__(self, table: "Table", slots: Sequence[int]) -> None:
-        raw = [s for s in slots if hasattr(table.requests[s].payload, "span")]
-        self.decoder = Decoder([table.requests[s] for s in raw], [table.places[s] for s in raw], table.raw)
-        self.slot_of = np.array([s for s in raw for _ in table.requests[s].points], dtype=np.intp)
-        points = [p.index for s in slots for p in table.requests[s].points]
-        self.points = np.array(points, dtype=np.intp)
-        self.all_slots = np.array([s for s in slots for _ in table.requests[s].points], dtype=np.intp)
+        raw = [s for s in slots if table.sizes[s] >= 0]
+        requests = [table.requests[s] for s in raw]
+        self.decoder = Decoder(requests, [table.places[s] for s in raw], table.raw)
+        self.slots = np.array(slots, dtype=np.intp)
+        self.period_s = np.array([table.requests[s].period_ms / 1000 for s in slots])
+        self.raw_slots = np.array(raw, dtype=np.intp)
+        self.counts = np.array([len(r.points) for r in requests], dtype=np.intp)
+        points = [p for r in requests for p in r.points]
+        self.low = np.array([max(p.minimum, -_FINITE) for p in points])
+        self.high = np.array([min(p.maximum, _FINITE) for p in points])
 
 
 class Table:
@@ -45,26 +53,28 @@ class Table:
     def __init__(self, points: Sequence[Point], requests: Sequence[ReadRequest]) -> None:
         count, slots = len(points), len(requests)
         self.requests = list(requests)
-        self.places = [i * _ANSWER_BYTES for i in range(slots)]
-        self.raw = np.zeros(slots * _ANSWER_BYTES, dtype=np.uint8)
+        self.sizes = [_answer_bytes(r) for r in requests]
+        self.places = [sum(self.sizes[i] for i in range(s) if self.sizes[i] > 0) for s in range(slots)]
+        self.raw = np.zeros(sum(size for size in self.sizes if size > 0), dtype=np.uint8)
         self._bytes = self.raw.data
-        self._points = list(points)
         self.value = np.full(count, np.nan)
         self.quality = np.full(count, Quality.BAD, dtype=np.uint8)
         self.reason = np.full(count, Reason.NEVER_READ, dtype=np.uint8)
         self.received_s = np.full(count, -np.inf)
         self.source_utc_s = np.full(count, np.nan)
         self.unchanged = np.zeros(count, dtype=np.int32)
-        self._low = np.array([p.minimum for p in points])
-        self._high = np.array([p.maximum for p in points])
-        self._period_s = np.array([p.period_ms / 1000 for p in points])
         self.answered_s = np.full(slots, -np.inf)
         self._fresh = np.zeros(slots, dtype=bool)
+        self._aged = np.full(slots, 2, dtype=np.int8)  # what was never read has nothing to lose
 
     def put_raw(self, slot: int, answer: bytes, now_s: float) -> None:
-        """A register answer came: keep its bytes until the group is settled."""
-        place = slot * _ANSWER_BYTES
-        self._bytes[place : place + len(answer)] = answer
+        """A register answer came: keep its bytes until the group is settled. One of another length is no answer."""
+        size = self.sizes[slot]
+        if len(answer) != size:
+            self.put_failure(slot, Reason.UNDECODABLE)
+            return
+        place = self.places[slot]
+        self._bytes[place : place + size] = answer
         self.answered_s[slot] = now_s
         self._fresh[slot] = True
 
@@ -76,9 +86,10 @@ class Table:
             i, quality, reason = point.index, found.quality, found.reason
             if found.value in point.invalid:
                 value, quality, reason = np.nan, Quality.BAD, Reason.SENTINEL
+            elif quality is not Quality.BAD and not math.isfinite(value):
+                quality, reason = Quality.BAD, Reason.NOT_A_NUMBER
             elif quality is not Quality.BAD and not point.minimum <= value <= point.maximum:
-                quality = Quality.BAD
-                reason = Reason.NOT_A_NUMBER if value != value else Reason.OUT_OF_RANGE  # noqa: PLR0124  # NaN
+                quality, reason = Quality.BAD, Reason.OUT_OF_RANGE
             self._put(i, np.nan if quality is Quality.BAD else value, quality, reason, now_s)
             self.source_utc_s[i] = np.nan if found.source_utc_s is None else found.source_utc_s
 
@@ -88,7 +99,11 @@ class Table:
         self.value[i], self.quality[i], self.reason[i], self.received_s[i] = value, quality, reason, now_s
 
     def put_failure(self, slot: int, reason: Reason) -> None:
-        """A request was refused or its answer made no sense: its points are BAD at once. Silence only ages them."""
+        """A request was refused or its answer made no sense: its points are BAD at once. Silence only ages them.
+
+        An answer that came before and was not settled yet is dropped: it is no longer the latest.
+        """
+        self._fresh[slot] = False
         for point in self.requests[slot].points:
             self.value[point.index] = np.nan
             self.quality[point.index] = Quality.BAD
@@ -96,34 +111,53 @@ class Table:
 
     def settle(self, group: Group, now_s: float) -> None:
         """Decode what came for this group, then age all of it."""
-        if len(group.slot_of):
-            fresh = self._fresh[group.slot_of]
-            if fresh.any():
-                self._take(group, fresh)
-                self._fresh[group.slot_of] = False
-        self._age(group.points, now_s)
+        fresh = self._fresh[group.raw_slots]
+        if fresh.any():
+            self._take(group, fresh)
+            self._fresh[group.raw_slots] = False
+        self._age(group, now_s)
 
     def _take(self, group: Group, fresh: NDArray[np.bool_]) -> None:
-        decoded = group.decoder.decode()
-        points, value = group.decoder.points[fresh], decoded[fresh]
-        missing = np.isnan(value)
-        outside = (value < self._low[points]) | (value > self._high[points])
-        reason = np.where(missing, np.where(group.decoder.sentinel[fresh], _SENTINEL, _NOT_A_NUMBER),
-                          np.where(outside, _OUT_OF_RANGE, _NONE))
-        value[outside] = np.nan
-        self.unchanged[points] = np.where(value == self.value[points], self.unchanged[points] + 1, 0)
+        value, marked, points = group.decoder.decode(), group.decoder.marked, group.decoder.points
+        low, high = group.low, group.high
+        received_s = np.repeat(self.answered_s[group.raw_slots], group.counts)
+        if not fresh.all():
+            chosen = np.repeat(fresh, group.counts)
+            value, marked, points = value[chosen], marked[chosen], points[chosen]
+            low, high, received_s = low[chosen], high[chosen], received_s[chosen]
+        good = (value >= low) & (value <= high)
+        unchanged = self.unchanged[points] + 1
+        unchanged *= value == self.value[points]
+        self.unchanged[points] = unchanged
+        self.received_s[points] = received_s
+        self.quality[points], self.reason[points] = _GOOD, _NONE
+        if not good.all():
+            self._mark_bad(points[~good], value[~good], marked[~good])
+            value[~good] = np.nan
         self.value[points] = value
-        self.quality[points] = np.where(missing | outside, _BAD, _GOOD)
-        self.reason[points] = reason
-        self.received_s[points] = self.answered_s[group.slot_of[fresh]]
 
-    def _age(self, points: NDArray[np.intp], now_s: float) -> None:
-        periods = (now_s - self.received_s[points]) / self._period_s[points]
-        stale = points[(periods > STALE_PERIODS) & (self.quality[points] == _GOOD)]
-        self.quality[stale], self.reason[stale] = _UNCERTAIN, _STALE
-        lost = points[(periods > LOST_PERIODS) & (self.quality[points] != _BAD)]
-        self.value[lost] = np.nan
-        self.quality[lost], self.reason[lost] = _BAD, _UNREACHABLE
+    def _mark_bad(self, points: NDArray[np.intp], value: NDArray[np.float64], marked: NDArray[np.uint8]) -> None:
+        self.quality[points] = _BAD
+        self.reason[points] = np.where(marked != 0, marked, np.where(np.isfinite(value), _OUT_OF_RANGE, _NOT_A_NUMBER))
+
+    def _age(self, group: Group, now_s: float) -> None:
+        """By request: its points came together and have one period. Only what has just become older costs more."""
+        periods = (now_s - self.answered_s[group.slots]) / group.period_s
+        aged = (periods > STALE_PERIODS).astype(np.int8) + (periods > LOST_PERIODS)
+        older = aged > self._aged[group.slots]
+        self._aged[group.slots] = aged
+        if older.any():
+            for slot, level in zip(group.slots[older], aged[older], strict=True):
+                self._downgrade([p.index for p in self.requests[slot].points], lost=level > 1)
+
+    def _downgrade(self, points: list[int], *, lost: bool) -> None:
+        at = np.array(points, dtype=np.intp)
+        if lost:
+            at = at[self.quality[at] != _BAD]
+            self.value[at], self.quality[at], self.reason[at] = np.nan, _BAD, _UNREACHABLE
+        else:
+            at = at[self.quality[at] == _GOOD]
+            self.quality[at], self.reason[at] = _UNCERTAIN, _STALE
 
     def reading(self, point: int, now_s: float) -> Reading:
         """One point as the rules see it."""
@@ -132,3 +166,11 @@ class Table:
             float(self.value[point]), Quality(int(self.quality[point])), Reason(int(self.reason[point])),
             now_s - received_s, received_s, int(self.unchanged[point]),
         )
+
+
+def _answer_bytes(request: ReadRequest) -> int:
+    """How long the raw answer is, -1 where the driver answers with typed values."""
+    span = getattr(request.payload, "span", None)
+    if not isinstance(span, Span):
+        return -1
+    return (span.length + 7) // 8 if span.kind in ("coil", "discrete") else 2 * span.length

@@ -10,7 +10,7 @@ import structlog
 
 from pswd_edge.clock import Clock, SystemClock
 from pswd_edge.door import GATEWAY_SOCKET, DoorClient
-from pswd_edge.errors import ImageError
+from pswd_edge.errors import ConfigError, ImageError
 from pswd_edge.gateway.auth import ADD_USER, Authority
 from pswd_edge.gateway.listening import Listening, open_listener
 from pswd_edge.gateway.live import LiveImage
@@ -51,7 +51,7 @@ class Gateway:
             for listener in self._live.site.listeners:
                 self.listening.append(await open_listener(listener, profiles, self.services))
                 _LOG.info("listening", host=listener.host, port=self.listening[-1].port, profiles=listener.profiles)
-        except BaseException:
+        except ConfigError:
             await self.close()
             raise
 

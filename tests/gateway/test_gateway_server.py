@@ -4,7 +4,6 @@ import asyncio
 import datetime as dt
 import socket
 import ssl
-import time
 import uuid
 
 import aiohttp
@@ -257,32 +256,18 @@ async def test_the_process_waits_for_control_and_then_serves(tmp_path, state_dir
     assert answer.startswith(b"HTTP/1.1 404 ")
 
 
-async def test_answers_are_quick(house):
-    """The figures of the contract, warm, with room for a busy machine: 50 ms for a minute of power."""
-    house.control.run(700)
-    spent = []
-    for _ in range(60):
-        started = time.perf_counter()
-        answer = await house.get("/v1/power/realtime")
-        spent.append(time.perf_counter() - started)
-    assert len(answer.body["measurements"]) == 60
-    assert sorted(spent[10:])[-2] < 0.05
-
-
 async def test_an_hour_at_100_ms_holds_nobody_up(house):
-    """36,000 rows are made beside the loop: another request waits less than 50 ms."""
+    """36,000 rows are made beside the loop: other requests are answered meanwhile (`bench api` measures how fast)."""
     house.control.run(36_000)
     path = "/v1/power/realtime?duration_seconds=3600&resolution_ms=100"
     headers = {"Authorization": f"Bearer {house.token()}"}
     long = asyncio.create_task(house.client.get(house.base + path, headers=headers))
-    spent = []
+    answered = 0
     while not long.done():
-        started = time.perf_counter()
         assert (await house.get("/v1/thermal/status")).status in (200, 503)
-        spent.append(time.perf_counter() - started)
+        answered += 1
     async with await long as response:
         size = len(await response.read())
 
-    assert len(spent) > 5
+    assert answered > 5
     assert size > 5_000_000
-    assert sorted(spent)[-2] < 0.1    # measured: 0.02; the largest is this test's own reading of 7 MB

@@ -71,7 +71,8 @@ class ModbusDriver:
             async with asyncio.timeout(_CONNECT_S):
                 _, self._link = await loop.create_connection(ModbusLink, self._config.host, self._config.port)
         except TimeoutError as error:
-            raise UnreachableError(f"{self._config.host}:{self._config.port}: no connection in {_CONNECT_S} s") from error
+            where = f"{self._config.host}:{self._config.port}"
+            raise UnreachableError(f"{where}: no connection in {_CONNECT_S} s") from error
         except OSError as error:
             raise UnreachableError(f"{self._config.host}:{self._config.port}: {error}") from error
 
