@@ -23,10 +23,11 @@ COMMANDS = {
     "plan": Command("plan", "show points -> requests, and how long a scan takes at worst"),
     "demo": Command("demo", "run the simulated campus under control, with a live table"),
     "simulate": Command("simulate", "run the simulated devices alone"),
-    "bench": Command("bench", "measure: field (polling beside a bare loop)"),
-    "user": Command("user", "add, list or remove users of the gateway"),
+    "bench": Command("bench", "measure: polling beside a bare loop, event to command, API answers"),
+    "user": Command("user", "add a user of the gateway"),
     "schema": Command("schema", "write the JSON Schemas of the site and device-map files"),
 }
+PASS_ON = {"simulate"}        # commands that hand their arguments to another program
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -39,7 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
         sub = choices.add_parser(name, help=command.text, description=command.text)
         if name == asked:
             importlib.import_module(f"pswd_edge.commands.{command.module}").add_arguments(sub)
-    options = parser.parse_args(words)
+    options, options.rest = parser.parse_known_args(words)
+    if options.rest and options.command not in PASS_ON:
+        parser.error(f"{options.command}: got {' '.join(options.rest)}: no such arguments; see --help")
     module = importlib.import_module(f"pswd_edge.commands.{COMMANDS[options.command].module}")
     try:
         return int(module.run(options))
@@ -50,5 +53,8 @@ def main(arguments: list[str] | None = None) -> int:
     except PswdError as error:
         print(f"pswd-edge {options.command}: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader (head, less) has seen enough; Python would say so once more at its end
+        return 0
     except KeyboardInterrupt:
         return 130

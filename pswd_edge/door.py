@@ -91,7 +91,8 @@ class DoorServer:
         while (frame := await _read_frame(reader, _FRAME_S)) is not None:
             outcome = await self._answer(frame, peer)
             writer.write(_framed(self._encoder.encode(outcome)))
-            await writer.drain()
+            async with asyncio.timeout(_FRAME_S):  # a peer that asks and never reads must not keep its place either
+                await writer.drain()
 
     async def _answer(self, frame: bytes, peer: Peer) -> Outcome:
         try:
@@ -101,7 +102,7 @@ class DoorServer:
                             reason=f"door: {str(error)[:_REASON_MAX]}; send a request of model/command.py")
         try:
             return await self._handler(request, peer)
-        except Exception as error:  # our own defect, met by one request: the peer must not take control for dead
+        except Exception as error:  # noqa: BLE001  # our own defect, met by one request: control is not dead for it
             _log.exception("door: the handler failed", kind=type(request).__name__, uid=peer.uid)
             return Failed(id=request.id, code="internal", reason=f"control failed on it ({type(error).__name__}); it "
                           "may have been taken: ask again with the same id, and report it")
@@ -135,10 +136,7 @@ class DoorClient:
             reader, writer = self._living() or await self._connect()
             writer.write(_framed(self._encoder.encode(request)))
             await writer.drain()
-            frame = await _read_frame(reader)
-            if frame is None:
-                raise DoorError("closed before it answered; ask again with the same id")
-            outcome: Outcome = self._decoder.decode(frame)
+            outcome: Outcome = self._decoder.decode(await _answer_frame(reader))
         except BaseException:
             self.close()  # an answer still on its way must not be taken for the next request's
             raise
@@ -164,6 +162,13 @@ class DoorClient:
 
 def _framed(payload: bytes) -> bytes:
     return _LENGTH.pack(len(payload)) + payload
+
+
+async def _answer_frame(reader: asyncio.StreamReader) -> bytes:
+    frame = await _read_frame(reader)
+    if frame is None:
+        raise DoorError("closed before it answered; ask again with the same id")
+    return frame
 
 
 async def _read_frame(reader: asyncio.StreamReader, rest_s: float | None = None) -> bytes | None:

@@ -83,6 +83,23 @@ def test_mode_without_control_fails_in_words(tmp_path: Path, capsys: pytest.Capt
     assert "no answer from control" in capsys.readouterr().err
 
 
+def test_simulate_passes_its_arguments_on(tmp_path: Path) -> None:
+    """The simulators' own words work, and a wrong site is refused by them with exit code 2."""
+    done = subprocess.run([sys.executable, "-m", "pswd_edge", "simulate", "--site", str(broken_site(tmp_path))],
+                          cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode == 2
+    assert "filterhz" in done.stderr
+
+
+def test_unknown_argument_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """A typing mistake must not be passed over."""
+    with pytest.raises(SystemExit) as ended:
+        main(["check", DEMO, "--jsn"])
+    assert ended.value.code == 2
+    assert "--jsn" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Help that teaches: every command explains itself."""

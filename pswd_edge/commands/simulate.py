@@ -7,9 +7,9 @@ import sys
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Everything is passed on to `python -m simulators`."""
-    parser.add_argument("words", nargs=argparse.REMAINDER, help="arguments of `python -m simulators`, see its --help")
+    parser.epilog = "All arguments go to `python -m simulators`; `python -m simulators --help` lists them."
 
 
 def run(options: argparse.Namespace) -> int:
     """Becomes the simulator process."""
-    os.execv(sys.executable, [sys.executable, "-m", "simulators", *options.words])  # noqa: S606  # our own module
+    os.execv(sys.executable, [sys.executable, "-m", "simulators", *options.rest])  # noqa: S606  # our own module

@@ -1,5 +1,6 @@
 """Who wins: constraints intersect, set-points are selected (control law, 2.5). Pure."""
 
+import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -40,17 +41,36 @@ class Verdict(NamedTuple):
 def arbitrate(point: int, candidates: Iterable[Candidate], bounds: Iterable[Bound]) -> Verdict:
     """Select the candidate of the highest priority and clip it to every bound of its level or above.
 
-    Where bounds contradict each other the one of the highest priority holds.
+    Where bounds contradict each other the one of the highest priority holds; at one level, the lower end. A candidate
+    that is no number loses. A bound that is no number lets nothing through: `value` is None, the device lets go.
     """
-    ranked = sorted((c for c in candidates if c.point == point), key=lambda c: (c.level, -c.sequence))
-    if not ranked:
-        return Verdict(point, None, "", int(Level.PLANNER), "", ())
-    winner = ranked[0]
+    ranked = sorted((c for c in candidates if c.point == point), key=_rank)
+    asked = [c for c in ranked if math.isfinite(c.value)]
+    if not asked:
+        return Verdict(point, None, "", int(Level.PLANNER), "", _named(ranked))
+    winner = asked[0]
+    applying = [b for b in bounds if b.point == point and b.level <= winner.level]
+    losers = _named([c for c in ranked if c is not winner])
+    unknown = sorted(b.name for b in applying if math.isnan(b.low) or math.isnan(b.high))
+    if unknown:
+        return Verdict(point, None, winner.origin, int(winner.level), unknown[0], losers)
     value, limit = winner.value, ""
-    applying = sorted((b for b in bounds if b.point == point and b.level <= winner.level), key=lambda b: -b.level)
-    for bound in applying:  # the highest priority last, so that it has the last word
+    for bound in sorted(applying, key=_last_word_last):
         clipped = min(max(value, bound.low), bound.high)
         if clipped != value:
             value, limit = clipped, bound.name
-    losers = tuple(f"{c.origin}={c.value:g}" for c in ranked[1:])
     return Verdict(point, value, winner.origin, int(winner.level), limit, losers)
+
+
+def _rank(candidate: Candidate) -> tuple[int, int, str, str]:
+    """Priority, then the newer; the rest only makes the order the same every time."""
+    return int(candidate.level), -candidate.sequence, candidate.origin, repr(candidate.value)
+
+
+def _last_word_last(bound: Bound) -> tuple[int, float, float, str]:
+    """The highest priority last, so that it has the last word; at one level the one with the lower end."""
+    return -int(bound.level), -bound.high, bound.low, bound.name
+
+
+def _named(candidates: Iterable[Candidate]) -> tuple[str, ...]:
+    return tuple(f"{c.origin}={c.value:g}" for c in candidates)

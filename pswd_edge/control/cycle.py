@@ -127,9 +127,7 @@ class ControlCycle:
         self._keeper.update(bad, now_s)
         self._tell_mode()
         self._decision, self._bad = decision, bad
-        age_s = snapshot.read(self._spec.grid_power.point).age_s
-        if math.isfinite(age_s):  # a meter that has never answered has no age
-            self._age.add(age_s)
+        self._age.add(snapshot.read(self._spec.grid_power.point).age_s)
         alarms = self._journal.alarms(self._conditions(decision))
         report = report_of(
             self._spec, Clocks(self.cycle, utc_s, now_s, self.completed + 1, self.missed, self._started_utc_s),

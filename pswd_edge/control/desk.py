@@ -3,13 +3,14 @@
 import asyncio
 import sqlite3
 from collections.abc import Callable
-from typing import NamedTuple
 
 import msgspec
+import structlog
 
 from pswd_edge.clock import Clock
 from pswd_edge.control.arbiter import Bound, Candidate
-from pswd_edge.control.ledger import Ledger
+from pswd_edge.control.holds import Ends, Held, HeldPoint, ends_of, granted, run_out
+from pswd_edge.control.ledger import ENDED_KEPT, Entry, Ledger
 from pswd_edge.control.requests import Facts, check, decide
 from pswd_edge.control.rules.placement import controller_caps, is_live, load_ceiling_w
 from pswd_edge.control.rules.reserve import Range
@@ -28,18 +29,10 @@ from pswd_edge.model.command import (
     SetPoint,
 )
 from pswd_edge.model.site import Site
-from pswd_edge.model.workload import Workload, WorkloadState
+from pswd_edge.model.workload import Workload
 
 OUTCOMES_KEPT = 1000
-
-
-class Held(NamedTuple):
-    """A request in force until `until_s` (monotonic; infinite: until it is released)."""
-
-    request: Request
-    level: Level
-    until_s: float
-    sequence: int
+_log = structlog.get_logger("control")
 
 
 class Desk:
@@ -48,63 +41,80 @@ class Desk:
     def __init__(self, site: Site, ledger: Ledger, clock: Clock, facts: Callable[[], Facts]) -> None:
         self._site, self._ledger, self._clock, self._facts = site, ledger, clock, facts
         self._outcomes: dict[str, Outcome] = {}
-        self._under_way: dict[str, asyncio.Future[Outcome]] = {}
+        self._under_way: dict[str, asyncio.Task[Outcome]] = {}
+        self._turn = asyncio.Lock()
         self._sequence = 0
+        self._targets: dict[Level, Held] = {}
+        self._ends: dict[str, Ends] = {}
         self.workloads: dict[str, Workload] = {}
-        self.target: Held | None = None
-        self.points: dict[int, Held] = {}
+        self.points: dict[tuple[int, Level], HeldPoint] = {}
         self.mode_wanted: Mode | None = None
         self.mode_origin = ""
 
     # --- requests -----------------------------------------------------------------------------------------------
 
     async def restore(self) -> int:
-        """Take up the requests of the ledger that have not expired; modes are not: a start is always OBSERVE."""
-        rows = await self._ledger.open(self._clock.utc_s())
-        for request, outcome, expires_utc_s in rows:
-            self._remember(request.id, outcome)
-            if isinstance(outcome, Accepted | Clamped) and not isinstance(request, SetMode):
-                self._apply(request, outcome, Level.API, expires_utc_s)
-        return len(rows)
+        """Take up the requests of the ledger that have not expired; modes are not: a start is always OBSERVE.
+
+        A ledger that cannot be opened costs the requests, never the start: what came before is forgotten, and every
+        command fails until control is started again with a ledger that works.
+        """
+        utc_s = self._clock.utc_s()
+        try:
+            entries = await self._ledger.open(utc_s)
+        except (sqlite3.Error, OSError) as error:
+            _log.error("ledger: cannot be opened; commands are refused until it can, and control is started again",
+                       error=str(error))
+            return 0
+        now_s = self._clock.monotonic_s()
+        for entry in entries:
+            self._apply(entry, now_s - max(0.0, utc_s - entry.received_utc_s))
+        self.expire(now_s)
+        return len(entries)
 
     async def handle(self, request: Request, authority: Level) -> Outcome:
-        """One request from the door: its outcome is on disk before it is returned."""
-        known = self._outcomes.get(request.id) or await self._known(request.id)
+        """One request from the door: its outcome is on disk before it is returned.
+
+        It goes on where the asker gives up: what is written down is also done.
+        """
+        known = self._outcomes.get(request.id)
         if known is not None:
             return known
-        if request.id in self._under_way:
-            return await asyncio.shield(self._under_way[request.id])
-        waiting: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._under_way[request.id] = waiting
-        outcome: Outcome = Failed(id=request.id, code="interrupted", reason="control is stopping; ask again")
-        try:
-            outcome = await self._take(request, authority)
-        finally:
-            del self._under_way[request.id]
-            waiting.set_result(outcome)
-        return outcome
+        task = self._under_way.get(request.id)
+        if task is None:
+            task = self._under_way[request.id] = asyncio.create_task(self._first(request, authority))
+            task.add_done_callback(lambda _: self._under_way.pop(request.id))
+        return await asyncio.shield(task)
+
+    async def _first(self, request: Request, authority: Level) -> Outcome:
+        known = await self._known(request.id)
+        if known is not None:
+            return known
+        async with self._turn:  # each is judged by what the one before has changed, not by what it is about to
+            return await self._take(request, authority)
 
     async def _known(self, request_id: str) -> Outcome | None:
         try:
             return await self._ledger.find(request_id)
-        except sqlite3.Error:
+        except (sqlite3.Error, msgspec.MsgspecError):
             return None  # the ledger's trouble is told by `_take`, which needs it
 
     async def _take(self, request: Request, authority: Level) -> Outcome:
-        facts = self._facts()
-        refused = check(request, authority, self._clock.utc_s())
-        outcome = refused or decide(request, self._site, facts, self.workloads, authority)
+        now_s, utc_s = self._clock.monotonic_s(), self._clock.utc_s()
+        refused = check(request, authority, utc_s)
+        if refused is not None and refused.code == "malformed":
+            return refused
+        outcome = refused or decide(request, self._site, self._facts()._replace(utc_s=utc_s), self.workloads, authority)
         if isinstance(outcome, Failed):
             return outcome  # nothing was decided: the same id may ask again
-        expires = self._expires(request, outcome)
+        entry = Entry(request, outcome, authority, utc_s, _expires(request, outcome, utc_s))
         try:
-            await self._ledger.append(request, outcome, self._clock.utc_s(), expires)
+            await self._ledger.append(entry)
         except sqlite3.Error as error:
             return Failed(id=request.id, code="ledger", reason=f"the ledger cannot be written ({error}): nothing was "
                           "changed; free the disk and ask again")
         self._remember(request.id, outcome)
-        if isinstance(outcome, Accepted | Clamped):
-            self._apply(request, outcome, authority, expires)
+        self._apply(entry, now_s)
         return outcome
 
     def _remember(self, request_id: str, outcome: Outcome) -> None:
@@ -112,58 +122,69 @@ class Desk:
         while len(self._outcomes) > OUTCOMES_KEPT:
             del self._outcomes[next(iter(self._outcomes))]
 
-    def _expires(self, request: Request, outcome: Outcome) -> float | None:
-        """When the ledger may forget it: refusals at once, workloads never (their end is another request)."""
-        if not isinstance(outcome, Accepted | Clamped):
-            return self._clock.utc_s()
-        if isinstance(request, Announce | ControlWorkload):
-            return None
-        return self._clock.utc_s() + request.ttl_s
+    # --- what is in force ---------------------------------------------------------------------------------------
 
-    def _apply(self, request: Request, outcome: Outcome, level: Level, expires_utc_s: float | None) -> None:
+    def _apply(self, entry: Entry, began_s: float) -> None:
+        """Bring a request that was taken at `began_s` (monotonic) into force; a refused one changes nothing."""
+        request, outcome, level = entry.request, entry.outcome, entry.level
+        if not isinstance(outcome, Accepted | Clamped):
+            return
         self._sequence += 1
-        left_s = float("inf") if expires_utc_s is None else expires_utc_s - self._clock.utc_s()
-        held = Held(request, level, self._clock.monotonic_s() + left_s, self._sequence)
         if isinstance(request, SetMode):
             self.mode_wanted, self.mode_origin = request.mode, request.origin
         elif isinstance(request, SetBatteryTarget):
-            self.target = None if request.power_w is None else held
+            self._targets.pop(level, None)
+            if request.power_w is not None:
+                self._targets[level] = Held(request, level, began_s + request.ttl_s, self._sequence)
         elif isinstance(request, SetPoint):
-            self._hold(self._site.point_index[request.point], request, held)
+            self._hold(request, entry, began_s)
         elif outcome.workload is not None:
-            self.workloads[outcome.workload.announcement.workload_id] = outcome.workload
-            self._forget_ended()
+            self._keep(outcome.workload, entry, began_s)
 
-    def _hold(self, point: int, request: SetPoint, held: Held) -> None:
-        if request.value is None:
-            self.points.pop(point, None)
-        else:
-            self.points[point] = held
+    def _hold(self, request: SetPoint, entry: Entry, began_s: float) -> None:
+        point = self._site.point_index.get(request.point)
+        rule = None if point is None else self._site.points[point].write
+        if point is None or rule is None:
+            _log.warning("restored set-point: the site has no such writable point any more", point=request.point)
+            return
+        self.points.pop((point, entry.level), None)
+        if request.value is not None:
+            self.points[point, entry.level] = HeldPoint(granted(request.value, entry, rule), entry.level,
+                                                        request.origin, began_s + request.ttl_s, self._sequence)
 
-    def _forget_ended(self) -> None:
-        """Keep what lives and the last thousand that ended."""
+    def _keep(self, workload: Workload, entry: Entry, began_s: float) -> None:
+        """Keep a workload: those that live, and the last hundred that ended, in the order in which they changed."""
+        workload_id = workload.announcement.workload_id
+        if any(c >= len(self._site.control.load_controllers) for c in workload.controllers):
+            _log.warning("restored workload: the site has lost its load controllers; announce it again",
+                         workload=workload_id)
+            return
+        self.workloads.pop(workload_id, None)
+        self.workloads[workload_id] = workload
+        self._ends[workload_id] = ends_of(workload, entry, began_s, self._ends.get(workload_id))
         ended = [i for i, w in self.workloads.items() if not is_live(w)]
-        for workload_id in ended[:-OUTCOMES_KEPT]:
-            del self.workloads[workload_id]
+        for i in ended[:-ENDED_KEPT]:
+            del self.workloads[i], self._ends[i]
 
     # --- each cycle ---------------------------------------------------------------------------------------------
 
     def expire(self, now_s: float) -> list[str]:
         """Let go of what has run out; returns a sentence for each."""
-        gone = []
-        if self.target is not None and now_s >= self.target.until_s:
-            gone.append(f"battery target of {self.target.request.origin} expired")
-            self.target = None
-        for point in [p for p, h in self.points.items() if now_s >= h.until_s]:
-            gone.append(f"{self._site.points[point].id} of {self.points[point].request.origin} expired")
-            del self.points[point]
-        utc_s = self._clock.utc_s()
+        targets = [level for level, held in self._targets.items() if now_s >= held.until_s]
+        points = [key for key, held in self.points.items() if now_s >= held.until_s]
+        gone = [f"battery target of {self._targets.pop(i).request.origin} expired" for i in targets]
+        gone += [f"{self._site.points[i[0]].id} of {self.points.pop(i).origin} expired" for i in points]
         for workload_id, workload in self.workloads.items():
-            ended = _ended(workload, utc_s)
-            if ended is not None:
-                self.workloads[workload_id] = ended
-                gone.append(f"{workload_id}: {workload.state.value} expired, runs again")
+            after = run_out(workload, self._ends[workload_id], now_s)
+            if after is not None:
+                self.workloads[workload_id] = after
+                gone.append(f"{workload_id}: {workload.state.value} expired, {after.state.value} again")
         return gone
+
+    @property
+    def target(self) -> Held | None:
+        """The battery target of the highest priority, or None."""
+        return self._targets[min(self._targets)] if self._targets else None
 
     def ceiling_w(self, limits: Range) -> float:
         """Upper end of the guaranteed load range."""
@@ -171,8 +192,7 @@ class Desk:
 
     def candidates(self) -> list[Candidate]:
         """Set-points that people and programs hold."""
-        return [Candidate(p, h.request.value, h.level, h.request.origin, h.sequence)
-                for p, h in self.points.items() if isinstance(h.request, SetPoint) and h.request.value is not None]
+        return [Candidate(point, h.value, h.level, h.origin, h.sequence) for (point, _), h in self.points.items()]
 
     def bounds(self) -> list[Bound]:
         """Caps that throttled, paused and conditional workloads put on load controllers."""
@@ -181,12 +201,8 @@ class Desk:
         return [Bound(spec.load_controllers[c].cap, 0.0, w, Level.API, "workload") for c, w in caps.items()]
 
 
-def _ended(workload: Workload, utc_s: float) -> Workload | None:
-    """The workload after a pause or throttle that has run out; None where none has."""
-    ends = {WorkloadState.PAUSED: workload.paused_until_utc_s, WorkloadState.THROTTLED: workload.throttled_until_utc_s}
-    end = ends.get(workload.state)
-    if end is None or utc_s < end:
-        return None
-    state = WorkloadState.CONDITIONAL if workload.conditions else WorkloadState.APPROVED
-    return msgspec.structs.replace(workload, state=state, target_w=None, paused_until_utc_s=None,
-                                   throttled_until_utc_s=None)
+def _expires(request: Request, outcome: Outcome, utc_s: float) -> float | None:
+    """When the ledger may forget it: refusals at once, workloads never (their end is another request)."""
+    if isinstance(outcome, Accepted | Clamped):
+        return None if isinstance(request, Announce | ControlWorkload) else utc_s + request.ttl_s
+    return utc_s

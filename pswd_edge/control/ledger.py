@@ -1,5 +1,6 @@
-"""The ledger: what was asked and answered, on disk before the answer. SQLite in its own thread; the loop never waits
-for the disk, the answer does.
+"""The ledger: what was asked and answered, on disk before the answer.
+
+SQLite in its own thread: the loop never waits for the disk, the answer does.
 """
 
 import asyncio
@@ -7,88 +8,183 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
+import structlog
 
-from pswd_edge.model.command import Outcome, Request
+from pswd_edge.control.requests import TTL_MAX_S
+from pswd_edge.control.rules.placement import is_live
+from pswd_edge.model.command import Accepted, Clamped, Level, Outcome, Request
 
 _T = TypeVar("_T")
 KEEP_S = 7 * 86400
+HOLD_MAX_S = max(TTL_MAX_S.values())
+ENDED_KEPT = 100              # workloads that have ended, of those that `open` returns
+_PRUNE_EVERY = 1000
+_log = structlog.get_logger("ledger")
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS entry (
+CREATE TABLE IF NOT EXISTS command (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
     received_utc_s REAL NOT NULL,
     expires_utc_s REAL,
+    level INTEGER NOT NULL,
     origin TEXT NOT NULL,
     kind TEXT NOT NULL,
+    workload TEXT,
+    live INTEGER NOT NULL,
     request BLOB NOT NULL,
     outcome BLOB NOT NULL
-)"""
+);
+CREATE INDEX IF NOT EXISTS command_workload ON command (workload, number) WHERE workload IS NOT NULL;
+CREATE INDEX IF NOT EXISTS command_received ON command (received_utc_s);
+"""
+# `live`: the request was taken, or (with `workload`) its workload holds a reservation afterwards.
+_IN_FORCE = """
+SELECT number, request, outcome, level, received_utc_s, expires_utc_s FROM command
+    WHERE live AND kind IN ('SetPoint', 'SetBatteryTarget') AND received_utc_s > :held_since
+UNION ALL SELECT * FROM (
+    SELECT number, request, outcome, level, received_utc_s, expires_utc_s FROM command WHERE live AND number IN (
+        SELECT max(number) FROM command WHERE workload IS NOT NULL GROUP BY workload))
+UNION ALL SELECT * FROM (
+    SELECT number, request, outcome, level, received_utc_s, expires_utc_s FROM command WHERE NOT live AND number IN (
+        SELECT max(number) FROM command WHERE workload IS NOT NULL GROUP BY workload)
+    ORDER BY number DESC LIMIT :ended_kept)
+ORDER BY number
+"""
+# Of a workload the last row stays while it lives. The others go first: a row that stayed would bring it back to life.
+_PRUNE = """
+DELETE FROM command WHERE received_utc_s < :old AND workload IS NULL AND coalesce(expires_utc_s, 0) < :now;
+DELETE FROM command WHERE received_utc_s < :old AND number < (
+    SELECT max(n.number) FROM command AS n WHERE n.workload = command.workload);
+DELETE FROM command WHERE received_utc_s < :old AND workload IS NOT NULL AND NOT live AND NOT EXISTS (
+    SELECT 1 FROM command AS n WHERE n.workload = command.workload AND n.number <> command.number);
+"""
+
+
+class Entry(NamedTuple):
+    """A request with its outcome; `level` is the authority it came with. `expires_utc_s` None: it has no end."""
+
+    request: Request
+    outcome: Outcome
+    level: Level
+    received_utc_s: float
+    expires_utc_s: float | None
 
 
 class Ledger:
-    """Append-only. Every method is called from the event loop; the work happens in one thread, in order."""
+    """Every method is called from the event loop; the work happens in one thread, in order.
+
+    Rows stay for a week, and the last row of a workload while it lives.
+    """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._connection: sqlite3.Connection | None = None
+        self._appended = 0
+        self._closed = False
         self._encode = msgspec.msgpack.Encoder().encode
         self._request = msgspec.msgpack.Decoder(Request)
         self._outcome = msgspec.msgpack.Decoder(Outcome)
 
-    async def open(self, utc_s: float) -> list[tuple[Request, Outcome, float | None]]:
-        """Open or create; returns requests that have not expired with their outcomes and ends, oldest first."""
+    async def open(self, utc_s: float) -> list[Entry]:
+        """Open or create; returns, oldest first, what may still be in force.
+
+        That is: every set-point and target taken in the last day (a later one ends an earlier one, even where it has
+        itself run out), and the last word on each workload that lives and on the last hundred that ended.
+
+        Raises sqlite3.Error or OSError where the file cannot be used; requests then fail, and nothing else does.
+        """
         return await self._run(self._open, utc_s)
 
-    async def append(self, request: Request, outcome: Outcome, utc_s: float, expires_utc_s: float | None) -> None:
+    async def append(self, entry: Entry) -> None:
         """Return when the entry is on disk. Raises sqlite3.Error where it cannot be."""
-        blobs = (self._encode(request), self._encode(outcome))
-        await self._run(self._append, request.id, utc_s, expires_utc_s, request.origin, type(request).__name__, *blobs)
+        await self._run(self._append, entry)
+        self._appended += 1
+        if self._appended % _PRUNE_EVERY == 0:
+            self._thread.submit(self._prune_later, entry.received_utc_s)
 
     async def find(self, request_id: str) -> Outcome | None:
-        """The first outcome of a request id, or None."""
+        """The first outcome of a request id, or None. Raises sqlite3.Error where the ledger cannot be read."""
         return await self._run(self._find, request_id)
 
     async def close(self) -> None:
         """Close the file and end the thread."""
-        await self._run(self._close)
-        self._thread.shutdown(wait=False)
+        if not self._closed:
+            await self._run(self._close)
+            self._closed = True
+            self._thread.shutdown(wait=False)
 
     async def _run(self, function: Callable[..., _T], *args: object) -> _T:
+        if self._closed:
+            raise sqlite3.ProgrammingError(f"{self._path}: the ledger is closed")
         return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
 
     # --- in the thread ------------------------------------------------------------------------------------------
 
-    def _open(self, utc_s: float) -> list[tuple[Request, Outcome, float | None]]:
-        self._connection = sqlite3.connect(self._path)
-        self._path.chmod(0o640)
-        self._connection.execute("PRAGMA journal_mode=WAL")
-        self._connection.execute("PRAGMA synchronous=FULL")
-        self._connection.execute(_SCHEMA)
-        self._connection.execute("DELETE FROM entry WHERE received_utc_s < ? AND coalesce(expires_utc_s, 0) < ?",
-                                 (utc_s - KEEP_S, utc_s))
-        self._connection.commit()
-        rows = self._connection.execute(
-            "SELECT request, outcome, expires_utc_s FROM entry WHERE expires_utc_s IS NULL OR expires_utc_s > ? "
-            "ORDER BY number", (utc_s,))
-        return [(self._request.decode(r), self._outcome.decode(o), e) for r, o, e in rows]
+    def _open(self, utc_s: float) -> list[Entry]:
+        connection = sqlite3.connect(self._path)
+        try:
+            self._path.chmod(0o640)
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.executescript(_SCHEMA)
+            _prune(connection, utc_s)
+            rows = connection.execute(_IN_FORCE, {"held_since": utc_s - HOLD_MAX_S, "ended_kept": ENDED_KEPT})
+            entries = [e for row in rows if (e := self._entry(*row)) is not None]
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+        return entries
 
-    def _append(self, *row: object) -> None:
-        assert self._connection is not None  # `open` comes first
-        with self._connection:
-            self._connection.execute(
-                "INSERT INTO entry (id, received_utc_s, expires_utc_s, origin, kind, request, outcome) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+    def _entry(self, number: int, request: bytes, outcome: bytes, level: int, received_utc_s: float,
+               expires_utc_s: float | None) -> Entry | None:
+        try:
+            return Entry(self._request.decode(request), self._outcome.decode(outcome), Level(level), received_utc_s,
+                         expires_utc_s)
+        except (msgspec.MsgspecError, ValueError) as error:  # of another release, or damaged: the others still count
+            _log.warning("ledger: a row cannot be read; it is passed over", number=number, error=str(error))
+            return None
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise sqlite3.ProgrammingError(f"{self._path}: it could not be opened when control started")
+        return self._connection
+
+    def _append(self, entry: Entry) -> None:
+        request, outcome = entry.request, entry.outcome
+        workload = outcome.workload
+        live = isinstance(outcome, Accepted | Clamped) if workload is None else is_live(workload)
+        row = (request.id, entry.received_utc_s, entry.expires_utc_s, int(entry.level), request.origin,
+               type(request).__name__, None if workload is None else workload.announcement.workload_id, live,
+               self._encode(request), self._encode(outcome))
+        connection = self._opened()
+        with connection:
+            connection.execute(
+                "INSERT INTO command (id, received_utc_s, expires_utc_s, level, origin, kind, workload, live, request, "
+                "outcome) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
 
     def _find(self, request_id: str) -> Outcome | None:
-        assert self._connection is not None  # `open` comes first
-        found = self._connection.execute("SELECT outcome FROM entry WHERE id = ?", (request_id,)).fetchone()
+        found = self._opened().execute("SELECT outcome FROM command WHERE id = ?", (request_id,)).fetchone()
         return None if found is None else self._outcome.decode(found[0])
+
+    def _prune_later(self, utc_s: float) -> None:
+        try:
+            _prune(self._opened(), utc_s)
+        except sqlite3.Error as error:  # tried again a thousand rows later
+            _log.warning("ledger: old rows cannot be deleted", error=str(error))
 
     def _close(self) -> None:
         if self._connection is not None:
             self._connection.close()
+            self._connection = None
+
+
+def _prune(connection: sqlite3.Connection, utc_s: float) -> None:
+    with connection:
+        for statement in _PRUNE.split(";"):
+            connection.execute(statement, {"old": utc_s - KEEP_S, "now": utc_s})

@@ -1,6 +1,7 @@
 """What control answers to a request: checked again here, whatever the gateway has checked. Pure."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -29,7 +30,12 @@ OLDEST_S, AHEAD_S = 30.0, 5.0
 TTL_MAX_S = {Level.OPERATOR: 900.0, Level.API: 86400.0}
 THROTTLE_MAX_S = 86400.0
 WORKLOADS_MAX = 500
-_ID_MAX = 200
+TEXT_MAX = 200                # bytes of UTF-8
+SECONDS_MAX = 1e9             # some 30 years
+UTC_MAX_S = 250e9             # before the year 10000, which no date-time can show
+_NEEDED = frozenset({"id", "origin", "workload_id"})
+_POWERS = frozenset({"peak_w", "baseline_w", "heat_w", "target_w", "ramp_w_per_s"})
+_SECONDS = {"duration_s": 0.0, "delay_tolerance_s": 0.0, "pause_s": 1.0}
 
 
 class Facts(NamedTuple):
@@ -51,13 +57,13 @@ class Facts(NamedTuple):
 
 
 def check(request: Request, authority: Level, utc_s: float) -> Rejected | None:
-    """Age, identity and authority; None where they are in order."""
+    """Form, age, identity and authority; None where they are in order. "malformed" ones are not worth remembering."""
     def no(code: str, reason: str) -> Rejected:
-        return Rejected(id=request.id, code=code, reason=reason)
+        return Rejected(id=request.id[:TEXT_MAX], code=code, reason=reason)
 
-    if not 0 < len(request.id) <= _ID_MAX or not request.origin:
-        return no("malformed", f"id of {len(request.id)} characters, origin {request.origin!r}: expected 1..{_ID_MAX} "
-                               "characters and an origin")
+    wrong = _wrong_form(request)
+    if wrong is not None:
+        return no(*wrong)
     age_s = utc_s - request.issued_utc_s
     if not -AHEAD_S <= age_s <= OLDEST_S:
         return no("expired", f"issued {age_s:.1f} s ago: expected -{AHEAD_S:g}..{OLDEST_S:g} s; send a fresh request")
@@ -69,6 +75,53 @@ def check(request: Request, authority: Level, utc_s: float) -> Rejected | None:
     if isinstance(request, SetPoint | SetBatteryTarget) and request.ttl_s <= 0 and _holds(request):
         return no("ttl", "holds for 0 s: expected a time, so that nothing stays for ever")
     return None
+
+
+def _wrong_form(request: Request) -> tuple[str, str] | None:
+    """Code and reason of the first text or number that no request may carry; None where there is none."""
+    values = list(_values(request))
+    texts = (_wrong_text(n, v) for n, v in values if isinstance(v, str))
+    numbers = (_wrong_number(n, v) for n, v in values if isinstance(v, int | float))
+    if reason := next(filter(None, texts), ""):
+        return "malformed", reason
+    if reason := next(filter(None, numbers), ""):
+        return "invalid", reason
+    return None
+
+
+def _values(found: msgspec.Struct, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Every field by name, those of the structs within included."""
+    for name in found.__struct_fields__:
+        value = getattr(found, name)
+        if isinstance(value, msgspec.Struct):
+            yield from _values(value, f"{name}.")
+        else:
+            yield prefix + name, value
+
+
+def _wrong_text(name: str, value: str) -> str:
+    """What is wrong with a text; all of them come back in outcomes, reports and the ledger, and must stay small."""
+    size = len(value.encode("utf-8", "replace"))
+    if size > TEXT_MAX:
+        return f"{name}: got {size} bytes: expected at most {TEXT_MAX}"
+    if not value and name.rpartition(".")[2] in _NEEDED:
+        return f"{name}: got nothing: expected 1..{TEXT_MAX} bytes"
+    return ""
+
+
+def _wrong_number(name: str, value: float) -> str:
+    """What is wrong with a number, whatever it is for; ranges that depend on the site are judged later."""
+    low, high = -math.inf, math.inf
+    last = name.rpartition(".")[2]
+    if last.endswith("_utc_s"):
+        low, high = 0.0, UTC_MAX_S
+    elif last in _SECONDS:
+        low, high = _SECONDS[last], SECONDS_MAX
+    elif last in _POWERS:
+        low = 0.0
+    if math.isfinite(value) and low <= value <= high:
+        return ""
+    return f"{name}: got {value:g}: expected a number" + (f" of {low:g} or more" if low > -math.inf else "")
 
 
 def _holds(request: SetPoint | SetBatteryTarget) -> bool:
@@ -95,15 +148,13 @@ def _set_point(request: SetPoint, site: Site, facts: Facts) -> Outcome:
     rule = None if index is None else site.points[index].write
     if index is None or rule is None:
         return Rejected(id=request.id, code="not_found", reason=f"{request.point}: no such writable point on this site")
-    if index in {b.setpoint for b in site.control.batteries}:
+    if site.devices[site.points[index].device].kind == "battery":
         return Rejected(id=request.id, code="forbidden", reason=f"{request.point}: batteries follow the control law; "
                         "ask for a battery target instead")
     if request.value is None:
         return Accepted(id=request.id, cycle=facts.cycle + 1)
     expires = facts.utc_s + request.ttl_s
     value = min(max(request.value, rule.minimum), rule.maximum)
-    if value != value:  # noqa: PLR0124  # NaN
-        return Rejected(id=request.id, code="invalid", reason=f"{request.point}: got NaN: expected a number")
     if value != request.value:
         limit = "minimum" if value > request.value else "maximum"
         return Clamped(id=request.id, cycle=facts.cycle + 1, value=value, limit=limit, expires_utc_s=expires,
@@ -120,18 +171,19 @@ def _battery_target(request: SetBatteryTarget, facts: Facts, authority: Level) -
                       "requests are followed in AUTO, and in MANUAL from the operator's socket")
     expires = facts.utc_s + request.ttl_s
     value = min(max(request.power_w, -facts.charge_available_w), facts.discharge_available_w)
-    limit = "" if value == request.power_w else ("discharge_available" if value < request.power_w else "charge_available")
+    limit = "discharge_available" if value < request.power_w else "charge_available" if value > request.power_w else ""
     now_w = facts.filtered_w - facts.reference_w
     rate = facts.limits.down_w_per_s if value > now_w else facts.limits.up_w_per_s
     if request.ramp_w_per_s > 0:
         rate = min(rate, request.ramp_w_per_s)
-    eta_s = abs(value - now_w) / rate
+    eta_s = abs(value - now_w) / rate if rate > 0 else math.inf
     if limit:
         return Clamped(id=request.id, cycle=facts.cycle + 1, value=value, limit=limit, expires_utc_s=expires,
                        eta_s=None, reason=f"{request.power_w / 1e6:.2f} MW asked, {value / 1e6:.2f} MW can be given")
     if eta_s > 2 * facts.limits.period_s:
         return Clamped(id=request.id, cycle=facts.cycle + 1, value=value, limit="ramp", expires_utc_s=expires,
-                       eta_s=eta_s, reason=f"reached in about {eta_s:.0f} s at the ramp limit")
+                       eta_s=eta_s if eta_s < SECONDS_MAX else None,
+                       reason=f"reached in about {eta_s:.0f} s at the ramp limit")
     return Accepted(id=request.id, cycle=facts.cycle + 1, expires_utc_s=expires)
 
 
@@ -166,7 +218,8 @@ def _control_workload(request: ControlWorkload, facts: Facts, workloads: Mapping
         changed = msgspec.structs.replace(workload, state=state, target_w=None, paused_until_utc_s=None,
                                           throttled_until_utc_s=None)
     elif request.action == "terminate":
-        changed = msgspec.structs.replace(workload, state=WorkloadState.TERMINATED, target_w=None)
+        changed = msgspec.structs.replace(workload, state=WorkloadState.TERMINATED, target_w=None,
+                                          paused_until_utc_s=None, throttled_until_utc_s=None)
     if changed is None:
         return Rejected(id=request.id, code="invalid", reason=f"{request.action!r}: expected throttle with a target, "
                         "pause, resume or terminate")
@@ -178,10 +231,10 @@ def _control_workload(request: ControlWorkload, facts: Facts, workloads: Mapping
 
 def _throttled(request: ControlWorkload, workload: Workload, facts: Facts) -> tuple[Workload | None, str]:
     target = request.target_w
-    if target is None or not target >= 0:
+    if target is None:
         return None, ""
     clamped = min(target, workload.approved_w)
     changed = msgspec.structs.replace(
         workload, state=WorkloadState.THROTTLED, target_w=clamped, ramp_w_per_s=request.ramp_w_per_s,
-        throttled_until_utc_s=facts.utc_s + THROTTLE_MAX_S)
+        paused_until_utc_s=None, throttled_until_utc_s=facts.utc_s + THROTTLE_MAX_S)
     return changed, "" if clamped == target else "approved_power"

@@ -15,14 +15,14 @@ class Histogram:
         self.max_ms = 0.0
 
     def add(self, seconds: float) -> None:
-        """Count one duration; negative ones (a timer that fired early) count as 0."""
+        """Count one duration: negative (a timer fired early) is 0, infinite (an input never came) is the longest."""
         ms = max(0.0, seconds * 1e3)
-        self._bins[min(int(ms / _BIN_MS), _BINS - 1)] += 1
+        self._bins[int(min(ms / _BIN_MS, _BINS - 1))] += 1
         self.count += 1
         self.max_ms = max(self.max_ms, ms)
 
     def percentile_ms(self, percent: float) -> float:
-        """Upper edge of the bin that holds the percentile; 0.0 while empty."""
+        """Upper edge of the bin that holds the percentile, at most 1,000; 0.0 while empty."""
         if self.count == 0:
             return 0.0
         found = int(np.searchsorted(np.cumsum(self._bins), self.count * percent / 100))

@@ -7,7 +7,7 @@ import numpy as np
 
 from pswd_edge.field.actuator import Actuator
 from pswd_edge.field.drivers.base import Driver, ReadRequest
-from pswd_edge.field.poller import Job, Poller, Tell, cancel_all
+from pswd_edge.field.poller import Batch, Job, Poller, Tell, cancel_all
 from pswd_edge.field.table import Group, Table
 from pswd_edge.model.device import Connection
 from pswd_edge.model.point import Point
@@ -35,15 +35,16 @@ class Field:
         drivers = {c.index: make_driver(c) for c in site.connections}
         requests = plan_site(site, drivers)
         self.table = Table(site.points, requests)
+        self._cycle = 0
         self._pending = 0
         self._ready: asyncio.Future[None] | None = None
         self.pollers = {c.index: Poller(c, drivers[c.index], self.table, tell, self._input_done)
                         for c in site.connections}
         jobs = self._schedule(requests)
-        self._fast = [(self.pollers[c], [j for j in found if j.every == 1]) for c, found in jobs.items()]
-        self._fast = [(p, found) for p, found in self._fast if found]
-        self._slow = [(self.pollers[c], [j for j in found if j.every > 1]) for c, found in jobs.items()]
-        self._slow = [(p, found) for p, found in self._slow if found]
+        self._fast = [(self.pollers[c], _batch(found)) for c, found in jobs.items()]
+        self._fast = [(p, batch) for p, batch in self._fast if batch.jobs]
+        self._slow = self._calendar(jobs)
+        self._slow_cycle: int | None = None
         self._inputs = Group(self.table, [j.slot for found in jobs.values() for j in found if j.critical])
         self._rest = Group(self.table, [j.slot for found in jobs.values() for j in found if not j.critical])
         points = {i: site.points[i] for i in actuated}
@@ -64,6 +65,19 @@ class Field:
             found.sort(key=lambda j: not j.critical)
         return jobs
 
+    def _calendar(self, jobs: Mapping[int, list[Job]]) -> dict[int, dict[int, list[tuple[Poller, list[Job]]]]]:
+        """Period in cycles, phase: who reads what."""
+        calendar: dict[int, dict[int, list[tuple[Poller, list[Job]]]]] = {}
+        for c, found in jobs.items():
+            poller = self.pollers[c]
+            poller.slow = tuple(j for j in found if j.every > 1)
+            due: dict[tuple[int, int], list[Job]] = {}
+            for job in poller.slow:
+                due.setdefault((job.every, job.phase), []).append(job)
+            for (every, phase), together in due.items():
+                calendar.setdefault(every, {}).setdefault(phase, []).append((poller, together))
+        return calendar
+
     def start(self) -> None:
         """Start the pollers."""
         self._tasks = [asyncio.create_task(p.run(), name=f"poller {p.connection.id}") for p in self.pollers.values()]
@@ -74,16 +88,20 @@ class Field:
 
     def begin(self) -> None:
         """Start this cycle's reads of the fastest class, on all connections together."""
+        self._cycle += 1
         self._pending = 0
         self._ready = asyncio.get_running_loop().create_future()
-        for poller, jobs in self._fast:
-            self._pending += poller.begin(jobs)
+        for poller, batch in self._fast:
+            self._pending += poller.begin(batch, self._cycle)
         if self._pending == 0:
             self._ready.set_result(None)
 
-    def _input_done(self) -> None:
+    def _input_done(self, cycle: int) -> None:
+        """A control input that was asked in an older cycle and came late is nothing that this cycle waits for."""
+        if cycle != self._cycle:
+            return
         self._pending -= 1
-        if self._pending <= 0 and self._ready is not None and not self._ready.done():
+        if self._pending == 0 and self._ready is not None and not self._ready.done():
             self._ready.set_result(None)
 
     async def inputs(self, deadline_s: float) -> None:
@@ -92,8 +110,10 @@ class Field:
         if ready is None or ready.done():
             return
         handle = asyncio.get_running_loop().call_later(deadline_s, _release, ready)
-        await ready
-        handle.cancel()
+        try:
+            await ready
+        finally:
+            handle.cancel()
 
     def latch(self, cycle: int, now_s: float, utc_s: float) -> Snapshot:
         """Settle the control inputs and freeze what the rules will see."""
@@ -101,11 +121,16 @@ class Field:
         return freeze(cycle, now_s, utc_s, {i: self.table.reading(i, now_s) for i in self._watched})
 
     def begin_slow(self, cycle: int) -> None:
-        """Start the reads of the slower classes that are due; call it after the set-points went out."""
-        for poller, jobs in self._slow:
-            due = [j for j in jobs if cycle % j.every == j.phase]
-            if due:
-                poller.begin_behind(due)
+        """Start the reads of the slower classes that are due; call it after the set-points went out.
+
+        What was due in a cycle that was skipped is due now: a class of a minute need not wait for the next.
+        """
+        last = cycle - 1 if self._slow_cycle is None else self._slow_cycle
+        self._slow_cycle = cycle
+        for every, phases in self._slow.items():
+            for slot in range(max(last + 1, cycle - every + 1), cycle + 1):
+                for poller, jobs in phases.get(slot % every, ()):
+                    poller.begin_behind(jobs, self._cycle)
 
     def settle_rest(self, now_s: float) -> None:
         """Settle everything that is no control input, and compare read-backs."""
@@ -146,6 +171,11 @@ class Field:
         """Devices of which every point that can be read is good."""
         wrong = self._device_of[self.table.quality[self._readable] != Quality.GOOD]
         return len(self._site.devices) - len(np.unique(wrong))
+
+
+def _batch(jobs: Sequence[Job]) -> Batch:
+    fast = tuple(j for j in jobs if j.every == 1)
+    return Batch(fast, sum(j.critical for j in fast))
 
 
 def _release(ready: asyncio.Future[None]) -> None:

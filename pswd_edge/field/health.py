@@ -4,12 +4,13 @@ import random
 
 TIMEOUT_FLOOR_S = 0.05
 _LATENCY_TIMES = 4.0
+_UNKNOWN_S = 0.2              # to retry a unit that never answered
 _BACKOFF_FIRST_S = 0.1
 BACKOFF_MAX_S = 1.5           # so that a device is polled again within 2 s of its return
 
 
 class Latency:
-    """Follows a connection's round trips: up at once, down slowly, so that the time-out fits its slowest answers."""
+    """Follows a unit's round trips: up at once, down slowly, so that the time-out fits its slowest answers."""
 
     def __init__(self, timeout_max_s: float) -> None:
         self._timeout_max_s = timeout_max_s
@@ -24,11 +25,14 @@ class Latency:
             self.filtered_s += 0.02 * (round_trip_s - self.filtered_s)
         self.timeout_s = min(max(_LATENCY_TIMES * self.filtered_s, TIMEOUT_FLOOR_S), self._timeout_max_s)
 
-    def widen(self) -> None:
-        """Nothing came in time: give the next request more, up to the connection's maximum."""
-        self.filtered_s = min(2 * max(self.filtered_s, TIMEOUT_FLOOR_S / _LATENCY_TIMES),
-                              self._timeout_max_s / _LATENCY_TIMES)
-        self.timeout_s = min(max(_LATENCY_TIMES * self.filtered_s, TIMEOUT_FLOOR_S), self._timeout_max_s)
+    def retry_timeout_s(self, failures: int) -> float:
+        """How long to wait after `failures` silences in a row: mostly as usual, now and then much longer.
+
+        The factor is 1, 4, 1, 16, 1, 4, 1, 64, …: a unit that has become slow is heard again within a few attempts,
+        while one that is dead costs its neighbours little on average.
+        """
+        usual_s = self.timeout_s if self.filtered_s else _UNKNOWN_S
+        return min(usual_s * (failures & -failures) ** 2, self._timeout_max_s)
 
 
 class Breaker:

@@ -5,12 +5,14 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from pswd_edge.errors import DecodeError, DeviceError, RefusedError, SilentError, UnreachableError
+from pswd_edge.errors import DecodeError, DeviceError, RefusedError, SilentError, UnreachableError, WriteError
 from pswd_edge.field.drivers.base import Driver, ReadRequest
-from pswd_edge.field.health import Breaker, Latency
+from pswd_edge.field.health import Breaker
 from pswd_edge.field.table import Table
+from pswd_edge.field.unit import Unit
 from pswd_edge.model.device import Connection, Device
 from pswd_edge.model.point import Point
 from pswd_edge.model.quality import Reason
@@ -18,7 +20,8 @@ from pswd_edge.model.report import LinkReport
 
 CONNECT_TIMEOUT_S = 3.0
 WRITES_MAX = 256
-SILENT_MAX = 3                # answers missed in a row by a whole connection: then it is made anew
+WRITE_TIMEOUT_S = 0.2         # at least: devices take longer to store than to show
+SILENT_MAX = 3                # answers missed in a row, by every unit of a connection: then it is made anew
 _GATEWAY_CODES = (10, 11)     # Modbus: the gateway answers for a unit that does not
 Tell = Callable[[str, str, str, str], None]
 """severity, code, subject, text of an event."""
@@ -35,6 +38,13 @@ class Job:
     critical: bool
 
 
+class Batch(NamedTuple):
+    """The jobs of one scan, in order; `critical` of them are control inputs."""
+
+    jobs: tuple[Job, ...]
+    critical: int
+
+
 @dataclass(slots=True)
 class Write:
     """A value on its way to a device; `done` hears None, or the error."""
@@ -47,7 +57,7 @@ class Write:
 
 @dataclass(slots=True)
 class Counts:
-    """Since start."""
+    """Since start; reads but for `silent`, which counts writes too."""
 
     asked: int = 0
     answered: int = 0
@@ -58,59 +68,60 @@ class Counts:
     slots_missed: int = 0
 
 
-@dataclass(slots=True)
-class _Unit:
-    breaker: Breaker
-    scan: int = -1            # scan in which it went silent: the rest of that scan is skipped
-    down_since_s: float = field(default=0.0)
-
-
 class Poller:
-    """Supervises one connection. `begin` and `submit` are called by the cycle and never wait."""
+    """Supervises one connection. `begin`, `begin_behind` and `submit` are called by the cycle and never wait.
+
+    `slow` are all jobs of the slower classes: read at once after each connect, whatever their phase.
+    """
 
     def __init__(self, connection: Connection, driver: Driver, table: Table, tell: Tell,
-                 input_done: Callable[[], None]) -> None:
+                 input_done: Callable[[int], None]) -> None:
+        """`input_done` hears the cycle with which `begin` was called, once for each critical job."""
         self.connection = connection
         self.counts = Counts()
         self.state = "closed"
         self.reason = ""
+        self.sessions = 0
+        self.slow: Sequence[Job] = ()
         self._driver, self._table, self._tell, self._input_done = driver, table, tell, input_done
-        self._latency = Latency(connection.timeout_max_ms / 1000)
         self._breaker = Breaker(connection.index)
-        self._units: dict[int, _Unit] = {}
+        self._units: dict[int, Unit] = {}
         self._idle: asyncio.Future[None] | None = None
-        self._jobs: Sequence[Job] = ()
-        self._behind: Sequence[Job] = ()
+        self._batch: Batch | None = None
+        self._behind: dict[int, Job] = {}
         self._scanning = False
-        self._scan = 0
+        self._cycle = 0
         self._silent_in_a_row = 0
+        self._silent_units: set[int] = set()
         self._writes: deque[Write] = deque()
         self._last_s = 0.0
 
     # --- called by the cycle ------------------------------------------------------------------------------------
 
-    def begin(self, jobs: Sequence[Job]) -> int:
-        """Start a scan of `jobs`; returns how many critical ones will report.
+    def begin(self, batch: Batch, cycle: int) -> int:
+        """Start a scan; returns how many critical jobs will report with `cycle`.
 
         Where the last scan is still under way this slot is missed: counted, never queued.
         """
         if self.state != "open":
             return 0
-        if self._scanning or self._jobs:
-            self.counts.slots_missed += len(jobs)
+        if self._scanning or self._batch is not None:
+            self.counts.slots_missed += len(batch.jobs)
             return 0
-        self._jobs = jobs
+        self._batch, self._cycle = batch, cycle
         self._wake()
-        return sum(j.critical for j in jobs)
+        return batch.critical
 
-    def begin_behind(self, jobs: Sequence[Job]) -> None:
-        """Read these when the running scan is done; missed where those of last time are still waiting."""
+    def begin_behind(self, jobs: Sequence[Job], cycle: int) -> None:
+        """Read these when no faster job waits, the longest waiting first; one that still waits has missed a slot."""
         if self.state != "open":
             return
-        if self._behind:
-            self.counts.slots_missed += len(jobs)
-            return
-        self._behind = jobs
+        self._cycle = cycle
+        for job in jobs:
+            if job.slot in self._behind:
+                self.counts.slots_missed += 1
+            else:
+                self._behind[job.slot] = job
         self._wake()
 
     def submit(self, write: Write) -> None:
@@ -124,11 +135,13 @@ class Poller:
             self._wake()
 
     def report(self) -> LinkReport:
-        """Health for the image."""
+        """Health for the image; round trip and time-out are those of the slowest unit."""
         c = self.counts
-        return LinkReport(self.connection.index, self.state, self.reason, self._latency.filtered_s * 1e3,
-                          self._latency.timeout_s * 1e3, c.asked, c.answered, c.silent, c.refused,
-                          c.late + getattr(self._driver, "late", 0), c.reconnects, c.slots_missed)
+        round_trip_s = max((u.latency.filtered_s for u in self._units.values()), default=0.0)
+        timeout_s = max((u.timeout_s for u in self._units.values()), default=self.connection.timeout_max_ms / 1e3)
+        return LinkReport(self.connection.index, self.state, self.reason, round_trip_s * 1e3, timeout_s * 1e3, c.asked,
+                          c.answered, c.silent, c.refused, c.late + getattr(self._driver, "late", 0), c.reconnects,
+                          c.slots_missed)
 
     def _wake(self) -> None:
         if self._idle is not None and not self._idle.done():
@@ -147,21 +160,33 @@ class Poller:
 
     async def _connect(self) -> bool:
         await asyncio.sleep(max(0.0, self._breaker.retry_s - time.monotonic()))
+        started_s = time.monotonic()
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 await self._driver.open()
             await asyncio.sleep(self.connection.pause_after_connect_ms / 1000)
         except (DeviceError, TimeoutError) as error:
-            self._lost(str(error) or f"no connection in {CONNECT_TIMEOUT_S} s")
-            return False
-        self.counts.reconnects += 1
-        self._silent_in_a_row = 0
-        self.state, self.reason = "open", ""
-        return True
+            self._lost(str(error) or f"no connection in {CONNECT_TIMEOUT_S} s", started_s)
+        except Exception as error:  # noqa: BLE001  # a mistake in a driver must not leave a connection dead for ever
+            self._lost(_unexpected(error), started_s)
+        else:
+            self._connected()
+            return True
+        await self._driver.close()
+        return False
 
-    def _lost(self, why: str) -> None:
+    def _connected(self) -> None:
+        self.counts.reconnects += self.sessions > 0
+        self.sessions += 1
+        self._silent_in_a_row = 0
+        self._silent_units.clear()
+        self._behind = {job.slot: job for job in self.slow}
+        self.state, self.reason = "open", ""
+
+    def _lost(self, why: str, since_s: float) -> None:
+        """The back-off counts from `since_s`: waiting in vain for a connection is a part of it."""
         first = self._breaker.closed
-        self._breaker.fail(time.monotonic())
+        self._breaker.fail(since_s)
         self.state, self.reason = "backoff", why
         if first:
             self._tell("warning", "connection_lost", self.connection.id,
@@ -171,7 +196,9 @@ class Poller:
         try:
             await self._serve()
         except UnreachableError as error:
-            self._lost(str(error))
+            self._lost(str(error), time.monotonic())
+        except Exception as error:  # noqa: BLE001  # as above: the connection is made anew, with back-off
+            self._lost(_unexpected(error), time.monotonic())
         finally:
             self._abandon()
             self.counts.late += getattr(self._driver, "late", 0)
@@ -181,10 +208,9 @@ class Poller:
         """Whoever waits for something of this connection learns now that it will not come."""
         if self.state == "open":
             self.state = "closed"
-        for job in self._jobs:
-            if job.critical:
-                self._input_done()
-        self._jobs, self._behind, self._scanning = (), (), False
+        batch, self._batch, self._behind = self._batch, None, {}
+        for _ in range(0 if batch is None else batch.critical):
+            self._input_done(self._cycle)
         while self._writes:
             self._writes.popleft().done(UnreachableError(f"{self.connection.id}: {self.reason or 'closed'}"))
 
@@ -193,128 +219,154 @@ class Poller:
         while True:
             while self._writes:
                 await self._write(self._writes.popleft())
-            if self._jobs:
-                jobs, self._jobs = self._jobs, ()
-                await self._scan_jobs(jobs)
+            if self._batch is not None:
+                await self._scan(self._batch)
             elif self._behind:
-                jobs, self._behind = self._behind, ()
-                await self._scan_jobs(jobs)
-            elif not self._writes:
+                await self._poll(self._behind.pop(next(iter(self._behind))), self._cycle)
+            else:
                 self._idle = loop.create_future()
                 await self._idle
 
-    async def _scan_jobs(self, jobs: Sequence[Job]) -> None:
-        self._scanning = True
-        self._scan += 1
-        left = sum(j.critical for j in jobs)
+    async def _scan(self, batch: Batch) -> None:
+        self._batch, self._scanning = None, True
+        cycle, left = self._cycle, batch.critical
         try:
-            for job in jobs:
+            for job in batch.jobs:
                 while self._writes:
                     await self._write(self._writes.popleft())
-                await self._poll(job)
+                await self._poll(job, cycle)
                 if job.critical:
                     left -= 1
-                    self._input_done()
+                    self._input_done(cycle)
         finally:
             self._scanning = False
             for _ in range(left):
-                self._input_done()
+                self._input_done(cycle)
 
-    async def _poll(self, job: Job) -> None:
+    async def _poll(self, job: Job, scan: int) -> None:
         request = job.request
-        unit = self._unit(request.device.unit)
-        if unit.breaker.failures and not self._may_probe(unit):
+        unit = self._units.get(request.device.unit) or self._new_unit(request.device.unit)
+        failures = unit.breaker.failures
+        if failures and not unit.may_ask(scan, time.monotonic()):
             return
         if self.connection.min_gap_ms:
             await self._gap()
         self.counts.asked += 1
         started_s = time.monotonic()
         try:
-            answer = await self._driver.read(request, self._latency.timeout_s)
+            answer = await self._driver.read(request, unit.timeout_s if failures else unit.latency.timeout_s)
         except DeviceError as error:
-            self._failed(job, unit, error)
+            self._failed(job, unit, error, scan)
             return
         now_s = self._last_s = time.monotonic()
         if isinstance(answer, bytes):
             self._table.put_raw(job.slot, answer, now_s)
         else:
             self._table.put_values(job.slot, answer, now_s)
-        self._latency.add(now_s - started_s)
-        self._answered()
-        if unit.breaker.failures:
-            self._back(request.device, unit)
-
-    def _answered(self) -> None:
-        """Only an answer proves a connection: opening one proves nothing where the protocol is UDP."""
+        unit.latency.add(now_s - started_s)
         self.counts.answered += 1
+        self._proven(request.device, unit)
+        if unit.wrong and unit.found_right(job.slot):
+            self._tell("info", "device_well", request.device.id, f"{request.device.id}: every read is answered again")
+
+    def _proven(self, device: Device, unit: Unit) -> None:
+        """Only an answer proves a connection: opening one proves nothing where the protocol is UDP."""
         self._silent_in_a_row = 0
-        if not self._breaker.closed:
+        if self._silent_units:
+            self._silent_units.clear()
+        if self._breaker.failures:
             self._tell("info", "connection_back", self.connection.id,
                        f"{self.connection.id}: answering again after {self._breaker.failures} attempts")
             self._breaker.succeed()
+        if unit.breaker.failures:
+            self._back(device, unit)
 
-    def _unit(self, number: int) -> _Unit:
-        unit = self._units.get(number)
-        if unit is None:
-            unit = self._units[number] = _Unit(Breaker(1000 * self.connection.index + number))
+    def _new_unit(self, number: int) -> Unit:
+        unit = self._units[number] = Unit(1000 * self.connection.index + number, self.connection.timeout_max_ms / 1000)
         return unit
-
-    def _may_probe(self, unit: _Unit) -> bool:
-        """After silence: one request in each back-off, and none more in the scan that met it."""
-        return unit.scan != self._scan and unit.breaker.ready(time.monotonic())
 
     async def _gap(self) -> None:
         left_s = self._last_s + self.connection.min_gap_ms / 1000 - time.monotonic()
         if left_s > 0:
             await asyncio.sleep(left_s)
 
-    def _failed(self, job: Job, unit: _Unit, error: DeviceError) -> None:
+    def _failed(self, job: Job, unit: Unit, error: DeviceError, scan: int) -> None:
         self._last_s = time.monotonic()
-        if isinstance(error, UnreachableError):
-            raise error
-        if isinstance(error, SilentError) or (isinstance(error, RefusedError) and error.code in _GATEWAY_CODES):
-            self._silent(job, unit, error)
+        device = job.request.device
+        if _is_silence(error):
+            self._silent(device, unit, f"read {job.request.text} ({error})", error, scan)
             return
-        self._answered()
         self.counts.refused += 1
+        self._proven(device, unit)
         self._table.put_failure(job.slot, Reason.UNDECODABLE if isinstance(error, DecodeError) else Reason.REFUSED)
+        if unit.found_wrong(job.slot):
+            self._tell("warning", "device_refuses", device.id,
+                       f"{self._name(device)}: read {job.request.text}: {error}; its {len(job.request.points)} points "
+                       "are BAD; asked again as often as before")
 
-    def _silent(self, job: Job, unit: _Unit, error: DeviceError) -> None:
+    def _silent(self, device: Device, unit: Unit, what: str, error: DeviceError, scan: int) -> None:
+        """Raises UnreachableError where the whole connection is to be made anew."""
         self.counts.silent += 1
-        unit.scan = self._scan
+        unit.scan = max(unit.scan, scan)
         if unit.breaker.failures == 1:
             unit.down_since_s = self._last_s
-            self._tell("warning", "device_silent", job.request.device.id,
-                       f"{job.request.device.id} ({self.connection.id} unit {job.request.device.unit}): no answer to read "
-                       f"{job.request.text} ({error}); its points age and go BAD; one request in each back-off")
+            self._tell("warning", "device_silent", device.id, f"{self._name(device)}: no answer to {what}; its points "
+                       "age and go BAD; one request in each back-off")
         unit.breaker.fail(self._last_s)
-        if isinstance(error, SilentError):
-            self._latency.widen()
-            self._silent_in_a_row += 1
-            if self._silent_in_a_row >= SILENT_MAX * max(1, len(self._units)):
-                raise UnreachableError(f"{self._silent_in_a_row} requests in a row without an answer")
+        if isinstance(error, UnreachableError):
+            raise error
+        if isinstance(error, RefusedError):  # the gateway itself is well
+            self._silent_in_a_row = 0
+            return
+        self._silent_in_a_row += 1
+        self._silent_units.add(device.unit)
+        if self._silent_in_a_row >= SILENT_MAX and len(self._silent_units) == len(self._units):
+            raise UnreachableError(f"{self._silent_in_a_row} requests in a row without an answer")
 
-    def _back(self, device: Device, unit: _Unit) -> None:
+    def _name(self, device: Device) -> str:
+        return f"{device.id} ({self.connection.id} unit {device.unit})"
+
+    def _back(self, device: Device, unit: Unit) -> None:
         if unit.breaker.failures > 1:
             self._tell("info", "device_back", device.id,
                        f"{device.id}: answering again after {self._last_s - unit.down_since_s:.1f} s")
+            for job in self.slow:
+                if job.request.device.unit == device.unit:
+                    self._behind.setdefault(job.slot, job)
         unit.breaker.succeed()
 
     async def _write(self, write: Write) -> None:
+        device = write.device
+        unit = self._units.get(device.unit) or self._new_unit(device.unit)
+        if not unit.breaker.ready(time.monotonic()):
+            write.done(SilentError(f"{self._name(device)} is silent; tried again after its back-off"))
+            return
         if self.connection.min_gap_ms:
             await self._gap()
         error: DeviceError | None = None
         try:
-            await self._driver.write(write.device, write.point, write.value, max(0.2, self._latency.timeout_s))
+            await self._driver.write(device, write.point, write.value, max(WRITE_TIMEOUT_S, unit.timeout_s))
         except DeviceError as caught:
             error = caught
-        except asyncio.CancelledError:
+        except BaseException:  # cancelled, or a mistake in a driver: whoever waits for the write must hear of it
             write.done(UnreachableError(f"{self.connection.id}: closing"))
             raise
         self._last_s = time.monotonic()
         write.done(error)
-        if isinstance(error, UnreachableError):
-            raise error
+        if error is not None and _is_silence(error):
+            self._silent(device, unit, f"write {write.point.id} ({error})", error, self._cycle)
+        elif not isinstance(error, WriteError):
+            self._proven(device, unit)
+
+
+def _is_silence(error: DeviceError) -> bool:
+    """Whether the device itself did not answer."""
+    return isinstance(error, (SilentError, UnreachableError)) or (
+        isinstance(error, RefusedError) and error.code in _GATEWAY_CODES)
+
+
+def _unexpected(error: Exception) -> str:
+    return f"unexpected {type(error).__name__} in the driver: {error}"
 
 
 async def cancel_all(tasks: Sequence[asyncio.Task[None]]) -> None:

@@ -5,11 +5,11 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from virtual import FIRST_S, MW, MWH, bad, battery_spec, good
 
 from pswd_edge.control.rules.allocate import Battery, Fleet, fleet_of, judge, share
 from pswd_edge.model.quality import Reason
 from pswd_edge.model.snapshot import Reading, freeze
-from virtual import FIRST_S, MW, MWH, bad, battery_spec, good
 
 
 def battery(name: str, rating_w: float = 50 * MW, energy_wh: float = 5 * MWH, **changes) -> Battery:
@@ -34,8 +34,9 @@ def fleets(draw) -> Fleet:
             made.append(lost(f"b{i}"))
             continue
         up, down = draw(powers), draw(powers)
+        part = draw(st.floats(0, 1))
         made.append(battery(f"b{i}", discharge_rating_w=up, charge_rating_w=down,
-                            discharge_available_w=up * draw(st.floats(0, 1)), charge_available_w=down * draw(st.floats(0, 1))))
+                            discharge_available_w=up * part, charge_available_w=down * (1 - part)))
     return fleet_of(made)
 
 
@@ -58,7 +59,8 @@ def test_power_is_shared_in_proportion_to_the_ratings() -> None:
 
 def test_what_one_cannot_give_the_others_take_over() -> None:
     """The first share is cut to 10; the rest goes to the other two by their ratings."""
-    fleet = fleet_of([battery("a", 40 * MW, discharge_available_w=10 * MW), battery("b", 40 * MW), battery("c", 20 * MW)])
+    weak = battery("a", 40 * MW, discharge_available_w=10 * MW)
+    fleet = fleet_of([weak, battery("b", 40 * MW), battery("c", 20 * MW)])
     assert share(55 * MW, fleet) == pytest.approx({"a": 10 * MW, "b": 30 * MW, "c": 15 * MW})
 
 

@@ -4,12 +4,12 @@ import math
 
 import pytest
 from msgspec.structs import replace
+from virtual import FIRST_S, GRID, LOAD, MW, bad, battery_spec, good, small_spec
 
 from pswd_edge.control.rules.estimate import Estimate, Memory, at_time, estimate
 from pswd_edge.model.control import ControlSpec, Input
 from pswd_edge.model.quality import Quality, Reason
 from pswd_edge.model.snapshot import Reading, freeze
-from virtual import FIRST_S, GRID, LOAD, MW, bad, battery_spec, good, small_spec
 
 ONE = small_spec(batteries=(battery_spec(1),))
 POWER = ONE.batteries[0].power.point
@@ -82,7 +82,8 @@ def test_a_battery_that_answers_late_makes_the_load_a_cycle_old_at_most() -> Non
     """A slow battery must not slow the whole loop: from a cycle on its last answer is held."""
     watcher = Watcher(load=lambda t: 50 * MW if t < FIRST_S + 0.95 else 70 * MW)
     held = good(0.0, FIRST_S + 0.7)
-    seen = [watcher.step(power=held._replace(age_s=0.3) if k >= 8 else good(0.0, FIRST_S + k / 10)).load_w for k in range(12)]
+    powers = [good(0.0, FIRST_S + k / 10) if k < 8 else held._replace(age_s=0.3) for k in range(12)]
+    seen = [watcher.step(power=p).load_w for p in powers]
     assert seen[9] == 50 * MW
     assert seen[11] == 70 * MW
 
@@ -160,7 +161,7 @@ def test_a_meter_that_does_not_see_the_battery_move_is_frozen() -> None:
 
 def test_a_frozen_meter_stays_frozen_when_the_battery_comes_back() -> None:
     """Else the estimate would flicker between a dead meter and a live sum while the battery swings."""
-    found = frozen_after(100, lambda t: 5 * MW * math.sin((t - FIRST_S)))
+    found = frozen_after(100, lambda t: 5 * MW * math.sin(t - FIRST_S))
     assert {e.source for e in found[40:]} == {"meters"}
 
 
@@ -170,7 +171,9 @@ def test_a_meter_that_changes_again_is_believed_again() -> None:
     for k in range(40):
         found = watcher.step(grid=good(40 * MW, FIRST_S + k / 10, unchanged=k))
     assert found.source == "meters"
-    assert watcher.step(grid=good(41 * MW, FIRST_S + 4.0, unchanged=0)).source == "grid"
+    watcher.battery = lambda t: 4 * MW
+    for k in range(60):   # and what the batteries did before counts no more
+        assert watcher.step(grid=good(41 * MW, FIRST_S + 4.0 + k / 10, unchanged=k)).source == "grid"
 
 
 def test_values_between_samples_are_interpolated_and_outside_held() -> None:

@@ -5,10 +5,10 @@ import random
 from typing import NamedTuple
 
 import pytest
+from virtual import MW, MWH, World, fleet, limits, small_spec
 
 from pswd_edge.control.rules.reference import Aim, Reference, Step, step, track
 from pswd_edge.control.rules.reserve import Range, down_wh, up_wh
-from virtual import MW, MWH, World, fleet, limits, small_spec
 
 RUNS, CYCLES = 10, 5000       # of each of four kinds of load
 T = 0.1
@@ -233,6 +233,15 @@ def test_tracking_leaves_no_catch_up_burst() -> None:
     assert abs(made.state.reference_w - before) <= 0.011 * MW + 1
 
 
+def test_the_reference_stays_within_the_rating_of_the_ceiling() -> None:
+    """38 MW of batteries cannot carry a jump from 59 to 98, whatever their energy: the reference must not go there."""
+    state = Reference(60 * MW, 20 * MW, 60 * MW)
+    weak = fleet(30 * MWH, 30 * MWH)._replace(discharge_rating_w=38 * MW)
+    made = step(state, 60 * MW, weak, limits(), aim(target_w=20 * MW), 0.15, T)
+    assert made.state.reference_w == pytest.approx(60 * MW)
+    assert made.binding == "reserve_up"
+
+
 def test_without_batteries_nothing_is_restored() -> None:
     """With no store there is nothing to lead anywhere: the reference's target is the load."""
     state = Reference(50 * MW, 50 * MW, 50 * MW)
@@ -258,8 +267,8 @@ def measured_gain(frequency_hz: float) -> float:
     for k in range(cycles):
         world.load_w = 60 * MW + 2 * MW * math.sin(2 * math.pi * frequency_hz * k * T)
         shares = world.step()
-        world.power_w, ordered = waiting.pop(0) if len(waiting) == 2 else dict.fromkeys(world.power_w, 0.0), world.power_w
-        waiting.append(ordered)
+        waiting.append(world.power_w)
+        world.power_w = waiting.pop(0) if len(waiting) > 2 else dict.fromkeys(world.power_w, 0.0)
         assert shares.binding in {"target", "ramp_up", "ramp_down"}
         if k < 200:
             continue

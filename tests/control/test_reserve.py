@@ -3,9 +3,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from virtual import MW, MWH, limits
 
 from pswd_edge.control.rules.reserve import carried_swing_w, cycle_wh, down_wh, shrink_wh, up_wh
-from virtual import MW, MWH, limits
 
 
 def slow_sum_wh(gap_w: float, step_w: float, period_s: float) -> float:
@@ -26,8 +26,8 @@ def test_the_closed_form_is_the_sum_of_the_shrinking_gap(gap_w: float, step_w: f
 @pytest.mark.parametrize("gap_mw", [10, 39, 78])
 def test_for_small_steps_it_is_the_triangle_over_the_ramp(gap_mw: float) -> None:
     """x²/(2R): what an engineer sizes the battery with."""
-    ramp_w_per_h = 6.6 * MW * 60
-    assert shrink_wh(gap_mw * MW, 6.6 * MW / 600, 0.1) == pytest.approx((gap_mw * MW) ** 2 / (2 * ramp_w_per_h), rel=5e-3)
+    triangle_wh = (gap_mw * MW) ** 2 / (2 * 6.6 * MW * 60)
+    assert shrink_wh(gap_mw * MW, 6.6 * MW / 600, 0.1) == pytest.approx(triangle_wh, rel=5e-3)
 
 
 @pytest.mark.parametrize("gap_w", [0.0, -1.0, -50 * MW])
@@ -45,16 +45,16 @@ def test_each_direction_uses_its_own_ramp() -> None:
 
 def test_losses_cost_energy_upwards_and_save_room_downwards() -> None:
     """What is discharged comes out of a fuller store; what is charged fills it less."""
-    lossy, ideal = limits(discharge_efficiency=0.8, charge_efficiency=0.8), limits(discharge_efficiency=1, charge_efficiency=1)
+    lossy, ideal = (limits(discharge_efficiency=e, charge_efficiency=e) for e in (0.8, 1.0))
     assert up_wh(50 * MW, lossy) == pytest.approx(up_wh(50 * MW, ideal) / 0.8)
     assert down_wh(50 * MW, lossy) == pytest.approx(down_wh(50 * MW, ideal) * 0.8)
 
 
 def test_an_old_energy_measurement_needs_more_in_reserve() -> None:
     """A BMS may be a second old: what the worst jump takes in that second is not measured yet."""
-    old = limits(age_s=2.0)
-    assert up_wh(20 * MW, old) - up_wh(20 * MW, limits()) == pytest.approx((78 * MW * 2 / 3600 + 0.11 * MW * 4 / 7200) / 0.96)
-    assert down_wh(98 * MW, old) - down_wh(98 * MW, limits()) == pytest.approx((78 * MW * 2 / 3600 + 0.11 * MW * 4 / 7200) * 0.96)
+    old, late_wh = limits(age_s=2.0), 78 * MW * 2 / 3600 + 0.11 * MW * 4 / 7200
+    assert up_wh(20 * MW, old) - up_wh(20 * MW, limits()) == pytest.approx(late_wh / 0.96)
+    assert down_wh(98 * MW, old) - down_wh(98 * MW, limits()) == pytest.approx(late_wh * 0.96)
 
 
 def test_a_cycle_costs_more_than_it_gives_and_stores_less_than_it_takes() -> None:

@@ -9,10 +9,11 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from pswd_edge.config import load_site
+from pswd_edge.control.arbiter import Bound, Verdict
 from pswd_edge.control.rules import law
-from pswd_edge.control.setpoints import Setpoints
 from pswd_edge.control.rules.allocate import Fleet
 from pswd_edge.control.rules.reserve import Range
+from pswd_edge.control.setpoints import Setpoints
 from pswd_edge.model.command import Mode
 from pswd_edge.model.control import BatteryControl, ControlSpec, Input, LoadController, Tier
 from pswd_edge.model.quality import Quality, Reason
@@ -31,10 +32,11 @@ GRID, LOAD = 0, 1             # points of the small site
 TIER_POINTS = {"t1": (50, 40), "t2": (51, 41), "t3": (52, 42)}  # what is written, what measures the tier
 
 
-def battery_spec(number: int = 1, rating_w: float = 60 * MW, capacity_wh: float = 15 * MWH, **changes) -> BatteryControl:
+def battery_spec(number: int, rating_w: float = 60 * MW, capacity_wh: float = 15 * MWH, **changes) -> BatteryControl:
     """A battery of the small site; its points are 10 * number + 0..4."""
     first = 10 * number
-    spec = BatteryControl(f"b{number}", number, Input(first), Input(first + 1), first + 2, capacity_wh, rating_w, rating_w)
+    soc, power = Input(first), Input(first + 1)
+    spec = BatteryControl(f"b{number}", number, soc, power, first + 2, capacity_wh, rating_w, rating_w)
     return replace(spec, **changes)
 
 
@@ -45,7 +47,7 @@ def tier_spec(name: str, **changes) -> Tier:
 
 
 def small_spec(**changes) -> ControlSpec:
-    """One 100 MW site: two batteries of 60 MW and 15 MWh, three tiers, a range of 20..98 MW, 6.6 MW/min."""
+    """A 100 MW site: two batteries of 60 MW and 15 MWh, three tiers, a range of 20..98 MW, 6.6 MW/min."""
     spec = ControlSpec(
         period_ms=100, input_deadline_percent=60, start_mode="auto", auto_after_s=5.0, grid_power=Input(GRID),
         load_meters=(Input(LOAD),), frequency=None, ramp_limit_w_per_min=10 * MW, ramp_up_w_per_s=0.11 * MW,
@@ -76,6 +78,7 @@ class World:
         self.soc_percent = dict.fromkeys((b.id for b in spec.batteries), soc_percent)
         self.tier_w = dict.fromkeys((t.id for t in spec.tiers), 0.0)
         self.override: dict[int, Reading] = {}
+        self.lost: set[str] = set()
         self.state = law.start(spec)
         self.ceiling_w = spec.load_ceiling_w
         self.cycles = 0
@@ -90,9 +93,10 @@ class World:
 
     def snapshot(self) -> Snapshot:
         now = self.time_s
+        self.power_w.update(dict.fromkeys(self.lost, 0.0))
         readings = {GRID: good(self.grid_w, now), LOAD: good(self.load_w, now)}
         for b in self.spec.batteries:
-            readings[b.soc.point] = good(self.soc_percent[b.id], now)
+            readings[b.soc.point] = bad(Reason.DEVICE) if b.id in self.lost else good(self.soc_percent[b.id], now)
             readings[b.power.point] = good(self.power_w[b.id], now)
             readings[b.setpoint] = good(self.power_w[b.id], now)
         for t in self.spec.tiers:
@@ -139,18 +143,29 @@ class Loop:
         self.plant = plant or Plant(PlantSpec(), seed)
         self.score = Score()
         self.scenario = demo_scenario(seed)
-        self.state = law.start(site.control)
-        self.mode = mode
-        self.setpoints = Setpoints(site)
         self.decisions: list[law.Decision] = []
-        self.verdicts = []
+        self.verdicts: list[Verdict] = []
+        self.bounds: list[Bound] = []
+        self.ever_engaged: set[str] = set()
         self.cycle = 0
         self.target_w: float | None = None
-        self.points = [p for p in site.points if p.readable]
         self.override: dict[int, Reading] = {}
+        self.restart(mode)
         preroll(self.plant, 60.0, observe=self.score.observe)
 
-    def snapshot(self):
+    def restart(self, mode: Mode) -> None:
+        """A new control process: it remembers nothing."""
+        self.state, self.setpoints, self.mode = law.start(self.spec), Setpoints(self.site), mode
+
+    def plant_battery_w(self) -> float:
+        """What the batteries really give."""
+        return sum(self.plant.signals(b.id)["power_w"] for b in self.spec.batteries)
+
+    def verdict_of(self, point: int) -> Verdict:
+        """The last cycle's verdict of a point."""
+        return next(v for v in self.verdicts if v.point == point)
+
+    def snapshot(self) -> Snapshot:
         now = FIRST_S + self.plant.time_s
         readings = {}
         for device in self.site.devices:
@@ -168,8 +183,9 @@ class Loop:
         orders = law.Orders(self.mode, self.spec.load_ceiling_w, self.target_w)
         snapshot = self.snapshot()
         self.state, decision = law.cycle(self.spec, self.state, snapshot, orders, 0.1)
-        verdicts = self.setpoints.compose(decision, self.state, snapshot, self.mode, [], [])
+        verdicts = self.setpoints.compose(decision, self.state, snapshot, self.mode, [], self.bounds)
         self.verdicts = verdicts
+        self.ever_engaged |= {t.id for t, s in zip(self.spec.tiers, self.state.shed.tiers, strict=True) if s.engaged}
         for v in verdicts:
             point = self.site.points[v.point]
             device = self.site.devices[point.device]

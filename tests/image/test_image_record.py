@@ -183,13 +183,14 @@ def test_one_changed_byte_of_sum_or_payload_is_noticed(at: int) -> None:
         record.read()
 
 
-def test_a_length_beyond_the_record_is_refused() -> None:
-    """It would read the neighbour's bytes; with a fitting CRC it would even be believed."""
+@pytest.mark.parametrize("summed", [64, 100])
+def test_a_length_beyond_the_record_is_refused(summed: int) -> None:
+    """Whatever the CRC fits, the record's own bytes or the neighbour's too: its writer cannot have written that."""
     buffer = bytearray(record_bytes(64) + 64)
     record = Record(memoryview(buffer), 0, 64)
     record.write(1, b"first")
     buffer[8:12] = (100).to_bytes(4, "little")
-    buffer[12:16] = zlib.crc32(buffer[16:116]).to_bytes(4, "little")
+    buffer[12:16] = zlib.crc32(buffer[16 : 16 + summed]).to_bytes(4, "little")
     with pytest.raises(TornReadError):
         record.read()
 

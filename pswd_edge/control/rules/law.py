@@ -20,15 +20,19 @@ _TINY_W = 1.0
 
 
 class LawState(NamedTuple):
-    """What the law remembers. `reference` is None until a first estimate; `battery_w` is the last command."""
+    """What the law remembers.
+
+    `reference` is None until a first estimate; `battery_w` is the last command, `missed_w` how far the
+    reference was pulled off its ramp where the batteries could not give what was wanted; it fades at the ramp.
+    """
 
     memory: Memory
     reference: Reference | None
     shed: ShedState
     battery_w: float = 0.0
+    missed_w: float = 0.0
     blind_s: float = 0.0
     shed_wh: float = 0.0
-    mode: Mode = Mode.OBSERVE
 
 
 class Orders(NamedTuple):
@@ -90,17 +94,22 @@ def cycle(
     state = state._replace(memory=memory)
     if found.source == "none":
         return _blind(state, found, fleet, limits, orders, dt_s)
-    state = _bumpless(state, found, orders)._replace(blind_s=0.0, mode=orders.mode)
-    assert state.reference is not None  # _bumpless made it
+    state = state._replace(blind_s=0.0)
+    if state.reference is None:
+        state = _from_what_is(state, found)
+    assert state.reference is not None  # made now, if not before
     aim = _aim(spec, state.reference, found, orders)
     made = step(state.reference, found.load_w, fleet, limits, aim, spec.filter_hz, dt_s)
-    need = needs(made.state.filtered_w, state.reference.reference_w, fleet, limits, spec.import_limit_w,
-                 warning_s(spec))
-    battery_w, binding = _battery(state, made, fleet, limits, orders, found, dt_s)
+    expected_w = state.reference.reference_w - state.missed_w  # tracking must not make a deficit forgotten
+    need = needs(made.state.filtered_w, expected_w, fleet, limits, spec.import_limit_w, warning_s(spec),
+                 spec.shed_margin_w)
+    wanted_w, binding = _wanted(spec, state, made, limits, orders, found, dt_s)
+    battery_w, binding = _given(wanted_w, binding, fleet, orders)
+    missed_w = _toward(state.missed_w, 0.0, limits, dt_s) + wanted_w - battery_w
     reference = made.state if abs(battery_w - made.battery_w) < _TINY_W else track(made.state, battery_w)
     shed = _shed(spec, state, snapshot, need, found, orders, dt_s)
     taken_w = sum(t.shed_w for t in shed.tiers if t.engaged)
-    after = state._replace(reference=reference, shed=shed, battery_w=battery_w,
+    after = state._replace(reference=reference, shed=shed, battery_w=battery_w, missed_w=missed_w,
                            shed_wh=state.shed_wh + taken_w * dt_s / 3600)
     degraded = (*found.degraded, *(f"battery_lost:{b.id}" for b in fleet.batteries if not b.usable),
                 *((INSUFFICIENT,) if made.binding == INSUFFICIENT else ()))
@@ -108,11 +117,12 @@ def cycle(
                            orders.mode is not Mode.OBSERVE, binding, degraded)
 
 
-def _bumpless(state: LawState, found: Estimate, orders: Orders) -> LawState:
-    """Take over from what is: at the start, after blindness, in OBSERVE, and when AUTO begins."""
-    fresh = state.reference is None or orders.mode is Mode.OBSERVE or state.mode is Mode.OBSERVE
-    if not fresh:
-        return state
+def _from_what_is(state: LawState, found: Estimate) -> LawState:
+    """Take over without a bump, at the start and after blindness.
+
+    From then on the reference tracks what the batteries do, whoever leads them, so that any change of mode finds it
+    where the grid is: filtered, because a swing of the load must not become the grid's new mean.
+    """
     battery_w = _known_battery(state, found)
     return state._replace(
         reference=Reference(found.load_w, found.load_w, found.load_w - battery_w), battery_w=battery_w)
@@ -129,16 +139,23 @@ def _aim(spec: ControlSpec, reference: Reference, found: Estimate, orders: Order
     return Aim(spec.import_limit_w, restore, spec.target_time_s, spec.energy_time_s, target, orders.target_ramp_w_per_s)
 
 
-def _battery(state: LawState, made: Step, fleet: Fleet, limits: Range, orders: Orders, found: Estimate,
-             dt_s: float) -> tuple[float, str]:
-    """Total battery command and what bound it."""
+def _wanted(spec: ControlSpec, state: LawState, made: Step, limits: Range, orders: Orders, found: Estimate,
+            dt_s: float) -> tuple[float, str]:
+    """What the mode wants of the batteries together, and what bound that."""
     if orders.mode is Mode.OBSERVE:
         return _known_battery(state, found), "observe"
-    wanted, binding = made.battery_w, made.binding
+    above_limit_w = made.state.filtered_w - spec.import_limit_w
     if orders.mode is Mode.SAFE:
-        wanted, binding = _toward(state.battery_w, 0.0, limits, dt_s), "safe"
-    elif orders.mode is Mode.MANUAL and orders.manual_w is not None:
-        wanted, binding = _toward(state.battery_w, orders.manual_w, limits, dt_s), "manual"
+        return max(_toward(state.battery_w, 0.0, limits, dt_s), min(state.battery_w, above_limit_w)), "safe"
+    if orders.mode is Mode.MANUAL and orders.manual_w is not None:
+        return _toward(state.battery_w, max(orders.manual_w, above_limit_w), limits, dt_s), "manual"
+    return made.battery_w, made.binding
+
+
+def _given(wanted: float, binding: str, fleet: Fleet, orders: Orders) -> tuple[float, str]:
+    """What the batteries can give of it; in OBSERVE they are left alone."""
+    if orders.mode is Mode.OBSERVE:
+        return wanted, binding
     given = min(max(wanted, -fleet.charge_available_w), fleet.discharge_available_w)
     return given, binding if abs(given - wanted) < _TINY_W else "battery"
 
@@ -167,7 +184,7 @@ def _blind(state: LawState, found: Estimate, fleet: Fleet, limits: Range, orders
         battery_w = _toward(battery_w, 0.0, limits, dt_s)
     if acts:
         battery_w = min(max(battery_w, -fleet.charge_available_w), fleet.discharge_available_w)
-    after = state._replace(reference=None, battery_w=battery_w, blind_s=blind_s, mode=orders.mode,
+    after = state._replace(reference=None, battery_w=battery_w, missed_w=0.0, blind_s=blind_s,
                            shed=state.shed._replace(short_cycles=0, calm_since_s=math.inf))
     lost = tuple(f"battery_lost:{b.id}" for b in fleet.batteries if not b.usable)
     return after, Decision(found, fleet, limits, None, Need(0.0, 0.0), battery_w, share(battery_w, fleet),

@@ -49,24 +49,39 @@ class Need(NamedTuple):
 
 
 def needs(
-    filtered_w: float, reference_w: float, fleet: Fleet, limits: Range, import_limit_w: float, warning_s: float = 0.0,
+    filtered_w: float, reference_w: float, fleet: Fleet, limits: Range, import_limit_w: float, warning_s: float,
+    tolerance_w: float = 0.0,
 ) -> Need:
     """What the load takes beyond what the reference and the batteries can serve from now on.
 
-    What is above the import limit stays with the batteries for good: there they are counted on only with what they
-    can hold for `warning_s`, the time that shedding takes.
+    What is above the import limit stays with the batteries for good: of that they are asked to hold `warning_s`, the
+    time that shedding takes. A ramp that is broken by less than `tolerance_w` is no deficit: the tier's own step would
+    be the larger evil.
     """
-    up_wh_per = 2 * limits.up_w_per_s * 3600 * limits.discharge_efficiency
+    stored_wh = fleet.above_min_wh * limits.discharge_efficiency
     served = min(reference_w + limits.up_w_per_s * limits.period_s + fleet.discharge_available_w,
-                 reference_w + math.sqrt(up_wh_per * fleet.above_min_wh))
-    lasting = fleet.discharge_available_w
-    if warning_s > 0:
-        lasting = min(lasting, 3600 * limits.discharge_efficiency * fleet.above_min_wh / warning_s)
-    deficit = max(filtered_w - served, filtered_w - lasting - import_limit_w)
+                 _carried_w(reference_w, stored_wh, limits.up_w_per_s * 3600, import_limit_w, warning_s / 3600))
+    deficit = max(filtered_w - served - tolerance_w, filtered_w - fleet.discharge_available_w - import_limit_w)
     down_wh_per = 2 * limits.down_w_per_s * 3600 / limits.charge_efficiency
     absorbed = max(reference_w - limits.down_w_per_s * limits.period_s - fleet.charge_available_w,
                    reference_w - math.sqrt(down_wh_per * fleet.below_max_wh))
     return Need(deficit, max(0.0, absorbed - filtered_w))
+
+
+def _carried_w(
+    reference_w: float, stored_wh: float, ramp_w_per_h: float, import_limit_w: float, warning_h: float
+) -> float:
+    """The highest load whose energy the batteries have, from this reference on.
+
+    Up to the import limit the reference climbs to the load and the energy is the triangle gap²/(2·ramp). Of a load
+    that is x above the limit the triangle lacks its tip, and x goes on: gap² + 2·gap·x + 2·ramp·x·warning for the gap
+    from reference to limit, all over 2·ramp.
+    """
+    gap_w = max(0.0, import_limit_w - reference_w)
+    free = 2 * ramp_w_per_h * stored_wh - gap_w * gap_w
+    if free <= 0:
+        return reference_w + math.sqrt(2 * ramp_w_per_h * stored_wh)
+    return import_limit_w + free / (2 * gap_w + 2 * ramp_w_per_h * warning_h)
 
 
 def pending_w(spec: ControlSpec, state: ShedState, now_s: float) -> float:

@@ -1,0 +1,46 @@
+"""What is known of one unit behind a connection: how fast it answers, whether it is silent, what it refuses."""
+
+from pswd_edge.field.health import Breaker, Latency
+
+_WELL_AFTER = 10              # right answers in a row to a request before its failures are called over
+
+
+class Unit:
+    """`scan` is the scan in which it went silent: the rest of that scan is skipped."""
+
+    def __init__(self, seed: int, timeout_max_s: float) -> None:
+        self.breaker = Breaker(seed)
+        self.latency = Latency(timeout_max_s)
+        self.scan = -1
+        self.down_since_s = 0.0
+        self._wrong: dict[int, int] = {}
+
+    def may_ask(self, scan: int, now_s: float) -> bool:
+        """After silence: one request in each back-off, and none more in the scan that met it."""
+        return self.scan < scan and self.breaker.ready(now_s)
+
+    @property
+    def timeout_s(self) -> float:
+        """How long to wait for the next answer."""
+        failures = self.breaker.failures
+        return self.latency.timeout_s if failures == 0 else self.latency.retry_timeout_s(failures)
+
+    @property
+    def wrong(self) -> bool:
+        """Whether it refuses a request, or answers one with what makes no sense."""
+        return bool(self._wrong)
+
+    def found_wrong(self, slot: int) -> bool:
+        """A request failed; True where none of this unit's did before."""
+        first = not self._wrong
+        self._wrong[slot] = _WELL_AFTER
+        return first
+
+    def found_right(self, slot: int) -> bool:
+        """A request was answered; True where the last one that failed works again, and has for a while."""
+        left = self._wrong.get(slot, 0) - 1
+        if left > 0:
+            self._wrong[slot] = left
+        elif self._wrong.pop(slot, None) is not None:
+            return not self._wrong
+        return False
