@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import os
+import pwd
 import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -31,6 +32,7 @@ from pswd_edge.model.site import Site
 from pswd_edge.systemd import notify
 
 DRIVERS = ("modbus", "opcua", "snmp")
+GATEWAY_USER = "pswd-gateway"  # of systemd/pswd-edge-gateway.service
 
 
 def rows_dir(runtime_dir: Path) -> Path:
@@ -98,11 +100,22 @@ async def control(site: Site) -> None:
         bell.close()
 
 
+def _uids(*names: str) -> frozenset[int]:
+    """Who may knock: root, the user of this process, and these where the machine has them."""
+    found = {0, os.getuid()}
+    for name in names:
+        with contextlib.suppress(KeyError):
+            found.add(pwd.getpwnam(name).pw_uid)
+    return frozenset(found)
+
+
 def _door(path: Path, authority: Level, cycle: ControlCycle, mode: int) -> DoorServer:
+    uids = _uids(GATEWAY_USER) if authority is Level.API else _uids()
+
     async def handler(request: Request, peer: Peer) -> Outcome:
         return await cycle.handle(request, peer.authority)
 
-    return DoorServer(path, authority, handler, mode=mode)
+    return DoorServer(path, authority, handler, uids, mode)
 
 
 def _tame_collector() -> None:

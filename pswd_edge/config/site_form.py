@@ -8,7 +8,7 @@ from pswd_edge.config.control_form import ControlForm
 from pswd_edge.config.form import Form, Id, Number, Text, Whole
 
 Port = Annotated[Whole, Field(ge=1, le=65535)]
-ProfileName = Literal["pswd", "dcpi", "pulsebms", "gridpilot", "astra"]
+ProfileName = Literal["pswd"]
 
 
 class NameForm(Form):

@@ -296,6 +296,33 @@ def test_a_small_deficit_is_not_forgotten_because_the_reference_tracked(missing_
     assert [t.engaged for t in world.state.shed.tiers] == [sheds, False, False]
 
 
+def without_batteries() -> World:
+    """Both lost for ten seconds at a flat load of 60 MW, with three tiers to give."""
+    world = settled(60)
+    world.lost = {"b1", "b2"}
+    world.run(100)
+    world.tier_w = {"t1": 15 * MW, "t2": 20 * MW, "t3": 10 * MW}
+    return world
+
+
+def test_without_batteries_the_load_s_noise_costs_no_tier() -> None:
+    """Else a site whose batteries are away is switched off within a second; the tier's step would be the larger evil."""
+    world = without_batteries()
+    for k in range(600):
+        world.load_w = (60 + 0.5 * math.sin(k) + 0.4 * math.sin(k / 7)) * MW
+        world.step()
+    assert not any(t.engaged for t in world.state.shed.tiers)
+
+
+def test_without_batteries_a_load_that_climbs_too_fast_is_shed() -> None:
+    """20 MW/min are 20 kW a cycle beyond the ramp: little each time, and half a megawatt after some seconds."""
+    world = without_batteries()
+    for _ in range(100):
+        world.load_w += 20 * MW / 600
+        world.step()
+    assert [t.engaged for t in world.state.shed.tiers] == [True, False, False]
+
+
 def test_a_battery_that_comes_back_starts_no_catch_up() -> None:
     """P5: what the grid saw meanwhile is where it goes on."""
     world = stepped()

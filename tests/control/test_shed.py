@@ -236,6 +236,14 @@ def test_power_that_the_batteries_do_not_have_is_a_deficit() -> None:
     assert found.deficit_w == pytest.approx(25 * MW - 0.011 * MW)
 
 
+def test_a_ramp_broken_by_little_is_no_deficit_but_the_contract_is_exact() -> None:
+    """Half a megawatt of tolerance for the ramp, none for the import limit."""
+    store = fleet(9 * MWH, 5 * MWH, 20 * MW)
+    assert needs(70.4 * MW, 50 * MW, store, limits(), 120 * MW, SOON, 0.5 * MW).deficit_w < 0
+    assert needs(71 * MW, 50 * MW, store, limits(), 120 * MW, SOON, 0.5 * MW).deficit_w > 0.4 * MW
+    assert needs(140.2 * MW, 120 * MW, store, limits(), 120 * MW, SOON, 0.5 * MW).deficit_w == pytest.approx(0.2 * MW)
+
+
 def test_energy_that_the_ramp_would_use_up_is_a_deficit() -> None:
     """1 MWh at 6.6 MW/min carries sqrt(2 R η E) = 27.6 MW of gap, not 45."""
     carried = math.sqrt(2 * 6.6 * 60 * 0.96 * 1.0) * MW

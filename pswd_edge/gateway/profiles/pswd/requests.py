@@ -100,5 +100,5 @@ def workload_request(workload_id: str, message: WorkloadControl, sender: Sender)
         workload_id=workload_id, action=message.command_type,
         target_w=target_w,
         ramp_w_per_s=(message.ramp_rate_mw_per_sec or 0.0) * W_PER_MW,
-        pause_s=message.pause_duration_sec if message.command_type == "pause" else None,
+        pause_s=(message.pause_duration_sec or None) if message.command_type == "pause" else None,  # 0: no maximum
     )
