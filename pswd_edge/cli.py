@@ -40,9 +40,10 @@ def main(arguments: list[str] | None = None) -> int:
         sub = choices.add_parser(name, help=command.text, description=command.text)
         if name == asked:
             importlib.import_module(f"pswd_edge.commands.{command.module}").add_arguments(sub)
-    options, options.rest = parser.parse_known_args(words)
-    if options.rest and options.command not in PASS_ON:
-        parser.error(f"{options.command}: got {' '.join(options.rest)}: no such arguments; see --help")
+    options, rest = parser.parse_known_args(words)
+    options.rest = rest
+    if rest and options.command not in PASS_ON:
+        parser.error(f"{options.command}: got {' '.join(rest)}: no such arguments; see --help")
     module = importlib.import_module(f"pswd_edge.commands.{COMMANDS[options.command].module}")
     try:
         return int(module.run(options))

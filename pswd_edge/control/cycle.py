@@ -15,6 +15,7 @@ from pswd_edge.control.publish import Clocks, Timings, report_of, timings_of
 from pswd_edge.control.requests import Facts
 from pswd_edge.control.rules import law
 from pswd_edge.control.rules.placement import headroom
+from pswd_edge.control.rules.reserve import may_rise
 from pswd_edge.control.rules.reference import INSUFFICIENT
 from pswd_edge.control.setpoints import Setpoints
 from pswd_edge.control.timing import Histogram
@@ -70,6 +71,7 @@ class ControlCycle:
         self._last_s = 0.0
         self._second_s = -math.inf
         self._decision: law.Decision | None = None
+        self._ceiling_w = site.control.load_ceiling_w
         self._bad = ""
         self._mode_told = self._keeper.mode
         self._headroom = Headroom(0.0, 0.0, 0.0)
@@ -115,6 +117,7 @@ class ControlCycle:
     def _decide(self, snapshot: Snapshot, now_s: float, utc_s: float) -> bytes:
         for gone in self.desk.expire(now_s):
             self._journal.tell("info", "expired", "request", gone)
+        self.desk.ease(snapshot.time_s - self._last_s)
         self._follow_order(now_s)
         orders = self._orders()
         before = self._state
@@ -152,13 +155,23 @@ class ControlCycle:
 
     def _orders(self) -> law.Orders:
         """What people and programs want now; in MANUAL only the operator's word counts, not an API's from before."""
-        mode, target, ceiling = self._keeper.mode, self.desk.target, self.desk.ceiling_w(self._limits)
+        mode, target, ceiling = self._keeper.mode, self.desk.target, self._ceiling()
         if target is None or not isinstance(target.request, SetBatteryTarget):
             return law.Orders(mode, ceiling)
         power, ramp = target.request.power_w, target.request.ramp_w_per_s or None
         if mode is not Mode.MANUAL:
             return law.Orders(mode, ceiling, power, ramp)
         return law.Orders(mode, ceiling, manual_w=power if target.level <= Level.OPERATOR else None)
+
+    def _ceiling(self) -> float:
+        """Upper end of the guaranteed range: lowered at once, raised when the reserve for it is there."""
+        wanted, decision, reference = self.desk.ceiling_w(self._limits), self._decision, self._state.reference
+        if wanted > self._ceiling_w and decision is not None and reference is not None:
+            fleet = decision.fleet
+            if may_rise(wanted, reference.reference_w, fleet.above_min_wh, fleet.discharge_rating_w, decision.limits):
+                self._ceiling_w = wanted
+        self._ceiling_w = min(self._ceiling_w, wanted)
+        return self._ceiling_w
 
     def _bad_inputs(self, snapshot: Snapshot, decision: law.Decision) -> str:
         """Names of control inputs that are not good; empty where all are. A small battery is no bad input."""

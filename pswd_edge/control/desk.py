@@ -12,7 +12,7 @@ from pswd_edge.control.arbiter import Bound, Candidate
 from pswd_edge.control.holds import Ends, Held, HeldPoint, ends_of, granted, run_out
 from pswd_edge.control.ledger import ENDED_KEPT, Entry, Ledger
 from pswd_edge.control.requests import Facts, check, decide
-from pswd_edge.control.rules.placement import controller_caps, is_live, load_ceiling_w
+from pswd_edge.control.rules.placement import controller_caps, eased_w, is_live, load_ceiling_w
 from pswd_edge.control.rules.reserve import Range
 from pswd_edge.model.command import (
     Accepted,
@@ -46,6 +46,7 @@ class Desk:
         self._sequence = 0
         self._targets: dict[Level, Held] = {}
         self._ends: dict[str, Ends] = {}
+        self._allowed_w: dict[str, float] = {}
         self.workloads: dict[str, Workload] = {}
         self.points: dict[tuple[int, Level], HeldPoint] = {}
         self.mode_wanted: Mode | None = None
@@ -194,10 +195,15 @@ class Desk:
         """Set-points that people and programs hold."""
         return [Candidate(point, h.value, h.level, h.origin, h.sequence) for (point, _), h in self.points.items()]
 
+    def ease(self, dt_s: float) -> None:
+        """Move each workload's allowed power toward what it is to be, at the ramp that its throttle asked for."""
+        self._allowed_w = {i: eased_w(self._allowed_w.get(i, w.approved_w), w, dt_s)
+                           for i, w in self.workloads.items() if is_live(w)}
+
     def bounds(self) -> list[Bound]:
         """Caps that throttled, paused and conditional workloads put on load controllers."""
         spec = self._site.control
-        caps = controller_caps(spec, tuple(self.workloads.values()))
+        caps = controller_caps(spec, tuple(self.workloads.values()), self._allowed_w)
         return [Bound(spec.load_controllers[c].cap, 0.0, w, Level.API, "workload") for c, w in caps.items()]
 
 

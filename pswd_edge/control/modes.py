@@ -2,7 +2,7 @@
 
 from pswd_edge.model.command import Mode
 
-OVERRUNS_MAX = 5              # missed cycles in a row: then control cannot be trusted with the batteries
+OVERRUNS_MAX = 5              # overruns in a row: then control cannot be trusted with the batteries
 
 
 class ModeKeeper:
@@ -42,10 +42,14 @@ class ModeKeeper:
             self._change(Mode.AUTO, f"every control input was good for {self._auto_after_s:g} s", now_s)
 
     def overrun(self, missed: int, now_s: float) -> None:
-        """`missed` slots went by since the last cycle (0: none)."""
-        self._overruns = self._overruns + missed if missed else 0
+        """A cycle ended after `missed` slots of others (0: in time).
+
+        One long pause is one overrun: the next cycle takes over from what it measures. Overruns that follow each
+        other mean that the loop cannot keep its time.
+        """
+        self._overruns = self._overruns + 1 if missed else 0
         if self._overruns > OVERRUNS_MAX and self.mode is not Mode.OBSERVE:
-            self._change(Mode.SAFE, f"{self._overruns} cycles in a row were missed", now_s)
+            self._change(Mode.SAFE, f"{self._overruns} cycles in a row took longer than a period", now_s)
 
     def _change(self, mode: Mode, reason: str, now_s: float) -> None:
         if mode is not self.mode:

@@ -54,15 +54,16 @@ def report_of(
     """Everything that explains this cycle."""
     made, found = decision.step, decision.estimate
     fleet = decision.fleet
+    usable = [b for b, found_now in zip(spec.batteries, fleet.batteries, strict=True) if found_now.usable]
     return Report(
         cycle=clocks.cycle, utc_s=clocks.utc_s, monotonic_s=clocks.monotonic_s,
         mode=keeper.mode, mode_reason=keeper.reason,
         load_w=known(found.load_w), grid_w=known(found.grid_w),
         reference_w=None if state.reference is None else state.reference.reference_w,
         load_filtered_w=None if state.reference is None else state.reference.filtered_w,
-        battery_w=known(found.battery_w), energy_wh=fleet.energy_wh if any(b.usable for b in fleet.batteries) else None,
-        energy_min_wh=sum(b.capacity_wh * b.soc_min_percent / 100 for b in spec.batteries),
-        energy_max_wh=sum(b.capacity_wh * b.soc_max_percent / 100 for b in spec.batteries),
+        battery_w=known(found.battery_w), energy_wh=fleet.energy_wh if usable else None,
+        energy_min_wh=sum(b.capacity_wh * b.soc_min_percent / 100 for b in usable),
+        energy_max_wh=sum(b.capacity_wh * b.soc_max_percent / 100 for b in usable),
         load_floor_w=decision.limits.floor_w, load_ceiling_w=decision.limits.ceiling_w,
         reference_low_w=None if made is None else made.low_w, reference_high_w=None if made is None else made.high_w,
         binding=decision.binding, deficit_w=max(0.0, decision.need.deficit_w), surplus_w=decision.need.surplus_w,

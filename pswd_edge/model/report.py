@@ -55,8 +55,9 @@ class Report(Struct, frozen=True):
     """The state of control after one cycle. Powers in W, grid import and battery discharge positive.
 
     None means not known (no good input), never 0. `binding` names what bound the reference in this cycle:
-    "target", "ramp_up", "ramp_down", "reserve_up", "reserve_down", "rating", "import_limit", "saturated".
-    `degraded` lists the degraded modes in force. `acknowledged_cycle`: every set-point decided up to that
+    "target", "ramp_up", "ramp_down", "reserve_up", "reserve_down", "reserve_insufficient"; or what bound the batteries:
+    "battery" (their limits), "manual", "safe", "blind" (no load known), "observe". Energies are those of the usable
+    batteries together. `degraded` lists the degraded modes in force. `acknowledged_cycle`: every set-point decided up to that
     cycle has been acknowledged by its device. `utc_s` is when the cycle began.
     """
 

@@ -297,16 +297,16 @@ def test_a_small_deficit_is_not_forgotten_because_the_reference_tracked(missing_
 
 
 def without_batteries() -> World:
-    """Both lost for ten seconds at a flat load of 60 MW, with three tiers to give."""
+    """Both lost for half a minute at a flat load of 60 MW, with three tiers to give."""
     world = settled(60)
     world.lost = {"b1", "b2"}
-    world.run(100)
+    world.run(300)
     world.tier_w = {"t1": 15 * MW, "t2": 20 * MW, "t3": 10 * MW}
     return world
 
 
 def test_without_batteries_the_load_s_noise_costs_no_tier() -> None:
-    """Else a site whose batteries are away is switched off within a second; the tier's step would be the larger evil."""
+    """Else a site whose batteries are away is switched off within a second: the larger evil of the two."""
     world = without_batteries()
     for k in range(600):
         world.load_w = (60 + 0.5 * math.sin(k) + 0.4 * math.sin(k / 7)) * MW
@@ -317,10 +317,13 @@ def test_without_batteries_the_load_s_noise_costs_no_tier() -> None:
 def test_without_batteries_a_load_that_climbs_too_fast_is_shed() -> None:
     """20 MW/min are 20 kW a cycle beyond the ramp: little each time, and half a megawatt after some seconds."""
     world = without_batteries()
-    for _ in range(100):
+    engaged = []
+    for _ in range(60):
         world.load_w += 20 * MW / 600
         world.step()
-    assert [t.engaged for t in world.state.shed.tiers] == [True, False, False]
+        engaged.append([t.engaged for t in world.state.shed.tiers])
+    assert engaged[10] == [False, False, False]
+    assert [True, False, False] in engaged
 
 
 def test_a_battery_that_comes_back_starts_no_catch_up() -> None:

@@ -185,3 +185,16 @@ def test_no_sequence_of_requests_promises_more_than_there_is(steps: list) -> Non
         wide = LIMITS._replace(ceiling_w=load_ceiling_w(SPEC, LIMITS, resumed))
         assert up_wh(wide.floor_w, wide) <= 10 * MWH * 1.001
         assert all(0 <= cap <= 25 * MW for cap in controller_caps(SPEC, workloads).values())
+
+
+def test_throttle_with_a_ramp_takes_its_time() -> None:
+    """A workload that asked for 1 MW/s is not cut by 10 MW at once; it ends exactly at its target."""
+    job = replace(announced(20e6), state=WorkloadState.THROTTLED, target_w=10e6, ramp_w_per_s=1e6)
+    way = [20e6]
+    for _ in range(120):
+        way.append(eased_w(way[-1], job, 0.1))
+
+    assert way[1] == pytest.approx(19.9e6)
+    assert way[50] == pytest.approx(15e6)
+    assert way[-1] == 10e6
+    assert eased_w(20e6, replace(job, ramp_w_per_s=0.0), 0.1) == 10e6

@@ -1,7 +1,7 @@
 """What an announced workload may draw, and where it runs."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pswd_edge.control.rules.reserve import Range, carried_swing_w
 from pswd_edge.model.control import ControlSpec
@@ -20,9 +20,17 @@ def allowed_w(workload: Workload) -> float:
     """What the workload may draw now."""
     if not is_live(workload):
         return 0.0
-    if workload.state is WorkloadState.PAUSED:
-        return workload.approved_w * IDLE_SHARE
-    return workload.approved_w if workload.target_w is None else min(workload.approved_w, workload.target_w)
+    most_w = workload.approved_w if workload.target_w is None else min(workload.approved_w, workload.target_w)
+    return min(most_w, workload.approved_w * IDLE_SHARE) if workload.state is WorkloadState.PAUSED else most_w
+
+
+def eased_w(before_w: float, workload: Workload, dt_s: float) -> float:
+    """The allowed power after `dt_s`, where it was `before_w`: a throttle may ask for a gentle way down or up."""
+    goal_w = allowed_w(workload)
+    if workload.state is not WorkloadState.THROTTLED or workload.ramp_w_per_s <= 0:
+        return goal_w
+    most_w = workload.ramp_w_per_s * dt_s
+    return min(max(goal_w, before_w - most_w), before_w + most_w)
 
 
 def is_fast(announcement: Announcement, limits: Range) -> bool:
@@ -137,12 +145,19 @@ def _place(spare: Sequence[float], power_w: float) -> tuple[tuple[int, ...], tup
     return tuple(controllers), tuple(reserved)
 
 
-def controller_caps(spec: ControlSpec, workloads: Sequence[Workload]) -> dict[int, float]:
-    """Caps in W of the load controllers on which a workload is held below what it reserved, by controller index."""
+def controller_caps(
+    spec: ControlSpec, workloads: Sequence[Workload], now_w: Mapping[str, float] | None = None
+) -> dict[int, float]:
+    """Caps in W of the load controllers on which a workload is held below what it reserved, by controller index.
+
+    `now_w` has the allowed power of workloads that are on their way to it, by workload id.
+    """
+    eased = now_w or {}
     total: dict[int, float] = {}
     held: set[int] = set()
     for workload in (w for w in workloads if is_live(w)):
-        now, full = allowed_w(workload), sum(workload.reserved_w)
+        now = eased.get(workload.announcement.workload_id, allowed_w(workload))
+        full = sum(workload.reserved_w)
         below = now < full or workload.state is WorkloadState.CONDITIONAL
         for controller, reserved in zip(workload.controllers, workload.reserved_w, strict=True):
             total[controller] = total.get(controller, 0.0) + (reserved * now / full if full > 0 else 0.0)

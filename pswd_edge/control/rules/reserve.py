@@ -62,6 +62,16 @@ def cycle_wh(battery_w: float, limits: Range) -> float:
     return battery_w * factor * limits.period_s / 3600
 
 
+def may_rise(ceiling_w: float, reference_w: float, above_min_wh: float, rating_w: float, limits: Range) -> bool:
+    """Whether a higher end of the guaranteed range can be carried from where the reference is now.
+
+    `above_min_wh` is the batteries' usable energy, `rating_w` their discharge rating: a promise is widened only when
+    it can be kept at once.
+    """
+    raised = limits._replace(ceiling_w=ceiling_w)
+    return above_min_wh >= up_wh(reference_w, raised) and rating_w >= ceiling_w - reference_w
+
+
 def carried_swing_w(usable_wh: float, limits: Range) -> float:
     """The widest load range above the floor that `usable_wh` carries for any sequence of loads (theorem P2), W."""
     low, high = 0.0, 1e10
