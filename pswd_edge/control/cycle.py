@@ -15,8 +15,8 @@ from pswd_edge.control.publish import Clocks, Timings, report_of, timings_of
 from pswd_edge.control.requests import Facts
 from pswd_edge.control.rules import law
 from pswd_edge.control.rules.placement import headroom
-from pswd_edge.control.rules.reserve import may_rise
 from pswd_edge.control.rules.reference import INSUFFICIENT
+from pswd_edge.control.rules.reserve import may_rise
 from pswd_edge.control.setpoints import Setpoints
 from pswd_edge.control.timing import Histogram
 from pswd_edge.image import ImageWriter

@@ -13,6 +13,7 @@ from pswd_edge.model.point import ModbusAddress, Point, WriteRule
 from pswd_edge.model.quality import Quality
 
 REFRESH_SHARE = 0.4           # of the device's revert time: under half, with room for one lost write
+_PACED_MAX_S = 1.0            # a longer pause of the cycle is no licence for a larger step
 OFFER_AGAIN_S = 5.0           # what a device refused, or shows differently though it has no revert time
 _MISMATCHES = 3               # read-backs in a row that differ before it is said
 
@@ -24,7 +25,8 @@ class Slot:
     `state`: "idle", "pending" (on its way), "acknowledged", "verified" (read back), "mismatch", "refused", "silent".
     `written` is what its device holds, as far as is known; `session` the connection's when it was written.
     `changed_cycle` is the cycle that first wanted a value which is not acknowledged yet, or None; `newer_cycle` the
-    first that wanted another value than the one in flight. `failing` is "", "refused" or "silent": what was told last.
+    first that wanted another value than the one in flight. `paced` is the last value that `rate_per_s` let through.
+    `failing` is "", "refused" or "silent": what was told last.
     """
 
     point: Point
@@ -46,6 +48,8 @@ class Slot:
     state: str = "idle"
     mismatches: int = 0
     failing: str = ""
+    paced: float = math.nan
+    paced_s: float = -math.inf
 
     def __post_init__(self) -> None:
         self.step = _step(self.point)
@@ -85,9 +89,10 @@ class Actuator:
             if value is None:
                 _let_go(slot)
                 continue
-            slot.wanted = value
-            _note_change(slot, value, cycle)
-            self._send_where_due(slot, value, now_s)
+            paced = self._paced(slot, value, now_s)
+            slot.wanted = paced
+            _note_change(slot, paced, cycle)
+            self._send_where_due(slot, paced, now_s)
 
     def acknowledged_cycle(self, cycle: int) -> int:
         """The cycle up to which every wanted value has been acknowledged by its device; refusal is none."""
@@ -121,6 +126,23 @@ class Actuator:
             self._tell("warning", "read_back_differs", slot.point.id,
                        f"{slot.point.id}: wrote {written:g} {slot.point.unit}, the device shows {shown:g}: expected a "
                        f"difference of {slot.rule.tolerance:g} at most; {_remedy(slot.rule)}")
+
+    def _paced(self, slot: Slot, value: float, now_s: float) -> float:
+        """`value`, or as far toward it as the map's `rate_per_s` allows since the last cycle."""
+        rate = slot.rule.rate_per_s
+        if rate <= 0:
+            return value
+        before, since_s = slot.paced, min(now_s - slot.paced_s, _PACED_MAX_S)
+        if slot.wanted is None or math.isnan(before):
+            before, since_s = self._shown(slot, value), 0.0
+        slot.paced, slot.paced_s = min(max(value, before - rate * since_s), before + rate * since_s), now_s
+        return slot.paced
+
+    def _shown(self, slot: Slot, otherwise: float) -> float:
+        """What the device shows of the set-point now, where it shows it and it is good."""
+        back = slot.rule.read_back
+        good = back is not None and back == slot.point.index and self._table.quality[back] == Quality.GOOD
+        return float(self._table.value[back]) if good else otherwise
 
     def _send_where_due(self, slot: Slot, value: float, now_s: float) -> None:
         if slot.in_flight or not _due(slot, value, now_s):

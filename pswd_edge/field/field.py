@@ -153,7 +153,7 @@ class Field:
     def slot(self, point: int) -> SlotState:
         """How far a set-point is."""
         slot = self.actuator.slots[point]
-        return SlotState(slot.state, slot.written)
+        return SlotState(slot.state, slot.written, slot.changed_cycle)
 
     def acknowledged_cycle(self, cycle: int) -> int:
         """The cycle up to which all set-points are acknowledged."""

@@ -11,10 +11,11 @@ from pswd_edge.model.snapshot import Reading, Snapshot
 
 
 class SlotState(NamedTuple):
-    """How far a set-point is: `state` as in SetpointReport, `written` the value that its device acknowledged last."""
+    """How far a set-point is: the fields of the same names in SetpointReport."""
 
     state: str
     written: float | None
+    waiting_since: int | None = None
 
 
 class Columns(NamedTuple):

@@ -12,6 +12,8 @@ class SetpointReport(Struct, frozen=True):
     `wanted` is the arbiter's value (None: nobody wants it, not written). `winner` is "law", "api:alice", …;
     `level` its level. `limit` names the binding limit or is empty; `losers` those who asked in vain.
     `state` is the actuator's: "idle", "pending", "acknowledged", "verified", "mismatch", "refused", "silent".
+    `written` is what the device holds, None where that is not known. `waiting_since` is the cycle that first wanted
+    what the device has not acknowledged yet, or None: a command of an earlier cycle has arrived.
     """
 
     point: int
@@ -22,6 +24,7 @@ class SetpointReport(Struct, frozen=True):
     losers: tuple[str, ...]
     state: str
     written: float | None
+    waiting_since: int | None = None
 
 
 class TierReport(Struct, frozen=True):
@@ -55,10 +58,10 @@ class Report(Struct, frozen=True):
     """The state of control after one cycle. Powers in W, grid import and battery discharge positive.
 
     None means not known (no good input), never 0. `binding` names what bound the reference in this cycle:
-    "target", "ramp_up", "ramp_down", "reserve_up", "reserve_down", "reserve_insufficient"; or what bound the batteries:
-    "battery" (their limits), "manual", "safe", "blind" (no load known), "observe". Energies are those of the usable
-    batteries together. `degraded` lists the degraded modes in force. `acknowledged_cycle`: every set-point decided up to that
-    cycle has been acknowledged by its device. `utc_s` is when the cycle began.
+    "target", "ramp_up", "ramp_down", "reserve_up", "reserve_down", "reserve_insufficient"; or what bound the
+    batteries: "battery" (their limits), "manual", "safe", "blind" (no load known), "observe". Energies are those of
+    the usable batteries together. `degraded` lists the degraded modes in force. `acknowledged_cycle`: every set-point
+    decided up to that cycle has been acknowledged by its device. `utc_s` is when the cycle began.
     """
 
     cycle: int

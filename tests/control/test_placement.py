@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from virtual import MW, MWH, small_spec
 
 from pswd_edge.control.rules.law import range_of
-from pswd_edge.control.rules.placement import controller_caps, headroom, is_live, judge, load_ceiling_w
+from pswd_edge.control.rules.placement import controller_caps, eased_w, headroom, is_live, judge, load_ceiling_w
 from pswd_edge.control.rules.reserve import down_wh, up_wh
 from pswd_edge.model.workload import Announcement, Headroom, Workload, WorkloadState
 
@@ -189,12 +189,12 @@ def test_no_sequence_of_requests_promises_more_than_there_is(steps: list) -> Non
 
 def test_throttle_with_a_ramp_takes_its_time() -> None:
     """A workload that asked for 1 MW/s is not cut by 10 MW at once; it ends exactly at its target."""
-    job = replace(announced(20e6), state=WorkloadState.THROTTLED, target_w=10e6, ramp_w_per_s=1e6)
+    held = replace(judged(job(20)), state=WorkloadState.THROTTLED, target_w=10e6, ramp_w_per_s=1e6)
     way = [20e6]
     for _ in range(120):
-        way.append(eased_w(way[-1], job, 0.1))
+        way.append(eased_w(way[-1], held, 0.1))
 
     assert way[1] == pytest.approx(19.9e6)
     assert way[50] == pytest.approx(15e6)
     assert way[-1] == 10e6
-    assert eased_w(20e6, replace(job, ramp_w_per_s=0.0), 0.1) == 10e6
+    assert eased_w(20e6, replace(held, ramp_w_per_s=0.0), 0.1) == 10e6

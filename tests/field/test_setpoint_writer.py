@@ -397,3 +397,29 @@ def test_a_bad_reading_neither_verifies_nor_accuses(bench: Bench) -> None:
         bench.field.observe()
     assert bench.slot.state == "acknowledged"
     assert bench.told.codes() == []
+
+
+def test_a_point_with_a_rate_is_led_to_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A valve that may move 10 a second gets 1 in 100 ms, not 50 at once; it arrives exactly, also downward."""
+    bench = Bench(monkeypatch, "float32", rate_per_s=10.0)
+    bench.want(0.0)
+    bench.answer()
+    for _ in range(20):
+        bench.want(50.0)
+        bench.answer()
+    assert bench.sent[:4] == pytest.approx([0.0, 1.0, 2.0, 3.0])
+    for _ in range(40):
+        bench.want(50.0)
+        bench.answer()
+    assert bench.sent[-1] == 50.0
+    bench.want(0.0)
+    assert bench.sent[-1] == pytest.approx(49.0)
+
+
+def test_a_pause_is_no_licence_for_a_larger_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After ten seconds without a cycle the point still moves by one second's worth at most."""
+    bench = Bench(monkeypatch, "float32", rate_per_s=10.0)
+    bench.want(0.0)
+    bench.answer()
+    bench.want(90.0, after_s=10.0)
+    assert bench.sent[-1] == pytest.approx(10.0)

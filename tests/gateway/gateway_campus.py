@@ -153,8 +153,8 @@ class Control:
         self.writer.publish_report(self.cycle, msgspec.msgpack.encode(report))
         self.writer.beat(now_s)
 
-    def setpoint(self, point: str, state: str) -> SetpointReport:
-        return SetpointReport(self.site.point_index[point], 1.0, "law", 5, "", (), state, 1.0)
+    def setpoint(self, point: str, state: str, waiting_since: int | None = None) -> SetpointReport:
+        return SetpointReport(self.site.point_index[point], 1.0, "law", 5, "", (), state, 1.0, waiting_since)
 
 
 class FakeDoor:

@@ -141,15 +141,17 @@ async def run_on(house, cycles, **changes):
         await asyncio.sleep(0.005)
 
 
-@pytest.mark.parametrize(("states", "acknowledged", "expected"), [
-    (("pending", "pending"), 0, "pending"), (("verified", "verified"), 35, "executed"),
-    (("silent", "silent"), 0, "failed"), (("silent", "verified"), 35, "executed"),
-    (("silent", "pending"), 0, "pending")])
-async def test_the_status_is_what_the_devices_acknowledged(house, states, acknowledged, expected):
-    """Executed only when the batteries have it; failed only when none of them has."""
+@pytest.mark.parametrize(("states", "waiting_since", "expected"), [
+    (("pending", "pending"), 32, "pending"), (("verified", "verified"), None, "executed"),
+    (("silent", "silent"), 32, "failed"), (("silent", "verified"), None, "executed"),
+    (("silent", "pending"), 32, "pending"), (("pending", "pending"), 33, "executed")])
+async def test_the_status_is_what_the_devices_acknowledged(house, states, waiting_since, expected):
+    """Executed when the working batteries have it, though other devices of the site refuse everything and though the
+    next value is on its way already; failed only when no battery takes it."""
     house.door.outcome = Accepted(id="", cycle=32)
-    setpoints = tuple(house.control.setpoint(f"bess-{n}.power_setpoint_w", state) for n, state in enumerate(states, 1))
-    later = asyncio.create_task(run_on(house, 6, setpoints=setpoints, acknowledged_cycle=acknowledged))
+    setpoints = tuple(house.control.setpoint(f"bess-{n}.power_setpoint_w", state, waiting_since)
+                      for n, state in enumerate(states, 1))
+    later = asyncio.create_task(run_on(house, 6, setpoints=setpoints, acknowledged_cycle=0))
 
     answer = await house.post("/v1/battery/control", stamped(house, command_type="standby"))
 

@@ -114,10 +114,14 @@ def _progress(report: Report, cycle: int, points: set[int]) -> Progress:
     """Failed only where every set-point in question has: one lost battery leaves the command to the others."""
     if report.cycle < cycle:
         return "pending"
-    states = [s.state for s in report.setpoints if s.point in points and s.wanted is not None]
-    if states and all(state in _NOT_APPLIED for state in states):
+    own = [s for s in report.setpoints if s.point in points and s.wanted is not None]
+    if not own:
+        return "executed" if report.acknowledged_cycle >= cycle else "pending"
+    working = [s for s in own if s.state not in _NOT_APPLIED]
+    if not working:
         return "failed"
-    return "executed" if report.acknowledged_cycle >= cycle else "pending"
+    waiting = [s for s in working if s.waiting_since is not None and s.waiting_since <= cycle]
+    return "pending" if waiting or report.cycle <= cycle else "executed"
 
 
 def accepted(outcome: Outcome) -> Accepted | Clamped:
