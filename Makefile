@@ -83,7 +83,7 @@ check: $(VENV)/.dev ## ruff and mypy
 
 .PHONY: test
 test: $(VENV)/.dev $(VENV)/.system check ## check, then all tests
-	@$(IN)/python -m pytest -ra
+	@$(IN)/python -m pytest -ra -n 2 --dist loadfile
 
 .PHONY: demo
 demo: $(VENV)/.run ## the simulated campus under control; SECONDS=n ends it after n seconds
