@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import socket
+import sys
 import time
 from pathlib import Path
 
@@ -194,3 +195,20 @@ async def test_killed_control_comes_back_in_observe_without_a_step(rig, api):
         return status == 200 and body["overall_status"] in ("healthy", "degraded")
 
     await until(answered)
+
+
+async def test_the_operator_leads_the_batteries_by_hand(rig):
+    """MANUAL through the operator's socket: the batteries go to the power, no faster than the ramp; AUTO takes over."""
+    run = [sys.executable, "-m", "pswd_edge", "mode"]
+    where = ["--runtime-dir", rig.site.runtime_dir]
+    manual = await asyncio.create_subprocess_exec(*run, "MANUAL", "--battery-w", "2000000", *where, cwd=ROOT)
+    assert await manual.wait() == 0
+    before_w = rig.image.report().battery_w
+    await asyncio.sleep(3.0)
+    report = rig.image.report()
+    assert (report.mode, report.binding) == (Mode.MANUAL, "manual")
+    assert 0.1e6 < report.battery_w - before_w < 1e6
+
+    auto = await asyncio.create_subprocess_exec(*run, "AUTO", *where, cwd=ROOT)
+    assert await auto.wait() == 0
+    await until(lambda: rig.image.report().mode is Mode.AUTO)

@@ -8,5 +8,5 @@ from pswd_edge.log import configure_log
 from pswd_edge.model.site import decode_site
 
 if __name__ == "__main__":
-    configure_log("warning")
+    configure_log("error")
     run_control(decode_site(Path(sys.argv[1]).read_bytes()))

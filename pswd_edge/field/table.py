@@ -5,6 +5,7 @@ Answers are put in as they come (cheap); `settle` turns them into values for a g
 
 import math
 from collections.abc import Sequence
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,8 +55,9 @@ class Table:
         count, slots = len(points), len(requests)
         self.requests = list(requests)
         self.sizes = [_answer_bytes(r) for r in requests]
-        self.places = [sum(self.sizes[i] for i in range(s) if self.sizes[i] > 0) for s in range(slots)]
-        self.raw = np.zeros(sum(size for size in self.sizes if size > 0), dtype=np.uint8)
+        ends = list(accumulate((max(size, 0) for size in self.sizes), initial=0))
+        self.places = ends[:-1]
+        self.raw = np.zeros(ends[-1], dtype=np.uint8)
         self._bytes = self.raw.data
         self.value = np.full(count, np.nan)
         self.quality = np.full(count, Quality.BAD, dtype=np.uint8)
