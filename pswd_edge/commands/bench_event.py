@@ -5,7 +5,7 @@ import random
 import statistics
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pswd_edge.commands.campus import Rig, running_site, until_auto
 
@@ -25,29 +25,39 @@ async def measure(site: Path, folder: Path, http_port: int, trials: int, refresh
         await until_auto(rig)
         await rig.simulators.ask("start", True)
         phase = random.Random(seed)  # noqa: S311  # a phase, not a secret
-        found, lost = [], 0
-        for trial in range(trials):
-            latency_ms = await _trial(rig, STEP_W if trial % 2 == 0 else 0.0, phase.random() * 0.1)
-            if latency_ms is None:
-                lost += 1
-            else:
-                found.append(latency_ms)
-    found.sort()
-    return {"meter_refresh_ms": refresh_ms, "trials": trials, "not_answered": lost,
-            "median_ms": round(statistics.median(found), 1), "p90_ms": round(_percentile(found, 90), 1),
-            "p99_ms": round(_percentile(found, 99), 1), "max_ms": round(found[-1], 1)}
+        span_s = max(0.1, refresh_ms / 1000)
+        tried = [await _trial(rig, STEP_W if i % 2 == 0 else 0.0, phase.random() * span_s) for i in range(trials)]
+    found = [t for t in tried if t is not None]
+    return {"meter_refresh_ms": refresh_ms, "trials": trials, "not_answered": trials - len(found),
+            **_figures([t.from_register_ms for t in found], ""),
+            **_figures([t.from_load_ms for t in found], "from_load_")}
 
 
-async def _trial(rig: Rig, level_w: float, phase_s: float) -> float | None:
+class Latency(NamedTuple):
+    """From the change of the meter's register, and from the change of the load itself, to the command's arrival."""
+
+    from_register_ms: float
+    from_load_ms: float
+
+
+def _figures(times_ms: list[float], prefix: str) -> dict[str, float]:
+    ordered = sorted(times_ms)
+    return {f"{prefix}median_ms": round(statistics.median(ordered), 1),
+            f"{prefix}p90_ms": round(_percentile(ordered, 90), 1),
+            f"{prefix}p99_ms": round(_percentile(ordered, 99), 1), f"{prefix}max_ms": round(ordered[-1], 1)}
+
+
+async def _trial(rig: Rig, level_w: float, phase_s: float) -> Latency | None:
     """One step; None where no battery got a changed command within a second."""
     await asyncio.sleep(_SETTLE_S + phase_s)
     before = _last_commands(await _arrivals(rig, time.monotonic() - 15.0))
+    asked_s = time.monotonic()
     step = await rig.simulators.ask("step_load", {"power_w": level_w})
     changed_s = float(step["register_changed_monotonic"])
     while time.monotonic() < changed_s + _GIVE_UP_S:
         for device, value, arrived_s in await _arrivals(rig, changed_s):
             if device in before and abs(value - before[device]) > CHANGED_W:
-                return (arrived_s - changed_s) * 1e3
+                return Latency((arrived_s - changed_s) * 1e3, (arrived_s - asked_s) * 1e3)
         await asyncio.sleep(0.05)
     return None
 
