@@ -115,7 +115,9 @@ async def test_throttle_reaches_the_rack_controllers(rig, api):
 
     assert sum(await caps()) == pytest.approx(4e6, rel=1e-3)
     status, body = await api("POST", "/workload/wl-1/control", {"command_type": "terminate", "timestamp": now()})
-    assert status == 200
+    assert (status, body["command_status"]) == (200, "executed"), body
+    stopped = [(await rig.simulators.ask("signals", r.id))["signals"]["run_command"] for r in racks]
+    assert stopped == [0.0] * len(racks)
 
 
 async def test_discharge_moves_the_battery_at_the_ramp_limit(rig, api):

@@ -168,8 +168,10 @@ async def _simulators(site: Path, folder: Path, words: Sequence[str]) -> AsyncIt
             why = (folder / "simulators.log").read_text()[-500:]
             raise PswdError(f"simulators did not start: {why.strip() or line!r}; a port of {site} may be in use")
         simulators = Simulators(*await asyncio.open_unix_connection(str(path)))
-        yield simulators
-        simulators.close()
+        try:
+            yield simulators
+        finally:
+            simulators.close()
     finally:
         if process.returncode is None:
             process.terminate()

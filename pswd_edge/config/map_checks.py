@@ -10,9 +10,10 @@ from pswd_edge.model.signal import SIGNALS, find_signal
 from pswd_edge.model.unit import UNITS
 
 WORDS = {
-    "int16": 1, "uint16": 1, "bit": 1, "int32": 2, "uint32": 2, "float32": 2,
+    "int16": 1, "uint16": 1, "float16": 1, "bcd16": 1, "bit": 1, "int32": 2, "uint32": 2, "float32": 2, "bcd32": 2,
     "int64": 4, "uint64": 4, "float64": 4,
 }
+_FLOAT_MAX = {"float16": 65504.0, "float32": (2 - 2.0**-23) * 2.0**127, "float64": float("inf")}
 
 
 def check_map(form: MapFile, document: Document, stem: str, mistakes: Mistakes) -> None:
@@ -89,10 +90,37 @@ def _check_register(form: ModbusMap, row: ModbusRow, place: Place) -> None:
         place.complain(("address",), f"{row.address} with {WORDS[word_type]} registers", "registers up to 65535")
     if row.write is not None and kind in ("input", "discrete"):
         place.complain(("write",), f"a write rule in a register of kind {kind}", "kind holding or coil")
+    if row.bits is not None:
+        _check_bits(row, row.bits, word_type, place)
+    low, high = _raw_range(word_type, row.bits)
     for raw in row.invalid if isinstance(row.invalid, tuple) else (row.invalid,):
-        bits = 16 * WORDS[word_type]
-        if not word_type.startswith("float") and not -(2 ** (bits - 1)) <= raw <= float(2**bits - 1):
-            place.complain(("invalid",), f"{raw:.0f}", f"a raw value of {word_type}")
+        if not low <= raw <= high:
+            what = word_type if row.bits is None else f"bits {row.bits[0]} to {row.bits[1]}, 0 to {high:.0f}"
+            place.complain(("invalid",), f"{raw:.0f}", f"a raw value of {what}")
+
+
+def _check_bits(row: ModbusRow, bits: tuple[int, int], word_type: str, place: Place) -> None:
+    low, high = bits
+    if not word_type.startswith("uint"):
+        place.complain(("bits",), f"bits of type {word_type}", "type uint16, uint32 or uint64")
+    elif low > high:
+        place.complain(("bits",), f"[{low}, {high}]", "[lowest, highest]")
+    elif high >= 16 * WORDS[word_type]:
+        place.complain(("bits",), f"bit {high} of a {word_type}", f"bits 0 to {16 * WORDS[word_type] - 1}")
+    if row.write is not None:
+        place.complain(("write",), "a write rule for a bit field", "none, as the register's other bits are not ours")
+
+
+def _raw_range(word_type: str, bits: tuple[int, int] | None) -> tuple[float, float]:
+    """The least and the largest raw number; of signed integers either as a number or as its bit pattern."""
+    if bits is not None:
+        return 0.0, float(2.0 ** max(0, bits[1] - bits[0] + 1) - 1)
+    if word_type in _FLOAT_MAX:
+        return -_FLOAT_MAX[word_type], _FLOAT_MAX[word_type]
+    if word_type.startswith("bcd"):
+        return 0.0, 10.0 ** (4 * WORDS[word_type]) - 1
+    width = 16 * WORDS[word_type]
+    return -(2.0 ** (width - 1)), float(2**width - 1)
 
 
 def _check_same_address(form: MapFile, document: Document, mistakes: Mistakes) -> None:

@@ -9,6 +9,7 @@ from pswd_edge.model.point import Order, RegisterKind, WordType
 
 Every = Literal["cycle", "1s", "10s"]
 Register = Annotated[Whole, Field(ge=0, le=65535)]
+Bit = Annotated[Whole, Field(ge=0, le=63)]
 DriverName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
@@ -63,6 +64,7 @@ class ModbusRow(RowForm):
     byte_order: Order | None = None
     scale_register: Register | None = None
     bit: Annotated[Whole, Field(ge=0, le=15)] = 0
+    bits: tuple[Bit, Bit] | None = Field(None, description="lowest and highest bit of a field in an unsigned integer")
 
 
 class OpcUaRow(RowForm):

@@ -9,7 +9,7 @@ from pswd_edge.model.unit import UNITS
 
 Address = ModbusAddress | OpcUaAddress | SnmpAddress
 _WHOLE_TYPES = frozenset({
-    "bit", "int16", "uint16", "int32", "uint32", "int64", "uint64",
+    "bit", "bcd16", "bcd32", "int16", "uint16", "int32", "uint32", "int64", "uint64",
     "Boolean", "SByte", "Byte", "Int16", "UInt16", "Int32", "UInt32", "Int64", "UInt64",
     "Integer", "Integer32", "Unsigned32", "Gauge32", "Counter32", "Counter64", "TimeTicks",
 })
@@ -81,6 +81,7 @@ def make_address(form: MapFile, row: RowForm) -> Address:
             byte_order=row.byte_order or form.defaults.byte_order,
             scale_register=row.scale_register,
             bit=row.bit,
+            bits=row.bits,
         )
     if isinstance(form, OpcUaMap) and isinstance(row, OpcUaRow):
         return OpcUaAddress(row.node, row.type or form.defaults.type)
@@ -123,10 +124,16 @@ def _tolerance(row: RowForm, address: Address) -> float:
     """How far a read-back may be from what was written, in the SI unit, where the map does not say.
 
     Whole numbers with a known step are echoed exactly but for rounding: 0.51 of a step. Of floats, and of numbers
-    whose step is in a scale register, 0.1 % of the writable range: the device may round to steps of its own.
+    whose step is in a scale register, 0.1 % of the writable range: the device may round to steps of its own. A float16
+    has 11 binary places, so that far from 0 its own rounding is more.
     """
     assert row.write is not None, "asked for writable rows only"
     step_known = not (isinstance(address, ModbusAddress) and address.scale_register is not None)
     if address.type in _WHOLE_TYPES and step_known:
         return 0.51 * abs(row.scale * UNITS[row.unit].factor)
-    return 0.001 * (row.write.max - row.write.min)
+    rounding = 0.0
+    if address.type == "float16":
+        unit = UNITS[row.unit]
+        zero = row.offset * unit.factor + unit.offset
+        rounding = 0.51 * 2.0**-10 * max(abs(row.write.min - zero), abs(row.write.max - zero))
+    return max(rounding, 0.001 * (row.write.max - row.write.min))

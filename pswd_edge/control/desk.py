@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import msgspec
 import structlog
@@ -12,7 +12,7 @@ from pswd_edge.control.arbiter import Bound, Candidate
 from pswd_edge.control.holds import Ends, Held, HeldPoint, ends_of, granted, run_out
 from pswd_edge.control.ledger import ENDED_KEPT, Entry, Ledger
 from pswd_edge.control.requests import Facts, check, decide
-from pswd_edge.control.rules.placement import controller_caps, eased_w, is_live, load_ceiling_w
+from pswd_edge.control.rules.placement import controller_caps, eased_w, is_live, load_ceiling_w, run_orders
 from pswd_edge.control.rules.reserve import Range
 from pswd_edge.model.command import (
     Accepted,
@@ -47,6 +47,7 @@ class Desk:
         self._targets: dict[Level, Held] = {}
         self._ends: dict[str, Ends] = {}
         self._allowed_w: dict[str, float] = {}
+        self._halted: set[int] = set()
         self.workloads: dict[str, Workload] = {}
         self.points: dict[tuple[int, Level], HeldPoint] = {}
         self.mode_wanted: Mode | None = None
@@ -192,8 +193,20 @@ class Desk:
         return load_ceiling_w(self._site.control, limits, tuple(self.workloads.values()))
 
     def candidates(self) -> list[Candidate]:
-        """Set-points that people and programs hold."""
-        return [Candidate(point, h.value, h.level, h.origin, h.sequence) for (point, _), h in self.points.items()]
+        """Set-points that people and programs hold, and what workloads' commands mean for their racks."""
+        held = [Candidate(point, h.value, h.level, h.origin, h.sequence) for (point, _), h in self.points.items()]
+        return [*held, *self._run_commands()]
+
+    def _run_commands(self) -> Iterator[Candidate]:
+        """Pause and stop as ordered; run only where a job was halted by us: what others halted stays halted."""
+        for controller, order in run_orders(tuple(self.workloads.values())).items():
+            point = self._site.control.load_controllers[controller].run_command
+            if point is None or (order == "run" and controller not in self._halted):
+                continue
+            self._halted.add(controller)
+            codes = {name: code for code, name in self._site.points[point].labels.items()}
+            if order in codes:
+                yield Candidate(point, float(codes[order]), Level.API, "workload")
 
     def ease(self, dt_s: float) -> None:
         """Move each workload's allowed power toward what it is to be, at the ramp that its throttle asked for."""

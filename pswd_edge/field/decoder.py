@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pswd_edge.field.drivers.base import ReadRequest
-from pswd_edge.field.drivers.codec import FORMATS, byte_order
+from pswd_edge.field.drivers.codec import BCD, FORMATS, byte_order
 from pswd_edge.field.drivers.plan import Span
 from pswd_edge.model.point import ModbusAddress, Point
 from pswd_edge.model.quality import Reason
@@ -20,6 +20,10 @@ from pswd_edge.model.quality import Reason
 NOT_IMPLEMENTED_SCALE = -32768  # SunSpec: scale factor 0x8000 means that the point is absent
 SCALE_MAX = 10                # SunSpec: scale factors are -10..10
 _SENTINEL, _UNDECODABLE = int(Reason.SENTINEL), int(Reason.UNDECODABLE)
+_NUMBERS = tuple(kind for kind in FORMATS if kind != "bit" and kind not in BCD)
+_UNSIGNED = ("uint16", "uint32", "uint64")
+_ROUNDED = (FORMATS["float16"], FORMATS["float32"])
+_Rows = Sequence[tuple[Point, int, Span]]
 
 
 class _Group(NamedTuple):
@@ -32,6 +36,14 @@ class _Group(NamedTuple):
     gather: NDArray[np.intp]
     dtype: str
     invalid: list[NDArray[np.float64]]
+
+
+class _Fields(NamedTuple):
+    """Bit fields in words of one type: `(word >> low) & mask`."""
+
+    words: _Group
+    low: NDArray[np.uint64]
+    mask: NDArray[np.uint64]
 
 
 class _Bits(NamedTuple):
@@ -53,7 +65,9 @@ class Decoder:
         self.points = np.array([p.index for p, _, _ in rows], dtype=np.intp)
         self._scale = np.array([p.scale for p, _, _ in rows])
         self._offset = np.array([p.offset for p, _, _ in rows])
-        self._groups = _word_groups(rows)
+        self._groups = _word_groups(rows, _NUMBERS)
+        self._decimals = _word_groups(rows, BCD)
+        self._fields = [_fields(rows, group) for group in _word_groups(rows, _UNSIGNED, fields=True)]
         self._bits = _bit_group(rows)
         self._scaled, self._scale_gather = _scale_gather(rows)
         self.marked: NDArray[np.uint8] = np.zeros(len(rows), dtype=np.uint8)
@@ -63,7 +77,7 @@ class Decoder:
         """Values in SI, of all points, whenever they came.
 
         Not finite where the device sent no finite number, or where `marked` is not 0: SENTINEL for its "not available"
-        marker, UNDECODABLE for a scale register outside -10..10.
+        marker, UNDECODABLE for a scale register outside -10..10 and for a BCD digit above 9.
         """
         number, marked = self._number, self.marked
         marked[:] = 0
@@ -73,6 +87,10 @@ class Decoder:
                 number[at] = words
                 for marker in invalid:
                     marked[at[words == marker]] = _SENTINEL
+            for decimals in self._decimals:
+                self._decode_decimals(decimals)
+            for field in self._fields:
+                self._decode_fields(field)
             if self._bits is not None:
                 at, byte, shift = self._bits
                 number[at] = (self._raw[byte] >> shift) & 1
@@ -83,6 +101,22 @@ class Decoder:
         value[marked != 0] = np.nan
         result: NDArray[np.float64] = value
         return result
+
+    def _decode_decimals(self, group: _Group) -> None:
+        words = self._raw[group.gather].view(group.dtype).astype(np.uint32)
+        places = np.arange(2 * group.gather.shape[1], dtype=np.uint32)
+        digits = (words >> (4 * places)) & 15
+        self._put(group, digits @ 10.0**places)
+        self.marked[group.at[(digits > 9).any(axis=1)]] = _UNDECODABLE
+
+    def _decode_fields(self, field: _Fields) -> None:
+        words = self._raw[field.words.gather].view(field.words.dtype)[:, 0].astype(np.uint64)
+        self._put(field.words, ((words >> field.low) & field.mask).astype(np.float64))
+
+    def _put(self, group: _Group, number: NDArray[np.float64]) -> None:
+        self._number[group.at] = number
+        for marker in group.invalid:
+            self.marked[group.at[number == marker]] = _SENTINEL
 
     def _apply_scale_registers(self, value: NDArray[np.float64]) -> None:
         power = self._raw[self._scale_gather].view(">i2")[:, 0].astype(np.float64)
@@ -98,13 +132,14 @@ def _address(point: Point) -> ModbusAddress:
     return point.address
 
 
-def _word_groups(rows: Sequence[tuple[Point, int, Span]]) -> list[_Group]:
+def _word_groups(rows: _Rows, kinds: Sequence[str], *, fields: bool = False) -> list[_Group]:
+    """One for each of these word types in use: of points that are whole numbers, or of those that are `fields`."""
     groups = []
-    for kind, dtype in FORMATS.items():
-        if kind == "bit":
-            continue
+    for kind in kinds:
+        dtype = FORMATS[kind]
         found = [(i, p, place, span) for i, (p, place, span) in enumerate(rows)
-                 if _address(p).type == kind and span.kind in ("holding", "input")]
+                 if _address(p).type == kind and span.kind in ("holding", "input")
+                 and (_address(p).bits is not None) is fields]
         if not found:
             continue
         size = np.dtype(dtype).itemsize
@@ -115,16 +150,22 @@ def _word_groups(rows: Sequence[tuple[Point, int, Span]]) -> list[_Group]:
     return groups
 
 
+def _fields(rows: _Rows, group: _Group) -> _Fields:
+    bits = [found for i in group.at if (found := _address(rows[i][0]).bits) is not None]
+    return _Fields(group, np.array([low for low, _ in bits], np.uint64),
+                   np.array([2 ** (high - low + 1) - 1 for low, high in bits], np.uint64))
+
+
 def _markers(points: Sequence[Point], dtype: str) -> list[NDArray[np.float64]]:
     """As they decode: -9999.9 in a float32 is another float64. NaN where a point has fewer: it equals nothing."""
     columns = []
     for n in range(max(len(p.invalid) for p in points)):
         column = np.array([p.invalid[n] if n < len(p.invalid) else np.nan for p in points])
-        columns.append(column.astype(dtype).astype(np.float64) if dtype == FORMATS["float32"] else column)
+        columns.append(column.astype(dtype).astype(np.float64) if dtype in _ROUNDED else column)
     return columns
 
 
-def _bit_group(rows: Sequence[tuple[Point, int, Span]]) -> _Bits | None:
+def _bit_group(rows: _Rows) -> _Bits | None:
     at, byte, shift = [], [], []
     for i, (point, place, span) in enumerate(rows):
         address = _address(point)
@@ -142,7 +183,7 @@ def _bit_group(rows: Sequence[tuple[Point, int, Span]]) -> _Bits | None:
     return _Bits(np.array(at, np.intp), np.array(byte, np.intp), np.array(shift, np.uint8)) if at else None
 
 
-def _scale_gather(rows: Sequence[tuple[Point, int, Span]]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _scale_gather(rows: _Rows) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     scaled, gather = [], []
     for i, (point, place, span) in enumerate(rows):
         register = _address(point).scale_register

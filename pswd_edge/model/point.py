@@ -5,7 +5,7 @@ from typing import Literal
 from msgspec import Struct
 
 WordType = Literal[
-    "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64", "bit",
+    "int16", "uint16", "int32", "uint32", "int64", "uint64", "float16", "float32", "float64", "bcd16", "bcd32", "bit",
 ]
 RegisterKind = Literal["holding", "input", "coil", "discrete"]
 Order = Literal["big", "little"]
@@ -15,7 +15,9 @@ class ModbusAddress(Struct, frozen=True, tag_field="protocol", tag="modbus"):
     """Where a point lives on a Modbus unit; `register` is the wire address, 0-based.
 
     `scale_register` holds a signed power of ten (SunSpec scale factor) or is None.
-    `bit` is the bit number, 0 = least significant, for type "bit" in a register.
+    `bit` is the bit number, 0 = least significant, for type "bit" in a register. `bits` is the lowest and the highest
+    bit of a field inside a uint16, uint32 or uint64, which is then only read; None: the whole number.
+    "bcd16" and "bcd32" hold four and eight decimal digits, four bits each, without a sign.
     """
 
     register: int
@@ -25,6 +27,7 @@ class ModbusAddress(Struct, frozen=True, tag_field="protocol", tag="modbus"):
     byte_order: Order = "big"
     scale_register: int | None = None
     bit: int = 0
+    bits: tuple[int, int] | None = None
 
 
 class OpcUaAddress(Struct, frozen=True, tag_field="protocol", tag="opcua"):

@@ -47,19 +47,19 @@ class NumberCell:
         self._little_words = address.word_order == "little"
         self._little_bytes = address.byte_order == "little"
         self._marker = marker_image(point, form)
-        (marker,) = form.pack.unpack(self._marker)
-        self._low = form.low + (bool(point.invalid) and marker == form.low)
-        self._high = form.high - (bool(point.invalid) and marker == form.high)
+        self._low, self._high = form.low, form.high
+        if point.invalid:
+            (marker,) = form.pack.unpack(self._marker)
+            self._low += form.step * (marker == form.low)
+            self._high -= form.step * (marker == form.high)
 
     def show(self, value: float) -> None:
         """Put the image of an SI value; what does not fit saturates short of the marker."""
         if math.isnan(value):
             self._put(self._marker)
             return
-        raw = self._coder.raw(value)
-        if self._form.integer:
-            raw = round(min(self._high, max(self._low, raw)))
-        self._put(self._form.pack.pack(raw))
+        raw = min(self._high, max(self._low, self._coder.raw(value)))
+        self._put(self._form.pack.pack(round(raw) if self._form.integer else raw))
 
     def show_bad(self, *, nan: bool) -> None:
         """Put NaN or the marker."""
@@ -74,6 +74,10 @@ class NumberCell:
         """Store words as received."""
         self._words[self._at : self._end] = image
 
+    def swap(self, *, swapped: bool) -> None:
+        """Begin or end the fault word_order; what is shown follows with the next value."""
+        self.swapped = swapped
+
     def _put(self, image: bytes) -> None:
         if self._little_words or self._little_bytes or self.swapped:
             image = self._ordered(image)
@@ -87,6 +91,47 @@ class NumberCell:
         if self._little_bytes:
             words = [word[::-1] for word in words]
         return b"".join(words)
+
+
+class FieldCell(NumberCell):
+    """Some bits of an unsigned integer; others may hold its other bits. Without a marker NaN shows as 0."""
+
+    def __init__(self, point: Point, address: ModbusAddress, kind: str, words: bytearray, exponent: int) -> None:
+        assert address.bits is not None, "other points have a NumberCell"
+        self._shift = address.bits[0]
+        self._mask = (1 << address.bits[1] - address.bits[0] + 1) - 1
+        super().__init__(point, address, kind, words, exponent)
+        self._marker_raw = int(point.invalid[0]) if point.invalid else 0
+
+    def show(self, value: float) -> None:
+        """Put the field of an SI value; what does not fit saturates short of the marker."""
+        if math.isnan(value):
+            self._put_field(self._marker_raw)
+            return
+        top = self._mask - (bool(self.point.invalid) and self._marker_raw == self._mask)
+        self._put_field(min(top, max(0, round(self._coder.raw(value)))))
+
+    def show_bad(self, *, nan: bool) -> None:  # noqa: ARG002 - a bit field has one way to be bad
+        """Put the marker."""
+        self._put_field(self._marker_raw)
+
+    def take(self, image: bytes) -> float:
+        """The field's meaning in whole words as received."""
+        return self._coder.value(float(int.from_bytes(self._ordered(image), "big") >> self._shift & self._mask))
+
+    def keep(self, image: bytes) -> None:
+        """Store this field of whole words as received."""
+        self._put_field(int.from_bytes(self._ordered(image), "big") >> self._shift & self._mask)
+
+    def swap(self, *, swapped: bool) -> None:
+        """Clear the field where it stands: the next value comes to another place."""
+        self._put_field(0)
+        super().swap(swapped=swapped)
+
+    def _put_field(self, field: int) -> None:
+        word = int.from_bytes(self._ordered(bytes(self._words[self._at : self._end])), "big")
+        word = word & ~(self._mask << self._shift) | field << self._shift
+        self._put(word.to_bytes(self._end - self._at, "big"))
 
 
 class BitCell:

@@ -53,10 +53,10 @@ def choose_exponents(points: Iterable[Point], limit: Limit) -> dict[int, int]:
 
 
 def _needed(point: Point, address: ModbusAddress, largest: float) -> int:
-    form = FORMS[address.type]
+    high = FORMS[address.type].high if address.bits is None else 2 ** (address.bits[1] - address.bits[0] + 1) - 1
     finest = _FINEST.get(point.unit, -3)
     for exponent in _EXPONENTS:
         raw = (largest - point.offset) / (point.scale * 10.0**exponent)
-        if exponent >= finest and abs(raw) < form.high:
+        if exponent >= finest and abs(raw) < high:
             return exponent
     raise ValueError(f"{point.id}: {largest:g} {point.unit} fits no scale factor of {address.type}; server not started")

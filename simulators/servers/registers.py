@@ -6,7 +6,7 @@ Source: MODBUS Application Protocol V1.1b3, chapters 4 and 7 (exception codes).
 from collections.abc import Mapping
 
 from pswd_edge.model.point import ModbusAddress, Point, RegisterKind
-from simulators.servers.cells import BitCell, Cell, CoilCell, NumberCell
+from simulators.servers.cells import BitCell, Cell, CoilCell, FieldCell, NumberCell
 from simulators.servers.face import Face
 from simulators.servers.ranges import Limit, choose_exponents, usual_limit
 from simulators.servers.sunspec import fixed_registers
@@ -61,6 +61,8 @@ class RegisterSpace:
                 if point.address.scale_register is not None:
                     power = exponents[point.address.scale_register]
                     self._fix(point.address.kind, point.address.scale_register, power & 0xFFFF)
+        # a whole register is shown before the bit fields in it, or it would wipe them out
+        self._cells.sort(key=lambda cell: isinstance(cell, FieldCell))
         self.refresh()
 
     def _cell(self, point: Point, address: ModbusAddress, exponents: Mapping[int, int]) -> Cell:
@@ -71,7 +73,8 @@ class RegisterSpace:
         if address.type == "bit":
             return BitCell(point, address, kind, memory)
         exponent = 0 if address.scale_register is None else exponents[address.scale_register]
-        return NumberCell(point, address, kind, memory, exponent)
+        form = NumberCell if address.bits is None else FieldCell
+        return form(point, address, kind, memory, exponent)
 
     def _bank(self, kind: RegisterKind) -> Bank:
         if kind not in self._banks:
@@ -110,7 +113,7 @@ class RegisterSpace:
         self._swapped = swapped
         for cell in self._cells:
             if isinstance(cell, NumberCell):
-                cell.swapped = swapped
+                cell.swap(swapped=swapped)
 
     # -- the client's side
 

@@ -7,7 +7,7 @@ import pytest
 from pswd_edge.config import check_site, load_map, load_site
 from pswd_edge.config.map_form import ModbusMap
 from pswd_edge.config.maps import MAP_FOLDERS, known_maps
-from pswd_edge.config.points import PointContext, compile_points
+from pswd_edge.config.points import PointContext, compile_points, make_address
 from pswd_edge.field.drivers.registry import driver_configs
 from pswd_edge.model.point import ModbusAddress, OpcUaAddress, Point, SnmpAddress
 from pswd_edge.model.signal import SIGNALS
@@ -77,6 +77,11 @@ def test_temperatures_arrive_in_celsius(
         ("uint32", "0xFFFFFFFF", (4294967295.0,)),
         ("int64", "0x8000000000000000", (-(2.0**63),)),
         ("uint64", "0xFFFFFFFFFFFFFFFF", (2.0**64,)),
+        ("float16", "-9999.9", (-9999.9,)),
+        ("bcd16", "9999", (9999.0,)),
+        ("bcd32", "99999999", (99999999.0,)),
+        ("uint16, bits: [4, 7]", "0xF", (15.0,)),
+        ("uint64, bits: [0, 63]", "0xFFFFFFFFFFFFFFFF", (2.0**64,)),
     ],
 )
 def test_a_marker_is_stored_as_the_decoder_will_see_it(
@@ -88,6 +93,20 @@ def test_a_marker_is_stored_as_the_decoder_will_see_it(
     )
 
     assert made.invalid == decoded
+
+
+def test_the_fields_of_one_register_are_points_of_their_own(tmp_path: Path) -> None:
+    """A status word in three parts, and as a whole: rows that share a register and its type do not collide."""
+    rows = ["{id: mode, unit: '1', address: 9, type: uint16, bits: [0, 3]}",
+            "{id: phase, unit: '1', address: 9, type: uint16, bits: [4, 4]}",
+            "{id: fan_percent, unit: '%', address: 9, type: uint16, bits: [8, 15], scale: 0.5}",
+            "{id: word, unit: '1', address: 9, type: uint16}"]
+
+    compiled(tmp_path, "\n  - ".join(rows))
+    form = load_map(tmp_path / "one.yaml")
+
+    addresses = [make_address(form, row) for row in form.rows]
+    assert addresses == [ModbusAddress(9, "uint16", bits=b) for b in ((0, 3), (4, 4), (8, 15), None)]
 
 
 # Blocks by their model lengths, ID and L counted, one after the other behind the two words of the marker.
@@ -192,6 +211,9 @@ def test_the_revert_time_of_the_site_is_in_the_set_points_rule(demo: Site) -> No
         ("{signal: power_setpoint_w, unit: W, address: 1, type: float32, write: {min: -1e6, max: 1e6}}", 2000),
         ("{id: limit_w, unit: W, address: 1, type: int16, scale_register: 2, write: {min: 0, max: 1e6}}", 1000),
         ("{signal: power_setpoint_w, unit: W, address: 1, type: int16, write: {min: 0, max: 9, tolerance: 3}}", 3),
+        ("{id: limit_w, unit: kW, address: 1, type: bcd16, write: {min: 0, max: 9e6}}", 510),
+        ("{id: limit_w, unit: W, address: 1, type: float16, write: {min: -1e4, max: 1e4}}", 20),
+        ("{id: limit_w, unit: W, address: 1, type: float16, write: {min: 1e4, max: 11264}}", 5.61),  # steps of 8 W
     ],
 )
 def test_a_read_back_may_be_off_by_the_devices_own_rounding_only(row: str, tolerance: float, tmp_path: Path) -> None:

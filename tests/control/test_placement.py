@@ -9,7 +9,15 @@ from msgspec.structs import replace
 from virtual import MW, MWH, small_spec
 
 from pswd_edge.control.rules.law import range_of
-from pswd_edge.control.rules.placement import controller_caps, eased_w, headroom, is_live, judge, load_ceiling_w
+from pswd_edge.control.rules.placement import (
+    controller_caps,
+    eased_w,
+    headroom,
+    is_live,
+    judge,
+    load_ceiling_w,
+    run_orders,
+)
 from pswd_edge.control.rules.reserve import down_wh, up_wh
 from pswd_edge.model.workload import Announcement, Headroom, Workload, WorkloadState
 
@@ -198,3 +206,20 @@ def test_throttle_with_a_ramp_takes_its_time() -> None:
     assert way[50] == pytest.approx(15e6)
     assert way[-1] == 10e6
     assert eased_w(20e6, replace(held, ramp_w_per_s=0.0), 0.1) == 10e6
+
+
+def test_a_terminated_job_is_stopped_and_a_paused_one_paused() -> None:
+    """A rack does what its last workload was told; a live workload beside it keeps it running."""
+    first, second = judged(job(20, "first")), judged(job(20, "second"))
+    paused, ended = replace(first, state=WorkloadState.PAUSED), replace(first, state=WorkloadState.TERMINATED)
+    rack = first.controllers[0]
+    beside = replace(second, controllers=first.controllers, reserved_w=first.reserved_w)
+
+    assert run_orders(()) == {}
+    assert run_orders((first,)) == {rack: "run"}
+    assert run_orders((paused,)) == {rack: "pause"}
+    assert run_orders((paused, beside)) == {rack: "run"}
+    assert run_orders((beside, paused)) == {rack: "run"}
+    assert run_orders((ended,)) == {rack: "stop"}
+    assert run_orders((ended, beside)) == {rack: "run"}
+    assert run_orders((replace(first, state=WorkloadState.REJECTED),)) == {}

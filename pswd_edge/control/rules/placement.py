@@ -145,6 +145,23 @@ def _place(spare: Sequence[float], power_w: float) -> tuple[tuple[int, ...], tup
     return tuple(controllers), tuple(reserved)
 
 
+def run_orders(workloads: Sequence[Workload]) -> dict[int, str]:
+    """What the load controllers' jobs are to do, by controller index: "run", "pause" or "stop".
+
+    `workloads` in the order in which they changed. A controller pauses where every live workload on it does, and
+    stops where the last one was terminated; one that never had a workload is left alone.
+    """
+    orders: dict[int, str] = {}
+    for workload in workloads:
+        if workload.state is WorkloadState.TERMINATED:
+            orders |= dict.fromkeys(workload.controllers, "stop")
+    for workload in (w for w in workloads if is_live(w)):
+        for controller in workload.controllers:
+            runs = workload.state is not WorkloadState.PAUSED or orders.get(controller) == "run"
+            orders[controller] = "run" if runs else "pause"
+    return orders
+
+
 def controller_caps(
     spec: ControlSpec, workloads: Sequence[Workload], now_w: Mapping[str, float] | None = None
 ) -> dict[int, float]:

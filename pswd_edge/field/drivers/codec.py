@@ -7,7 +7,8 @@ from pswd_edge.errors import WriteError
 from pswd_edge.model.point import ModbusAddress, Point
 
 FORMATS = {"int16": ">h", "uint16": ">H", "int32": ">i", "uint32": ">I", "int64": ">q", "uint64": ">Q",
-           "float32": ">f", "float64": ">d", "bit": ">H"}
+           "float16": ">e", "float32": ">f", "float64": ">d", "bcd16": ">H", "bcd32": ">I", "bit": ">H"}
+BCD = ("bcd16", "bcd32")    # their format is that of the word whose hexadecimal digits are the decimal ones
 
 
 def byte_order(address: ModbusAddress, size: int) -> list[int]:
@@ -27,11 +28,15 @@ def encode(point: Point, value: float, power_of_ten: int = 0) -> bytes:
     """The registers of `value` (the point's SI unit) as they go on the wire.
 
     `power_of_ten` is the content of the point's scale register, 0 where it has none.
-    Raises WriteError where the type cannot hold the value, or where the device would read its "not available" marker.
+    Raises WriteError where the type cannot hold the value, where the device would read its "not available" marker,
+    and for a bit field: the other bits of its register belong to others.
     """
     address = point.address
     if not isinstance(address, ModbusAddress):
         raise WriteError(f"{point.id}: got a {type(address).__name__}: expected a Modbus address")
+    if address.bits is not None:
+        raise WriteError(f"{point.id}: got bits {address.bits[0]} to {address.bits[1]} of a {address.type}: expected a "
+                         "whole one; nothing was written")
     raw = (value - point.offset) / (point.scale * 10.0**power_of_ten)
     try:
         number = _number(raw, point)
@@ -47,7 +52,12 @@ def encode(point: Point, value: float, power_of_ten: int = 0) -> bytes:
 
 def _number(raw: float, point: Point) -> float:
     """Raises ValueError for what is no number, and for the point's markers: they mean "nothing"."""
-    number = raw if point.address.type.startswith("float") else round(raw)
-    if not math.isfinite(number) or number in point.invalid:
+    floating = point.address.type.startswith("float")
+    number = raw if floating else round(raw)
+    markers = list(point.invalid)
+    if floating and markers:    # what is next to a marker may be rounded to it
+        form = FORMATS[point.address.type]
+        number, *markers = (struct.unpack(form, struct.pack(form, n))[0] for n in (number, *markers))
+    if not math.isfinite(number) or number in markers:
         raise ValueError
-    return number
+    return int(str(number), 16) if point.address.type in BCD else number  # a sign stays, and is refused as no word

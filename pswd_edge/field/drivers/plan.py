@@ -6,7 +6,7 @@ from typing import NamedTuple
 from pswd_edge.errors import ConfigError
 from pswd_edge.model.point import ModbusAddress, Point, RegisterKind
 
-WORDS = {"int16": 1, "uint16": 1, "bit": 1, "int32": 2, "uint32": 2, "float32": 2,
+WORDS = {"int16": 1, "uint16": 1, "float16": 1, "bcd16": 1, "bit": 1, "int32": 2, "uint32": 2, "float32": 2, "bcd32": 2,
          "int64": 4, "uint64": 4, "float64": 4}
 BITS_MAX = 2000               # of one read of coils or discrete inputs, Modbus V1.1b3 6.1
 BIT_GAP = 256                 # a hole of bits costs a byte for eight: bridging is nearly free

@@ -2,9 +2,12 @@
 
 import math
 
+import numpy as np
 import pytest
-from fake_plant import ANY, face_of, modbus, space_of
+from fake_plant import ANY, device, face_of, modbus, space_of
 
+from pswd_edge.field.decoder import Decoder
+from pswd_edge.field.drivers.modbus import ModbusDriver
 from simulators.servers.pdu import answer
 from simulators.servers.ranges import choose_exponents, usual_limit
 from simulators.servers.registers import RefusedRequest, RegisterSpace
@@ -28,6 +31,29 @@ from simulators.servers.registers import RefusedRequest, RegisterSpace
         (modbus("p", 0, "float32"), math.nan, "7fc00000"),
         (modbus("p", 0, "int16", invalid=(-32768.0,)), -1e9, "8001"),
         (modbus("p", 0, "uint16", invalid=(65535.0,)), 1e9, "fffe"),
+        (modbus("p", 0, "float16"), -2.5, "c100"),
+        (modbus("p", 0, "float16", byte_order="little"), 1.0, "003c"),
+        (modbus("p", 0, "float16"), 1e9, "7bff"),
+        (modbus("p", 0, "float16", invalid=(65504.0,)), 1e9, "7bfe"),
+        (modbus("p", 0, "float16"), math.nan, "7e00"),
+        (modbus("p", 0, "bcd16"), 950.0, "0950"),
+        (modbus("p", 0, "bcd16", scale=0.1, offset=-50.0), 45.0, "0950"),
+        (modbus("p", 0, "bcd16"), -5.0, "0000"),
+        (modbus("p", 0, "bcd16"), 1e9, "9999"),
+        (modbus("p", 0, "bcd16", invalid=(9999.0,)), 1e9, "9998"),
+        (modbus("p", 0, "bcd16", invalid=(9999.0,)), math.nan, "9999"),
+        (modbus("p", 0, "bcd16"), math.nan, "ffff"),
+        (modbus("p", 0, "bcd32"), 1_234_567.0, "01234567"),
+        (modbus("p", 0, "bcd32", word_order="little"), 1_234_567.0, "45670123"),
+        (modbus("p", 0, "bcd32", word_order="little", byte_order="little"), 1_234_567.0, "67452301"),
+        (modbus("p", 0, "uint16", bits=(4, 7)), 10.0, "00a0"),
+        (modbus("p", 0, "uint16", bits=(4, 7), byte_order="little"), 10.0, "a000"),
+        (modbus("p", 0, "uint16", bits=(4, 7)), 99.0, "00f0"),
+        (modbus("p", 0, "uint16", bits=(4, 7), invalid=(15.0,)), 99.0, "00e0"),
+        (modbus("p", 0, "uint16", bits=(4, 7), invalid=(15.0,)), math.nan, "00f0"),
+        (modbus("p", 0, "uint32", bits=(12, 16)), 31.0, "0001f000"),
+        (modbus("p", 0, "uint32", bits=(12, 16), word_order="little"), 31.0, "f0000001"),
+        (modbus("p", 0, "uint64", bits=(60, 63)), 8.0, "8000000000000000"),
     ],
 )
 def test_a_value_becomes_these_words(point, value, words):
@@ -157,6 +183,79 @@ def test_bits_of_a_register_keep_their_neighbours():
     assert plant.written == [("dut", "low", 1.0), ("dut", "high", 0.0)]
     space.refresh()
     assert space.read_words("holding", 3, 1).hex() == "0001"
+
+
+def test_fields_of_a_register_keep_their_neighbours():
+    """Each field moves alone, and a row that has the whole register does not wipe them out."""
+    points = [modbus("low", 3, "uint16", bits=(0, 3)), modbus("high", 3, "uint16", bits=(8, 15)),
+              modbus("word", 3, "uint16")]
+    space, plant = space_of(points, {"low": 5.0, "high": 200.0, "word": 0.0})
+    assert space.read_words("holding", 3, 1).hex() == "c805"
+
+    plant.shown["dut"]["low"] = 2.0
+    space.face.refresh()
+    space.refresh()
+
+    assert space.read_words("holding", 3, 1).hex() == "c802"
+
+
+def test_fields_of_a_wide_register_move_with_the_fault_word_order_and_leave_nothing_behind():
+    """The fault swaps the words; what stood at the old place is gone, and comes back with the fault's end."""
+    points = [modbus("low", 0, "uint32", bits=(0, 7)), modbus("high", 0, "uint32", bits=(20, 31))]
+    face, _, faults = face_of(points, {"low": 0x12, "high": 0xABC})
+    space = RegisterSpace(face)
+    assert space.read_words("holding", 0, 2).hex() == "abc00012"
+
+    for on, words in ((True, "0012abc0"), (False, "abc00012")):
+        faults.set("dut", "word_order", on)
+        face.refresh()
+        space.refresh()
+        assert space.read_words("holding", 0, 2).hex() == words
+
+
+def test_a_field_is_not_written_by_a_client():
+    """Modbus writes whole registers; the map lets no rule for a part of one pass."""
+    space, _ = space_of([modbus("p", 0, "uint16", bits=(4, 7))], {"p": 3.0})
+
+    assert answer(space, bytes.fromhex("06 0000 0001")) == bytes.fromhex("86 02")
+    assert space.read_words("holding", 0, 1).hex() == "0030"
+
+
+def test_bcd_is_taken_by_its_digits_and_refused_where_they_are_none():
+    """0x0950 written to a limit is 950; 0x09f0 is exception 3."""
+    space, plant = space_of([modbus("p", 0, "bcd16", scale=10.0, write=ANY)], {"p": 0.0})
+
+    assert answer(space, bytes.fromhex("06 0000 0950")) == bytes.fromhex("06 0000 0950")
+    assert answer(space, bytes.fromhex("06 0000 09f0")) == bytes.fromhex("86 03")
+
+    assert plant.written == [("dut", "p", 9500.0)]
+    assert space.read_words("holding", 0, 1).hex() == "0950"
+
+
+@pytest.mark.parametrize("word_order", ["big", "little"])
+@pytest.mark.parametrize("byte_order", ["big", "little"])
+@pytest.mark.parametrize(("type_", "bits", "value"), [
+    ("float16", None, -2.5), ("bcd16", None, 950.0), ("bcd32", None, 1_234_567.0),
+    ("uint16", (3, 11), 300.0), ("uint32", (9, 30), 1e6), ("uint64", (5, 50), 1e12),
+])
+def test_what_the_simulator_shows_the_gateway_reads(word_order, byte_order, type_, bits, value):
+    """In all orders, through the field's own planner and decoder; two codes that were written apart."""
+    point = modbus("p", 4, type_, word_order=word_order, byte_order=byte_order, bits=bits)
+    space, _ = space_of([point], {"p": value})
+    (request,) = ModbusDriver({"host": "127.0.0.1", "port": 1}).plan(device(), [point])
+    span = request.payload.span
+
+    answered = np.frombuffer(space.read_words("holding", span.start, span.length), np.uint8)
+
+    assert Decoder([request], [0], answered).decode().tolist() == [value]
+
+
+def test_a_scale_factor_makes_a_value_fit_its_field_of_bits():
+    """8 bits hold 255: 2 kW need a factor of 1."""
+    point = modbus("p", 0, "uint16", bits=(8, 15), scale_register=1, minimum=0.0, maximum=2000.0)
+    space, _ = space_of([point], {"p": 2000.0})
+
+    assert space.read_words("holding", 0, 2).hex() == "c800" + "0001"
 
 
 def test_an_enumeration_is_shown_in_the_words_of_the_map():
