@@ -4,7 +4,6 @@ import asyncio
 import os
 import re
 import signal
-import socket
 import sys
 import time
 from pathlib import Path
@@ -17,15 +16,10 @@ from pswd_edge.clock import iso_utc
 from pswd_edge.commands.campus import running_site, until_auto
 from pswd_edge.model.command import Mode
 from pswd_edge.model.quality import Quality
+from simulators.broker import free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 ROOT = Path(__file__).parents[1]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def site_on_free_ports(folder: Path) -> Path:

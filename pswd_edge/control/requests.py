@@ -9,6 +9,8 @@ import msgspec
 from pswd_edge.control.rules.placement import is_live, judge
 from pswd_edge.control.rules.reserve import Range
 from pswd_edge.model.command import (
+    AHEAD_S,
+    OLDEST_S,
     Accepted,
     Announce,
     Clamped,
@@ -26,7 +28,6 @@ from pswd_edge.model.command import (
 from pswd_edge.model.site import Site
 from pswd_edge.model.workload import Headroom, Workload, WorkloadState
 
-OLDEST_S, AHEAD_S = 30.0, 5.0
 TTL_MAX_S = {Level.OPERATOR: 900.0, Level.API: 86400.0}
 THROTTLE_MAX_S = 86400.0
 WORKLOADS_MAX = 500

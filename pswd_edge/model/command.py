@@ -6,6 +6,8 @@ from msgspec import Struct
 
 from pswd_edge.model.workload import Announcement, Workload
 
+OLDEST_S, AHEAD_S = 30.0, 5.0  # ages of a command that are taken: gateway and control judge alike
+
 
 class Mode(StrEnum):
     """What the control process does with its decisions."""

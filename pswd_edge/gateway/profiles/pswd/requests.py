@@ -5,15 +5,13 @@ from typing import NamedTuple
 from pswd_edge.gateway.profiles.pswd.models import BatteryControl, WorkloadAnnouncement, WorkloadControl
 from pswd_edge.gateway.refusal import RefusalError
 from pswd_edge.gateway.validation import invalid
-from pswd_edge.model.command import Announce, ControlWorkload, SetBatteryTarget
+from pswd_edge.model.command import AHEAD_S, OLDEST_S, Announce, ControlWorkload, SetBatteryTarget
 from pswd_edge.model.workload import Announcement
 
 W_PER_MW = 1e6
 W_PER_KW = 1e3
 BATTERY_DEFAULT_S = 900
 BATTERY_MAX_S = 86_400
-TIMESTAMP_OLD_S = 30.0
-TIMESTAMP_AHEAD_S = 5.0
 
 
 class Sender(NamedTuple):
@@ -27,10 +25,10 @@ class Sender(NamedTuple):
 def require_fresh(timestamp_utc_s: float, now_utc_s: float) -> None:
     """Raise 400 STALE_TIMESTAMP where a command was written too long ago, or in the future."""
     age_s = now_utc_s - timestamp_utc_s
-    if age_s > TIMESTAMP_OLD_S or age_s < -TIMESTAMP_AHEAD_S:
+    if age_s > OLDEST_S or age_s < -AHEAD_S:
         found = f"{age_s:.1f} s old" if age_s > 0 else f"{-age_s:.1f} s ahead"
-        raise RefusalError(400, "STALE_TIMESTAMP", f"timestamp: got {found}: expected at most {TIMESTAMP_OLD_S:.0f} s "
-                           f"old and {TIMESTAMP_AHEAD_S:.0f} s ahead; set the clock, and send the command again")
+        raise RefusalError(400, "STALE_TIMESTAMP", f"timestamp: got {found}: expected at most {OLDEST_S:.0f} s "
+                           f"old and {AHEAD_S:.0f} s ahead; set the clock, and send the command again")
 
 
 def battery_request(message: BatteryControl, sender: Sender) -> SetBatteryTarget:
