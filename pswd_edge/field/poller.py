@@ -4,9 +4,9 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pswd_edge.errors import DecodeError, DeviceError, RefusedError, SilentError, UnreachableError, WriteError
 from pswd_edge.field.drivers.base import Driver, ReadRequest
@@ -20,6 +20,7 @@ from pswd_edge.model.report import LinkReport
 
 CONNECT_TIMEOUT_S = 3.0
 WRITES_MAX = 256
+VISITS_MAX = 16
 WRITE_TIMEOUT_S = 0.2         # at least: devices take longer to store than to show
 SILENT_MAX = 3                # answers missed in a row, by every unit of a connection: then it is made anew
 _GATEWAY_CODES = (10, 11)     # Modbus: the gateway answers for a unit that does not
@@ -53,6 +54,18 @@ class Write:
     point: Point
     value: float
     done: Callable[[DeviceError | None], None]
+
+
+Step = Callable[[Driver], Awaitable[Any]]
+"""One exchange of a tool (read, probe, scan) with the driver, bounded by its own time-out."""
+
+
+@dataclass(slots=True)
+class Visit:
+    """A tool's turn with the driver; `answer` brings what the step returned, or its DeviceError."""
+
+    step: Step
+    answer: asyncio.Future[Any]
 
 
 @dataclass(slots=True)
@@ -94,6 +107,7 @@ class Poller:
         self._silent_in_a_row = 0
         self._silent_units: set[int] = set()
         self._writes: deque[Write] = deque()
+        self._visits: deque[Visit] = deque()
         self._last_s = 0.0
 
     # --- called by the cycle ------------------------------------------------------------------------------------
@@ -133,6 +147,20 @@ class Poller:
         else:
             self._writes.append(write)
             self._wake()
+
+    async def visit(self, step: Step) -> Any:
+        """Let a tool have the driver for one step, when nothing of the cycle waits. Raises DeviceError.
+
+        The step must bound its own time: a cycle that begins meanwhile waits for it.
+        """
+        if self.state != "open":
+            raise UnreachableError(f"{self.connection.id}: {self.reason or self.state}")
+        if len(self._visits) >= VISITS_MAX:
+            raise UnreachableError(f"{self.connection.id}: {VISITS_MAX} tools are waiting already")
+        visit = Visit(step, asyncio.get_running_loop().create_future())
+        self._visits.append(visit)
+        self._wake()
+        return await visit.answer
 
     def report(self) -> LinkReport:
         """Health for the image; round trip and time-out are those of the slowest unit."""
@@ -211,8 +239,11 @@ class Poller:
         batch, self._batch, self._behind = self._batch, None, {}
         for _ in range(0 if batch is None else batch.critical):
             self._input_done(self._cycle)
+        gone = UnreachableError(f"{self.connection.id}: {self.reason or 'closed'}")
         while self._writes:
-            self._writes.popleft().done(UnreachableError(f"{self.connection.id}: {self.reason or 'closed'}"))
+            self._writes.popleft().done(gone)
+        while self._visits:
+            _give(self._visits.popleft().answer, error=gone)
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
@@ -221,11 +252,32 @@ class Poller:
                 await self._write(self._writes.popleft())
             if self._batch is not None:
                 await self._scan(self._batch)
+            elif self._visits:
+                await self._visit(self._visits.popleft())
             elif self._behind:
                 await self._poll(self._behind.pop(next(iter(self._behind))), self._cycle)
             else:
                 self._idle = loop.create_future()
                 await self._idle
+
+    async def _visit(self, visit: Visit) -> None:
+        if visit.answer.done():  # whoever asked has gone
+            return
+        if self.connection.min_gap_ms:
+            await self._gap()
+        try:
+            found = await visit.step(self._driver)
+        except DeviceError as error:
+            _give(visit.answer, error=error)
+            if isinstance(error, UnreachableError):
+                raise
+        except BaseException:
+            _give(visit.answer, error=UnreachableError(f"{self.connection.id}: closing"))
+            raise
+        else:
+            _give(visit.answer, found)
+        finally:
+            self._last_s = time.monotonic()
 
     async def _scan(self, batch: Batch) -> None:
         self._batch, self._scanning = None, True
@@ -367,6 +419,16 @@ def _is_silence(error: DeviceError) -> bool:
 
 def _unexpected(error: Exception) -> str:
     return f"unexpected {type(error).__name__} in the driver: {error}"
+
+
+def _give(answer: asyncio.Future[Any], found: Any = None, *, error: DeviceError | None = None) -> None:
+    """Tell a tool what came of its visit, where it still waits."""
+    if answer.done():
+        return
+    if error is None:
+        answer.set_result(found)
+    else:
+        answer.set_exception(error)
 
 
 async def cancel_all(tasks: Sequence[asyncio.Task[None]]) -> None:
