@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pswd_edge.errors import DeviceError, RefusedError, WriteError
-from pswd_edge.field.poller import Poller, Tell, Write
+from pswd_edge.field.poller import Poller
 from pswd_edge.field.table import Table
+from pswd_edge.field.work import Tell, Write
 from pswd_edge.model.device import Device
 from pswd_edge.model.point import ModbusAddress, Point, WriteRule
 from pswd_edge.model.quality import Quality

@@ -1,12 +1,13 @@
 """Registers to values for a whole site at once.
 
-Every answer is copied as it came into one long byte array (`raw`), each request at its own place. Decoding is then
-a few numpy operations per word type over all points of the site together, once a cycle, whatever the number of
-devices: byte orders are a permutation of the gather index, scales and markers are columns.
+Every answer is copied as it came into one long byte array (`raw`), each request at its own place, which is even.
+Decoding is then a few numpy operations per word type over all points of the site together, once a cycle, whatever the
+number of devices: word orders are a permutation of the gather index, scales and markers are columns. Where the points
+of a type follow each other in `raw`, as in a device of one type, nothing is gathered at all.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,16 +25,29 @@ _NUMBERS = tuple(kind for kind in FORMATS if kind != "bit" and kind not in BCD)
 _UNSIGNED = ("uint16", "uint32", "uint64")
 _ROUNDED = (FORMATS["float16"], FORMATS["float32"])
 _Rows = Sequence[tuple[Point, int, Span]]
+Selector = slice | NDArray[np.intp]
+"""Some places of an array: a slice where they follow each other, which numpy takes without copying."""
+
+
+def selector(places: NDArray[np.intp]) -> Selector:
+    """The cheapest way to say these places."""
+    first = int(places[0]) if len(places) else 0
+    run = bool((places == np.arange(first, first + len(places))).all())
+    return slice(first, first + len(places)) if run else places
 
 
 class _Group(NamedTuple):
-    """Points of one word type: `at` are positions in the decoder's output, `gather` (n, width) bytes of `raw`.
+    """Points of one word type: `at` are positions in the decoder's output, (n,).
 
-    `invalid` has one array of markers for each marker that a point of the group has at most.
+    `words` are places in `raw` counted in registers, (n * words of the type,), or in bytes where `bytewise`: in the
+    order in which they make up big-endian values. `invalid` has one array of markers for each marker that a point of
+    the group has at most.
     """
 
     at: NDArray[np.intp]
-    gather: NDArray[np.intp]
+    put: Selector
+    words: Selector
+    bytewise: bool
     dtype: str
     invalid: list[NDArray[np.float64]]
 
@@ -61,17 +75,18 @@ class Decoder:
         for request, place in zip(requests, places, strict=True):
             span: Span = request.payload.span
             rows += [(p, place, span) for p in request.points]
-        self._raw = raw
+        self._raw, self._registers = raw, raw[: len(raw) // 2 * 2].view(">u2")
         self.points = np.array([p.index for p, _, _ in rows], dtype=np.intp)
         self._scale = np.array([p.scale for p, _, _ in rows])
         self._offset = np.array([p.offset for p, _, _ in rows])
+        self._has_offset = bool(self._offset.any())
         self._groups = _word_groups(rows, _NUMBERS)
         self._decimals = _word_groups(rows, BCD)
         self._fields = [_fields(rows, group) for group in _word_groups(rows, _UNSIGNED, fields=True)]
         self._bits = _bit_group(rows)
-        self._scaled, self._scale_gather = _scale_gather(rows)
+        self._scaled, self._scale_at = _scale_places(rows)
         self.marked: NDArray[np.uint8] = np.zeros(len(rows), dtype=np.uint8)
-        self._number = np.zeros(len(rows))
+        self._number: NDArray[np.float64] = np.zeros(len(rows))
 
     def decode(self) -> NDArray[np.float64]:
         """Values in SI, of all points, whenever they came.
@@ -82,11 +97,8 @@ class Decoder:
         number, marked = self._number, self.marked
         marked[:] = 0
         with np.errstate(invalid="ignore", over="ignore"):  # signalling NaN and overflow become NaN and infinity
-            for at, gather, dtype, invalid in self._groups:
-                words = self._raw[gather].view(dtype)[:, 0].astype(np.float64)
-                number[at] = words
-                for marker in invalid:
-                    marked[at[words == marker]] = _SENTINEL
+            for group in self._groups:
+                self._put(group, self._words(group))
             for decimals in self._decimals:
                 self._decode_decimals(decimals)
             for field in self._fields:
@@ -97,29 +109,39 @@ class Decoder:
             value = number * self._scale
             if len(self._scaled):
                 self._apply_scale_registers(value)
-            value += self._offset
-        value[marked != 0] = np.nan
+            if self._has_offset:
+                value += self._offset
+        if marked.any():
+            value[marked != 0] = np.nan
         result: NDArray[np.float64] = value
         return result
 
+    def _words(self, group: _Group) -> NDArray[Any]:
+        """The group's raw numbers as they were sent, big-endian, (n,)."""
+        source = self._raw if group.bytewise else self._registers
+        return source[group.words].view(group.dtype)
+
     def _decode_decimals(self, group: _Group) -> None:
-        words = self._raw[group.gather].view(group.dtype).astype(np.uint32)
-        places = np.arange(2 * group.gather.shape[1], dtype=np.uint32)
-        digits = (words >> (4 * places)) & 15
+        words = self._words(group).astype(np.uint32)
+        places = np.arange(2 * np.dtype(group.dtype).itemsize, dtype=np.uint32)
+        digits = (words[:, None] >> (4 * places)) & 15
         self._put(group, digits @ 10.0**places)
         self.marked[group.at[(digits > 9).any(axis=1)]] = _UNDECODABLE
 
     def _decode_fields(self, field: _Fields) -> None:
-        words = self._raw[field.words.gather].view(field.words.dtype)[:, 0].astype(np.uint64)
-        self._put(field.words, ((words >> field.low) & field.mask).astype(np.float64))
+        words = self._words(field.words).astype(np.uint64)
+        self._put(field.words, (words >> field.low) & field.mask)
 
-    def _put(self, group: _Group, number: NDArray[np.float64]) -> None:
-        self._number[group.at] = number
+    def _put(self, group: _Group, number: NDArray[Any]) -> None:
+        """Numbers of any type into their places, as float64; markers become SENTINEL."""
+        self._number[group.put] = number
         for marker in group.invalid:
-            self.marked[group.at[number == marker]] = _SENTINEL
+            same = self._number[group.put] == marker
+            if same.any():
+                self.marked[group.at[same]] = _SENTINEL
 
     def _apply_scale_registers(self, value: NDArray[np.float64]) -> None:
-        power = self._raw[self._scale_gather].view(">i2")[:, 0].astype(np.float64)
+        power = self._registers[self._scale_at].view(">i2").astype(np.float64)
         wrong = np.abs(power) > SCALE_MAX
         if wrong.any():
             self.marked[self._scaled[wrong]] = _UNDECODABLE
@@ -142,12 +164,20 @@ def _word_groups(rows: _Rows, kinds: Sequence[str], *, fields: bool = False) -> 
                  and (_address(p).bits is not None) is fields]
         if not found:
             continue
-        size = np.dtype(dtype).itemsize
-        gather = [[place + 2 * (_address(p).register - span.start) + b for b in byte_order(_address(p), size)]
-                  for _, p, place, span in found]
         at = np.array([f[0] for f in found], np.intp)
-        groups.append(_Group(at, np.array(gather, np.intp), dtype, _markers([p for _, p, _, _ in found], dtype)))
+        bytewise = any(_address(p).byte_order == "little" for _, p, _, _ in found)
+        words = np.array([w for _, p, place, span in found for w in _places(p, place, span, dtype, bytewise)], np.intp)
+        invalid = _markers([p for _, p, _, _ in found], dtype)
+        groups.append(_Group(at, selector(at), selector(words), bytewise, dtype, invalid))
     return groups
+
+
+def _places(point: Point, place: int, span: Span, dtype: str, bytewise: bool) -> list[int]:
+    """Where a point's bytes, or its registers, stand in `raw`, most significant first."""
+    address = _address(point)
+    first = place + 2 * (address.register - span.start)
+    order = byte_order(address, np.dtype(dtype).itemsize)
+    return [first + b for b in order] if bytewise else [(first + b) // 2 for b in order[::2]]
 
 
 def _fields(rows: _Rows, group: _Group) -> _Fields:
@@ -183,12 +213,12 @@ def _bit_group(rows: _Rows) -> _Bits | None:
     return _Bits(np.array(at, np.intp), np.array(byte, np.intp), np.array(shift, np.uint8)) if at else None
 
 
-def _scale_gather(rows: _Rows) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    scaled, gather = [], []
+def _scale_places(rows: _Rows) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Points with a scale register, and where in `raw` that stands, counted in registers."""
+    scaled, found = [], []
     for i, (point, place, span) in enumerate(rows):
         register = _address(point).scale_register
         if register is not None:
-            first = place + 2 * (register - span.start)
             scaled.append(i)
-            gather.append([first, first + 1])
-    return np.array(scaled, np.intp), np.array(gather, np.intp).reshape(-1, 2)
+            found.append((place + 2 * (register - span.start)) // 2)
+    return np.array(scaled, np.intp), np.array(found, np.intp)

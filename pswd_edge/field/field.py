@@ -7,8 +7,9 @@ import numpy as np
 
 from pswd_edge.field.actuator import Actuator
 from pswd_edge.field.drivers.base import Driver, ReadRequest
-from pswd_edge.field.poller import Batch, Job, Poller, Tell, cancel_all
+from pswd_edge.field.poller import Poller, cancel_all
 from pswd_edge.field.table import Group, Table
+from pswd_edge.field.work import Batch, Job, Tell
 from pswd_edge.model.device import Connection
 from pswd_edge.model.point import Point
 from pswd_edge.model.ports import Columns, SlotState
@@ -70,9 +71,9 @@ class Field:
         calendar: dict[int, dict[int, list[tuple[Poller, list[Job]]]]] = {}
         for c, found in jobs.items():
             poller = self.pollers[c]
-            poller.slow = tuple(j for j in found if j.every > 1)
+            poller.account.slow = tuple(j for j in found if j.every > 1)
             due: dict[tuple[int, int], list[Job]] = {}
-            for job in poller.slow:
+            for job in poller.account.slow:
                 due.setdefault((job.every, job.phase), []).append(job)
             for (every, phase), together in due.items():
                 calendar.setdefault(every, {}).setdefault(phase, []).append((poller, together))

@@ -10,7 +10,7 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
-from pswd_edge.field.decoder import Decoder
+from pswd_edge.field.decoder import Decoder, selector
 from pswd_edge.field.drivers.base import ReadRequest, Value
 from pswd_edge.field.drivers.plan import Span
 from pswd_edge.model.point import Point
@@ -35,6 +35,7 @@ class Group:
         raw = [s for s in slots if table.sizes[s] >= 0]
         requests = [table.requests[s] for s in raw]
         self.decoder = Decoder(requests, [table.places[s] for s in raw], table.raw)
+        self.points = selector(self.decoder.points)
         self.slots = np.array(slots, dtype=np.intp)
         self.period_s = np.array([table.requests[s].period_ms / 1000 for s in slots])
         self.raw_slots = np.array(raw, dtype=np.intp)
@@ -55,7 +56,7 @@ class Table:
         count, slots = len(points), len(requests)
         self.requests = list(requests)
         self.sizes = [_answer_bytes(r) for r in requests]
-        ends = list(accumulate((max(size, 0) for size in self.sizes), initial=0))
+        ends = list(accumulate((max(size, 0) + size % 2 for size in self.sizes), initial=0))
         self.places = ends[:-1]
         self.raw = np.zeros(ends[-1], dtype=np.uint8)
         self._bytes = self.raw.data
@@ -67,6 +68,7 @@ class Table:
         self.unchanged = np.zeros(count, dtype=np.int32)
         self.answered_s = np.full(slots, -np.inf)
         self._fresh = np.zeros(slots, dtype=bool)
+        self._answered_s, self._is_fresh = self.answered_s.data, self._fresh.data  # single places are set faster so
         self._aged = np.full(slots, 2, dtype=np.int8)  # what was never read has nothing to lose
 
     def put_raw(self, slot: int, answer: bytes, now_s: float) -> None:
@@ -77,8 +79,8 @@ class Table:
             return
         place = self.places[slot]
         self._bytes[place : place + size] = answer
-        self.answered_s[slot] = now_s
-        self._fresh[slot] = True
+        self._answered_s[slot] = now_s
+        self._is_fresh[slot] = True
 
     def put_values(self, slot: int, values: Sequence[Value], now_s: float) -> None:
         """An answer of a protocol with typed values came, one for each point of the request."""
@@ -120,12 +122,12 @@ class Table:
         self._age(group, now_s)
 
     def _take(self, group: Group, fresh: NDArray[np.bool_]) -> None:
-        value, marked, points = group.decoder.decode(), group.decoder.marked, group.decoder.points
+        value, marked, points = group.decoder.decode(), group.decoder.marked, group.points
         low, high = group.low, group.high
         received_s = np.repeat(self.answered_s[group.raw_slots], group.counts)
         if not fresh.all():
             chosen = np.repeat(fresh, group.counts)
-            value, marked, points = value[chosen], marked[chosen], points[chosen]
+            value, marked, points = value[chosen], marked[chosen], group.decoder.points[chosen]
             low, high, received_s = low[chosen], high[chosen], received_s[chosen]
         good = (value >= low) & (value <= high)
         unchanged = self.unchanged[points] + 1
@@ -133,13 +135,13 @@ class Table:
         self.unchanged[points] = unchanged
         self.received_s[points] = received_s
         self.quality[points], self.reason[points] = _GOOD, _NONE
-        if not good.all():
-            self._mark_bad(points[~good], value[~good], marked[~good])
-            value[~good] = np.nan
         self.value[points] = value
+        if not good.all():
+            at = np.arange(len(self.value))[points] if isinstance(points, slice) else points
+            self._mark_bad(at[~good], value[~good], marked[~good])
 
     def _mark_bad(self, points: NDArray[np.intp], value: NDArray[np.float64], marked: NDArray[np.uint8]) -> None:
-        self.quality[points] = _BAD
+        self.value[points], self.quality[points] = np.nan, _BAD
         self.reason[points] = np.where(marked != 0, marked, np.where(np.isfinite(value), _OUT_OF_RANGE, _NOT_A_NUMBER))
 
     def _age(self, group: Group, now_s: float) -> None:

@@ -6,14 +6,18 @@ _WELL_AFTER = 10              # right answers in a row to a request before its f
 
 
 class Unit:
-    """`scan` is the scan in which it went silent: the rest of that scan is skipped."""
+    """`scan` is the scan in which it went silent: the rest of that scan is skipped.
+
+    `wrong` are the requests (by slot) that it refuses or answers with what makes no sense, each with the number of
+    right answers after which that is over.
+    """
 
     def __init__(self, seed: int, timeout_max_s: float) -> None:
         self.breaker = Breaker(seed)
         self.latency = Latency(timeout_max_s)
         self.scan = -1
         self.down_since_s = 0.0
-        self._wrong: dict[int, int] = {}
+        self.wrong: dict[int, int] = {}
 
     def may_ask(self, scan: int, now_s: float) -> bool:
         """After silence: one request in each back-off, and none more in the scan that met it."""
@@ -25,22 +29,17 @@ class Unit:
         failures = self.breaker.failures
         return self.latency.timeout_s if failures == 0 else self.latency.retry_timeout_s(failures)
 
-    @property
-    def wrong(self) -> bool:
-        """Whether it refuses a request, or answers one with what makes no sense."""
-        return bool(self._wrong)
-
     def found_wrong(self, slot: int) -> bool:
         """A request failed; True where none of this unit's did before."""
-        first = not self._wrong
-        self._wrong[slot] = _WELL_AFTER
+        first = not self.wrong
+        self.wrong[slot] = _WELL_AFTER
         return first
 
     def found_right(self, slot: int) -> bool:
         """A request was answered; True where the last one that failed works again, and has for a while."""
-        left = self._wrong.get(slot, 0) - 1
+        left = self.wrong.get(slot, 0) - 1
         if left > 0:
-            self._wrong[slot] = left
-        elif self._wrong.pop(slot, None) is not None:
-            return not self._wrong
+            self.wrong[slot] = left
+        elif self.wrong.pop(slot, None) is not None:
+            return not self.wrong
         return False

@@ -8,7 +8,8 @@ import pytest
 
 from pswd_edge.errors import DeviceError, SilentError, UnreachableError
 from pswd_edge.field.field import Field
-from pswd_edge.field.poller import WRITES_MAX, Write
+from pswd_edge.field.poller import WRITES_MAX
+from pswd_edge.field.work import Write
 from pswd_edge.model.quality import Quality, Reason
 from tests.field.fieldmaker import (
     ANY,
@@ -301,7 +302,7 @@ async def test_what_was_due_in_a_skipped_cycle_is_read_in_the_next(device: RawDe
     site = small_site([device.port], [far_points(1, period_ms=10 * FAST_MS)], [(0, 1)])
     async with running(field_of(site, told)) as field:
         await until(lambda: len(device.asked) == 1, 1.0)       # at once after connecting
-        (job,) = field.pollers[0].slow
+        (job,) = field.pollers[0].account.slow
         assert (job.every, job.phase) == (10, 9)
         for cycle in (0, 3, 8, 11, 14, 18, 21, 28, 81):        # never 9, 19, …
             field.begin_slow(cycle)

@@ -11,8 +11,9 @@ import pytest
 from pswd_edge.errors import DeviceError, RefusedError, UnreachableError
 from pswd_edge.field.drivers.base import ReadRequest
 from pswd_edge.field.drivers.modbus import ModbusConfig, ModbusDriver
-from pswd_edge.field.poller import Batch, Job, Poller, Write
+from pswd_edge.field.poller import Poller
 from pswd_edge.field.table import Table
+from pswd_edge.field.work import Batch, Job, Write
 from pswd_edge.model.device import Connection
 from pswd_edge.model.quality import Reason
 from tests.field.fieldmaker import (
@@ -121,5 +122,5 @@ async def test_an_answer_of_the_wrong_length_is_no_value(told: Told) -> None:
         await until(lambda: poller.state == "open", 1.0)
         poller.begin(batch, 1)
         await until(lambda: poller.counts.answered == 1, 1.0)
-        assert poller._table.reason[0] == Reason.UNDECODABLE
-        assert math.isnan(poller._table.value[0])
+        assert poller.account._table.reason[0] == Reason.UNDECODABLE
+        assert math.isnan(poller.account._table.value[0])

@@ -4,11 +4,12 @@ A driver has no schedule, no retry, no log and no clock. It is found by the entr
 `pswd_edge.drivers`; a third party brings its own class with its own `Config`.
 """
 
-from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
+from pswd_edge.errors import DeviceError
 from pswd_edge.model.device import Device
 from pswd_edge.model.point import Point
 from pswd_edge.model.quality import Quality, Reason
@@ -46,8 +47,19 @@ Reply = bytes | Sequence[Value]
 """Raw big-endian words as received (Modbus: decoded once a cycle, all together), or one `Value` per point."""
 
 
+Heard = Callable[[bytes | DeviceError], None]
+Send = Callable[[float, float, Heard], None]
+"""timeout_s, now_s (monotonic), heard: sends one prepared request and returns. Never raises.
+
+`heard` is called once, perhaps at once: with the answer as it came, or with what `read` would have raised.
+"""
+
+
 class Driver(Protocol):
-    """One connection. Methods are never called at the same time as each other: one request in flight."""
+    """One connection. Methods are never called at the same time as each other: one request in flight.
+
+    A driver on a hot path may be a `DirectDriver` too.
+    """
 
     Config: ClassVar[type[BaseModel]]
 
@@ -76,4 +88,17 @@ class Driver(Protocol):
 
     async def close(self) -> None:
         """Close the connection; does nothing where it is closed. Never raises."""
+        ...
+
+
+@runtime_checkable
+class DirectDriver(Protocol):
+    """A driver whose reads need no coroutine: `read` in two halves, with the answer's callback between."""
+
+    def sender(self, request: ReadRequest) -> Send:
+        """What sends this request on the connection that is open now; void when it is closed."""
+        ...
+
+    def take(self, request: ReadRequest, answer: bytes) -> bytes:
+        """What `read` would have returned for this answer; raises RefusedError and DecodeError as it does."""
         ...

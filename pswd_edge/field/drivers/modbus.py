@@ -3,6 +3,7 @@
 import asyncio
 import struct
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,7 +13,7 @@ from pymodbus.pdu.bit_message import WriteSingleCoilRequest
 from pymodbus.pdu.register_message import WriteMultipleRegistersRequest, WriteSingleRegisterRequest
 
 from pswd_edge.errors import DecodeError, RefusedError, UnreachableError, WriteError
-from pswd_edge.field.drivers.base import ReadRequest
+from pswd_edge.field.drivers.base import ReadRequest, Send
 from pswd_edge.field.drivers.codec import encode
 from pswd_edge.field.drivers.modbus_link import ModbusLink
 from pswd_edge.field.drivers.plan import Span, pack_spans
@@ -84,15 +85,25 @@ class ModbusDriver:
 
     async def read(self, request: ReadRequest, timeout_s: float) -> bytes:
         """The registers of one span as they came, big-endian."""
-        payload: Payload = request.payload
         if self._link is None:
             raise UnreachableError(self._nowhere())
-        answer = await self._link.exchange(request.device.unit, payload.pdu, timeout_s)
-        if answer[:2] != payload.answer_head or len(answer) != payload.answer_bytes:
-            _raise_refusal(answer, payload.pdu)
-            raise DecodeError(f"read {request.text}: got {answer[:8].hex()} ({len(answer)} bytes): "
-                              f"expected {payload.answer_head.hex()} and {payload.answer_head[1]} bytes")
-        return answer[2:]
+        return self.take(request, await self._link.exchange(request.device.unit, request.payload.pdu, timeout_s))
+
+    def sender(self, request: ReadRequest) -> Send:
+        """The first half of `read`, prepared for the connection that is open now."""
+        if self._link is None:
+            error = UnreachableError(self._nowhere())
+            return lambda _timeout_s, _now_s, heard: heard(error)
+        return partial(self._link.ask, request.device.unit, request.payload.pdu)
+
+    def take(self, request: ReadRequest, answer: bytes) -> bytes:
+        """The second half of `read`: the registers that a right answer carries."""
+        payload: Payload = request.payload
+        if len(answer) == payload.answer_bytes and answer.startswith(payload.answer_head):
+            return answer[2:]
+        _raise_refusal(answer, payload.pdu)
+        raise DecodeError(f"read {request.text}: got {answer[:8].hex()} ({len(answer)} bytes): "
+                          f"expected {payload.answer_head.hex()} and {payload.answer_head[1]} bytes")
 
     async def write(self, device: Device, point: Point, value: float, timeout_s: float) -> None:
         """Function 16 for words that belong together, 6 for one register, 5 for a coil."""

@@ -13,7 +13,8 @@ import time
 from typing import cast
 from weakref import WeakKeyDictionary
 
-from pswd_edge.errors import DecodeError, SilentError, UnreachableError
+from pswd_edge.errors import DecodeError, DeviceError, SilentError, UnreachableError
+from pswd_edge.field.drivers.base import Heard
 
 _MBAP = struct.Struct(">HHHB")
 _HEAD_BYTES = _MBAP.size
@@ -43,10 +44,12 @@ class _Watch:
 
     def _look(self) -> None:
         now_s = time.monotonic()
+        looked_at, self._waiting = self._waiting, set()
         self._timer, self._due_s = None, math.inf
-        self._waiting = {link for link in self._waiting if link.still_waits(now_s)}
-        if self._waiting:
-            self._set(min(link.expires_s for link in self._waiting), now_s)
+        self._waiting |= {link for link in looked_at if link.still_waits(now_s)}
+        due_s = min((link.expires_s for link in self._waiting), default=math.inf)
+        if due_s < self._due_s:
+            self._set(due_s, now_s)
 
 
 _watches: "WeakKeyDictionary[asyncio.AbstractEventLoop, _Watch]" = WeakKeyDictionary()
@@ -61,7 +64,7 @@ class ModbusLink(asyncio.Protocol):
         self._received = b""
         self._transaction = 0
         self._unit = 0
-        self._answer: asyncio.Future[bytes] | None = None
+        self._heard: Heard | None = None
         self._watch = _watches.setdefault(self._loop, _Watch())
         self.expires_s = 0.0
         self._late_in_a_row = 0
@@ -90,35 +93,65 @@ class ModbusLink(asyncio.Protocol):
             self._transport = None
         self._fail(UnreachableError("connection closed"))
 
+    def ask(self, unit: int, pdu: bytes, timeout_s: float, now_s: float, heard: Heard) -> None:
+        """Send a request PDU; `heard` gets the answer's PDU, or SilentError, DecodeError, UnreachableError, once.
+
+        `now_s` is the monotonic time.
+        """
+        transport = self._transport
+        if transport is None:
+            heard(UnreachableError("not connected"))
+            return
+        self._transaction = transaction = (self._transaction + 1) & 0xFFFF
+        self._unit, self._heard = unit, heard
+        self.expires_s = now_s + timeout_s
+        transport.write(_MBAP.pack(transaction, 0, len(pdu) + 1, unit) + pdu)
+        self._watch.add(self, now_s)
+
     def exchange(self, unit: int, pdu: bytes, timeout_s: float) -> asyncio.Future[bytes]:
-        """Send a request PDU; the future brings the answer's PDU, or SilentError, DecodeError, UnreachableError."""
+        """As `ask`, with a future. Raises UnreachableError where there is no connection."""
         if self._transport is None:
             raise UnreachableError("not connected")
-        self._transaction = (self._transaction + 1) & 0xFFFF
-        self._unit = unit
-        answer = self._answer = self._loop.create_future()
-        self._transport.write(_MBAP.pack(self._transaction, 0, len(pdu) + 1, unit) + pdu)
-        now_s = time.monotonic()
-        self.expires_s = now_s + timeout_s
-        self._watch.add(self, now_s)
+        answer: asyncio.Future[bytes] = self._loop.create_future()
+
+        def heard(found: bytes | DeviceError) -> None:
+            if answer.done():
+                return
+            if isinstance(found, bytes):
+                answer.set_result(found)
+            else:
+                answer.set_exception(found)
+
+        self.ask(unit, pdu, timeout_s, time.monotonic(), heard)
         return answer
 
     def still_waits(self, now_s: float) -> bool:
         """Whether an answer may still come in time; where its time is over, whoever waits for it learns that now."""
-        if self._answer is None:
+        if self._heard is None:
             return False
         if now_s < self.expires_s:
             return True
         self._fail(SilentError("no answer in time"))
-        return False
+        return self._heard is not None  # who heard it may have asked anew
 
-    def _fail(self, error: Exception) -> None:
-        answer, self._answer = self._answer, None
-        if answer is not None and not answer.done():
-            answer.set_exception(error)
+    def _fail(self, error: DeviceError) -> None:
+        heard, self._heard = self._heard, None
+        if heard is not None:
+            heard(error)
 
     def data_received(self, data: bytes) -> None:
-        """Asyncio: bytes came; they may be a part of an answer, or several."""
+        """Asyncio: bytes came; mostly the one answer that is waited for, but perhaps a part of it, or several."""
+        if not self._received and len(data) > _HEAD_BYTES:
+            transaction, protocol, length, unit = _MBAP.unpack_from(data)
+            heard = self._heard
+            if (heard is not None and transaction == self._transaction and length == len(data) - 6
+                    and unit == self._unit and protocol == 0 and length <= _LENGTH_MAX):
+                self._late_in_a_row, self._heard = 0, None
+                heard(data[_HEAD_BYTES:])
+                return
+        self._sort_out(data)
+
+    def _sort_out(self, data: bytes) -> None:
         if self._received:
             data = self._received + data
         while len(data) >= _HEAD_BYTES:
@@ -134,18 +167,14 @@ class ModbusLink(asyncio.Protocol):
         self._received = data
 
     def _deliver(self, transaction: int, unit: int, pdu: bytes) -> None:
-        answer = self._answer
-        if transaction != self._transaction or answer is None:
+        heard = self._heard
+        if transaction != self._transaction or heard is None:
             self._late()
             return
         self._late_in_a_row = 0
-        self._answer = None
-        if answer.done():
-            return
-        if unit == self._unit:
-            answer.set_result(pdu)
-        else:
-            answer.set_exception(DecodeError(f"got an answer of unit {unit}: expected unit {self._unit}"))
+        self._heard = None
+        heard(pdu if unit == self._unit else
+              DecodeError(f"got an answer of unit {unit}: expected unit {self._unit}"))
 
     def _late(self) -> None:
         self.late += 1
