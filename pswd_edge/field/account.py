@@ -70,8 +70,10 @@ class Account:
             self._table.put_raw(job.slot, answer, now_s)
         else:
             self._table.put_values(job.slot, answer, now_s)  # type: ignore[arg-type]  # Reply is one or the other
-        unit.latency.add(now_s - started_s)
         self.counts.answered += 1
+        round_trip_s = now_s - started_s
+        if round_trip_s >= unit.latency.filtered_s or not self.counts.answered & 7:  # up at once, down in every eighth
+            unit.latency.add(round_trip_s)
         if self._silent_in_a_row or self.breaker.failures or unit.breaker.failures:
             self.proven(job.request.device, unit)
         if unit.wrong and unit.found_right(job.slot):

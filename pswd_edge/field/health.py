@@ -4,6 +4,7 @@ import random
 
 TIMEOUT_FLOOR_S = 0.05
 _LATENCY_TIMES = 4.0
+_DOWN = 0.15                  # share of the way down at each round trip that is told
 _UNKNOWN_S = 0.2              # to retry a unit that never answered
 _BACKOFF_FIRST_S = 0.1
 BACKOFF_MAX_S = 1.5           # so that a device is polled again within 2 s of its return
@@ -18,11 +19,11 @@ class Latency:
         self.timeout_s = timeout_max_s
 
     def add(self, round_trip_s: float) -> None:
-        """A round trip was measured."""
+        """A round trip was measured; those that are no rise need be told only now and then (one in eight)."""
         if round_trip_s >= self.filtered_s:
             self.filtered_s = round_trip_s
         else:
-            self.filtered_s += 0.02 * (round_trip_s - self.filtered_s)
+            self.filtered_s += _DOWN * (round_trip_s - self.filtered_s)
         self.timeout_s = min(max(_LATENCY_TIMES * self.filtered_s, TIMEOUT_FLOOR_S), self._timeout_max_s)
 
     def retry_timeout_s(self, failures: int) -> float:

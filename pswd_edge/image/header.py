@@ -11,7 +11,7 @@ import struct
 from pswd_edge.errors import ImageError, ImageMismatchError
 from pswd_edge.image.layout import HEADER_BYTES, MAGIC
 
-VERSION = 1
+VERSION = 2                   # 2: larger blocks
 _IDENTITY = struct.Struct("<8sI4x16sQQ")
 ROWS, SUPERSEDED, EVENTS, BEAT = 64, 72, 80, 88
 

@@ -7,7 +7,7 @@ from pswd_edge.model.site import Site
 
 MAGIC = b"PSWDIMG1"
 HEADER_BYTES = 4096
-BLOCK_POINTS = 1024           # points of one latest-value record: 34 kB, copied and summed in some 30 µs
+BLOCK_POINTS_MAX = 4096       # points of one latest-value record: 139 kB, copied and summed in some 100 µs
 POINT_BYTES = 8 + 8 + 8 + 1 + 1
 REPORT_BYTES = 2 * 1024 * 1024  # reasons, tiers and at most 600 workloads of one cycle
 FIELD_BYTES = 256 * 1024      # one line for each connection
@@ -22,6 +22,7 @@ class Layout(NamedTuple):
     """Offsets in bytes, counts, and the image's size."""
 
     points: int
+    block_points: int
     blocks: int
     trend: int
     rows: int
@@ -40,12 +41,17 @@ class Layout(NamedTuple):
 
     def block_span(self, block: int) -> tuple[int, int]:
         """First point and number of points of a latest-value block."""
-        first = block * BLOCK_POINTS
-        return first, min(BLOCK_POINTS, self.points - first)
+        first = block * self.block_points
+        return first, min(self.block_points, self.points - first)
+
+    @property
+    def block_bytes(self) -> int:
+        """Payload of one latest-value record."""
+        return self.block_points * POINT_BYTES
 
     def block_offset(self, block: int) -> int:
         """Where a latest-value record begins."""
-        return self.latest + block * record_bytes(BLOCK_POINTS * POINT_BYTES)
+        return self.latest + block * record_bytes(self.block_bytes)
 
     def event_offset(self, number: int) -> int:
         """Where the record of event `number` (1, 2, …) begins; the ring keeps the last `EVENT_SLOTS`."""
@@ -58,14 +64,15 @@ def layout_of(site: Site) -> Layout:
     The ring keeps an hour of cycles, or what fits 80 MB where an hour does not.
     """
     points, trend = len(site.points), len(site.trend_points)
-    blocks = max(1, -(-points // BLOCK_POINTS))
+    block_points = max(8, min(BLOCK_POINTS_MAX, -(-points // 8) * 8))  # whole 64-bit words, also of the bytes
+    blocks = max(1, -(-points // block_points))
     row_payload = ROW_HEAD_BYTES + trend * 9
     wanted = RING_SECONDS * 1000 // site.control.period_ms
     rows = min(wanted, RING_BYTES_MAX // record_bytes(row_payload))
     latest = HEADER_BYTES
-    report = latest + blocks * record_bytes(BLOCK_POINTS * POINT_BYTES)
+    report = latest + blocks * record_bytes(block_points * POINT_BYTES)
     field = report + record_bytes(REPORT_BYTES)
     events = field + record_bytes(FIELD_BYTES)
     ring = events + EVENT_SLOTS * record_bytes(EVENT_BYTES)
     size = ring + rows * record_bytes(row_payload)
-    return Layout(points, blocks, trend, rows, row_payload, latest, report, field, events, ring, size)
+    return Layout(points, block_points, blocks, trend, rows, row_payload, latest, report, field, events, ring, size)

@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 from pswd_edge.errors import ImageError, TornReadError
 from pswd_edge.image import header
 from pswd_edge.image.layout import (
-    BLOCK_POINTS,
     EVENT_BYTES,
     EVENT_SLOTS,
     FIELD_BYTES,
-    POINT_BYTES,
     REPORT_BYTES,
     ROW_HEAD_BYTES,
     Layout,
@@ -77,7 +75,7 @@ class ImageReader:
         self._buffer, self.site_hash, self.generation = buffer, found_hash, generation
         self.site: Site = site
         self.layout: Layout = where
-        self._blocks = [Record(buffer, where.block_offset(b), BLOCK_POINTS * POINT_BYTES) for b in range(where.blocks)]
+        self._blocks = [Record(buffer, where.block_offset(b), where.block_bytes) for b in range(where.blocks)]
         self._report = Record(buffer, where.report, REPORT_BYTES)
         self._field = Record(buffer, where.field, FIELD_BYTES)
         self._report_decoder = msgspec.msgpack.Decoder(Report)
@@ -121,21 +119,22 @@ class ImageReader:
         """
         if not 0 <= point < self.layout.points:
             raise IndexError(f"point {point}: expected 0..{self.layout.points - 1}")
-        block, at = divmod(point, BLOCK_POINTS)
+        size = self.layout.block_points
+        block, at = divmod(point, size)
         number, payload = self._blocks[block].read()
         if number == 0:
             return Reading(float("nan"), Quality.BAD, Reason.NEVER_READ, float("inf"), float("-inf")), float("nan")
-        wide = [float(np.frombuffer(payload, np.float64, 1, (i * BLOCK_POINTS + at) * 8)[0]) for i in range(3)]
-        quality, reason = payload[24 * BLOCK_POINTS + at], payload[25 * BLOCK_POINTS + at]
+        wide = [float(np.frombuffer(payload, np.float64, 1, (i * size + at) * 8)[0]) for i in range(3)]
+        quality, reason = payload[24 * size + at], payload[25 * size + at]
         return Reading(wide[0], Quality(quality), Reason(reason), now_s - wide[2], wide[2]), wide[1]
 
     def latest(self) -> tuple[NDArray[np.float64], NDArray[np.uint8], NDArray[np.uint8], NDArray[np.float64],
                               NDArray[np.float64]]:
         """Every point's latest: value (NaN where BAD), quality, reason, received_s (monotonic), source_utc_s."""
-        size = self.layout.points
-        value, source, received = np.full(size, np.nan), np.full(size, np.nan), np.full(size, -np.inf)
-        quality = np.full(size, Quality.BAD, np.uint8)
-        reason = np.full(size, Reason.NEVER_READ, np.uint8)
+        points, size = self.layout.points, self.layout.block_points
+        value, source, received = np.full(points, np.nan), np.full(points, np.nan), np.full(points, -np.inf)
+        quality = np.full(points, Quality.BAD, np.uint8)
+        reason = np.full(points, Reason.NEVER_READ, np.uint8)
         for b, record in enumerate(self._blocks):
             number, payload = record.read()
             if number == 0:
@@ -143,9 +142,9 @@ class ImageReader:
             first, count = self.layout.block_span(b)
             span = slice(first, first + count)
             for i, wide in enumerate((value, source, received)):
-                wide[span] = np.frombuffer(payload, np.float64, count, i * 8 * BLOCK_POINTS)
+                wide[span] = np.frombuffer(payload, np.float64, count, i * 8 * size)
             for i, narrow in enumerate((quality, reason)):
-                narrow[span] = np.frombuffer(payload, np.uint8, count, (24 + i) * BLOCK_POINTS)
+                narrow[span] = np.frombuffer(payload, np.uint8, count, (24 + i) * size)
         return value, quality, reason, received, source
 
     def report(self) -> Report | None:

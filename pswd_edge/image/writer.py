@@ -13,11 +13,9 @@ from numpy.typing import NDArray
 from pswd_edge.errors import ImageError
 from pswd_edge.image import header
 from pswd_edge.image.layout import (
-    BLOCK_POINTS,
     EVENT_BYTES,
     FIELD_BYTES,
     HEADER_BYTES,
-    POINT_BYTES,
     REPORT_BYTES,
     ROW_HEAD_BYTES,
     Layout,
@@ -30,10 +28,10 @@ POINTER = "image"
 _ROW_HEAD = struct.Struct("<Qdd")
 
 
-def _columns(record: Record, count: int) -> list[NDArray[Any]]:
+def _columns(record: Record, count: int, size: int) -> list[NDArray[Any]]:
     """Views of one block's columns: value, source_utc_s, received_s (f64), quality, reason (u8)."""
-    wide = [np.frombuffer(record.payload, np.float64, count, i * 8 * BLOCK_POINTS) for i in range(3)]
-    narrow = [np.frombuffer(record.payload, np.uint8, count, (24 + i) * BLOCK_POINTS) for i in range(2)]
+    wide = [np.frombuffer(record.payload, np.float64, count, i * 8 * size) for i in range(3)]
+    narrow = [np.frombuffer(record.payload, np.uint8, count, (24 + i) * size) for i in range(2)]
     return [*wide, *narrow]
 
 
@@ -65,9 +63,9 @@ class ImageWriter:
         where = self.layout
         self._blocks = []
         for b in range(where.blocks):
-            record = Record(self._buffer, where.block_offset(b), BLOCK_POINTS * POINT_BYTES)
+            record = Record(self._buffer, where.block_offset(b), where.block_bytes)
             first, count = where.block_span(b)
-            self._blocks.append((record, slice(first, first + count), _columns(record, count)))
+            self._blocks.append((record, slice(first, first + count), _columns(record, count, where.block_points)))
         self._report = Record(self._buffer, where.report, REPORT_BYTES)
         self._field = Record(self._buffer, where.field, FIELD_BYTES)
 
@@ -97,7 +95,7 @@ class ImageWriter:
             record.begin(number)
             for view, column in zip(views, columns, strict=True):
                 view[:] = column[span]
-            record.end(number, BLOCK_POINTS * POINT_BYTES)
+            record.end(number, self.layout.block_bytes)
 
     def publish_row(
         self, cycle: int, monotonic_s: float, utc_s: float, value: NDArray[np.float64], quality: NDArray[np.uint8]
