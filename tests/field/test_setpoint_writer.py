@@ -9,8 +9,8 @@ import pytest
 from pswd_edge.errors import DeviceError, RefusedError, SilentError, WriteError
 from pswd_edge.field import actuator
 from pswd_edge.field.actuator import Actuator
-from pswd_edge.field.work import Write
 from pswd_edge.field.table import Group, Table
+from pswd_edge.field.work import Write
 from pswd_edge.model.point import OpcUaAddress, Point, WriteRule
 from tests.field.fieldmaker import Told, modbus_device, modbus_point, request_of
 
