@@ -67,8 +67,6 @@ def _context(id_: str, device: DeviceForm, index: int, first_point: int, control
         first_point=first_point,
         period_ms=control.period_ms,
         trend=frozenset(device.trend),
-        inputs=frozenset({control.grid_power.point, *(meter.point for meter in control.load_meters)}),
-        frozen_after=control.frozen_after,
         revert_s=revert_s,
     )
 

@@ -44,7 +44,12 @@ class RowForm(Form):
     labels: dict[Whole, Text] = Field(default_factory=dict)
     readable: bool = True
     write: WriteForm | None = None
-    frozen_after: Annotated[Whole, Field(ge=0)] | None = None
+    frozen_after: Annotated[Whole, Field(ge=0)] = Field(
+        0, description="changes of the device's answer after which a value that stood still is called frozen; 0 = never"
+    )
+    jump: Annotated[Number, Field(ge=0)] = Field(
+        0.0, description="largest plausible change between two answers, in the SI unit; 0 = any"
+    )
     name: str = Field("", description="the vendor's name")
     page: Annotated[Whole, Field(ge=1)] | None = Field(None, description="page of the manual")
 

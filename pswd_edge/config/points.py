@@ -16,15 +16,13 @@ _WHOLE_TYPES = frozenset({
 
 
 class PointContext(NamedTuple):
-    """What the site adds to a map's rows. `frozen_after` is for points of `inputs`, control inputs by id."""
+    """What the site adds to a map's rows."""
 
     device: str
     device_index: int
     first_point: int
     period_ms: int
     trend: frozenset[str]
-    inputs: frozenset[str]
-    frozen_after: int
     revert_s: float | None
 
 
@@ -39,7 +37,6 @@ def _point(form: MapFile, row: RowForm, indices: dict[str, int], context: PointC
     address = make_address(form, row)
     low, high = row.range or (float("-inf"), float("inf"))
     point_id = f"{context.device}.{row.key}"
-    frozen_after = context.frozen_after if point_id in context.inputs else 0
     return Point(
         index=indices[row.key],
         id=point_id,
@@ -53,7 +50,8 @@ def _point(form: MapFile, row: RowForm, indices: dict[str, int], context: PointC
         minimum=low,
         maximum=high,
         period_ms=_period_ms(form, row, context.period_ms),
-        frozen_after=frozen_after if row.frozen_after is None else row.frozen_after,
+        frozen_after=row.frozen_after,
+        jump=row.jump,
         trend=row.key in context.trend,
         readable=row.readable,
         write=_write_rule(row, address, indices, context),

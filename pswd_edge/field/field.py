@@ -1,6 +1,7 @@
 """The field as the cycle sees it: begin the reads, wait for the inputs, take a snapshot, write, look after the rest."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
@@ -162,6 +163,7 @@ class Field:
 
     def report(self, utc_s: float) -> FieldReport:
         """Health of all connections."""
+        self.table.refresh.look(time.monotonic())
         quality = self.table.quality[self._readable]
         return FieldReport(
             utc_s, tuple(p.report() for p in self.pollers.values()),

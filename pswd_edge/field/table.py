@@ -6,13 +6,16 @@ Answers are put in as they come (cheap); `settle` turns them into values for a g
 import math
 from collections.abc import Sequence
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pswd_edge.field.decoder import Decoder, selector
-from pswd_edge.field.drivers.base import ReadRequest, Value
+from pswd_edge.field.drivers.base import ReadRequest, Reply, Value
 from pswd_edge.field.drivers.plan import Span
+from pswd_edge.field.plausible import Columns, Plausible
+from pswd_edge.field.refresh import Refresh
 from pswd_edge.model.point import Point
 from pswd_edge.model.quality import Quality, Reason
 from pswd_edge.model.snapshot import Reading
@@ -41,6 +44,8 @@ class Group:
         self.raw_slots = np.array(raw, dtype=np.intp)
         self.counts = np.array([len(r.points) for r in requests], dtype=np.intp)
         points = [p for r in requests for p in r.points]
+        every = [(p, s) for s in slots for p in table.requests[s].points]
+        self.plausible = Plausible([p for p, _ in every], [s for _, s in every])
         self.low = np.array([max(p.minimum, -_FINITE) for p in points])
         self.high = np.array([min(p.maximum, _FINITE) for p in points])
 
@@ -68,7 +73,13 @@ class Table:
         self.unchanged = np.zeros(count, dtype=np.int32)
         self.answered_s = np.full(slots, -np.inf)
         self._fresh = np.zeros(slots, dtype=bool)
-        self._answered_s, self._is_fresh = self.answered_s.data, self._fresh.data  # single places are set faster so
+        self.refresh = Refresh(slots)
+        self._last: list[Reply] = [b""] * slots
+        # single places of arrays are set faster through memoryviews
+        self._answered_s: Any = self.answered_s.data
+        self._is_fresh: Any = self._fresh.data
+        self._changes: Any = self.refresh.changes.data
+        self._columns = Columns(self.value, self.quality, self.reason)
         self._aged = np.full(slots, 2, dtype=np.int8)  # what was never read has nothing to lose
 
     def put_raw(self, slot: int, answer: bytes, now_s: float) -> None:
@@ -81,10 +92,17 @@ class Table:
         self._bytes[place : place + size] = answer
         self._answered_s[slot] = now_s
         self._is_fresh[slot] = True
+        if answer != self._last[slot]:
+            self._last[slot] = answer
+            self._changes[slot] += 1
 
     def put_values(self, slot: int, values: Sequence[Value], now_s: float) -> None:
         """An answer of a protocol with typed values came, one for each point of the request."""
         self.answered_s[slot] = now_s
+        self._is_fresh[slot] = True
+        if values is not self._last[slot] and values != self._last[slot]:
+            self._last[slot] = values
+            self._changes[slot] += 1
         for point, found in zip(self.requests[slot].points, values, strict=True):
             value = found.value * point.scale + point.offset
             i, quality, reason = point.index, found.quality, found.reason
@@ -118,7 +136,9 @@ class Table:
         fresh = self._fresh[group.raw_slots]
         if fresh.any():
             self._take(group, fresh)
-            self._fresh[group.raw_slots] = False
+        if len(group.plausible.points):
+            group.plausible.judge(self._columns, self._fresh, self.refresh.changes, self.refresh.period_s, now_s)
+        self._fresh[group.slots] = False
         self._age(group, now_s)
 
     def _take(self, group: Group, fresh: NDArray[np.bool_]) -> None:

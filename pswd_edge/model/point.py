@@ -70,7 +70,7 @@ class Point(Struct, frozen=True):
 
     `readable` is False for points that can only be written. `period_ms` is its rate class; it is stale at three
     periods. `frozen_after` is the number of changes of its device's answer after which a bit-identical value is
-    called FROZEN (0 = never). `labels` maps a value to its name: {3: "normal"}.
+    called FROZEN (0 = never); `jump` the largest plausible change between two answers, in `unit` (0 = any). `labels` maps a value to its name: {3: "normal"}.
     """
 
     index: int
@@ -86,6 +86,7 @@ class Point(Struct, frozen=True):
     maximum: float = float("inf")
     period_ms: int = 100
     frozen_after: int = 0
+    jump: float = 0.0
     trend: bool = False
     readable: bool = True
     write: WriteRule | None = None

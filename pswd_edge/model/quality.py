@@ -26,3 +26,4 @@ class Reason(IntEnum):
     UNDECODABLE = 9
     DEVICE = 10           # the device itself says so (OPC UA status, SNMP noSuchObject)
     SUBSTITUTED = 11      # worked out from other measurements
+    JUMP = 12             # further from the last value than this point can go, and not confirmed yet

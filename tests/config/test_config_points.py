@@ -32,8 +32,7 @@ def compiled(folder: Path, row: str, kind: str = "meter") -> Point:
         f"map: one\nkind: {kind}\ndriver: modbus\nvendor: x\nsource: x\nrung: drafted\npoints:\n  - {row}\n"
     )
     context = PointContext(
-        device="d", device_index=0, first_point=0, period_ms=100, trend=frozenset(), inputs=frozenset(),
-        frozen_after=20, revert_s=None,
+        device="d", device_index=0, first_point=0, period_ms=100, trend=frozenset(), revert_s=None,
     )
     return compile_points(load_map(path), context)[0]
 
@@ -224,11 +223,12 @@ def test_a_read_back_may_be_off_by_the_devices_own_rounding_only(row: str, toler
     assert made.write.tolerance == pytest.approx(tolerance)
 
 
-def test_only_control_inputs_are_called_frozen(demo: Site) -> None:
-    """A set-point or an idle meter may stay the same for days."""
-    inputs = {"pcc.active_power_w", "feeder-a.active_power_w", "feeder-b.active_power_w", "feeder-cool.active_power_w"}
+def test_only_a_map_that_says_so_has_frozen_values_and_jumps(demo: Site, tmp_path: Path) -> None:
+    """A set-point or an idle meter may stay the same for days; the grid meter is judged by the law besides."""
+    made = compiled(tmp_path, "{signal: active_power_w, unit: kW, address: 1, type: int16, frozen_after: 50, jump: 4e6}")
 
-    assert {p.id for p in demo.points if p.frozen_after} == inputs
+    assert (made.frozen_after, made.jump) == (50, 4e6)
+    assert not any(p.frozen_after or p.jump for p in demo.points)
 
 
 def test_rate_classes_become_periods(demo: Site) -> None:
