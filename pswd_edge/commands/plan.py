@@ -8,7 +8,7 @@ from typing import NamedTuple
 from pswd_edge.app import compiled_site
 from pswd_edge.field.drivers.base import ReadRequest
 from pswd_edge.field.drivers.registry import find_driver
-from pswd_edge.field.field import plan_site
+from pswd_edge.field.siteplan import plan_site
 from pswd_edge.model.site import Site
 
 _PLACEHOLDER = "not-needed-to-plan"

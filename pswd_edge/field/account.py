@@ -1,11 +1,12 @@
 """What came of each exchange of one connection: values to the table, health to its units, changes as events."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from pswd_edge.errors import DecodeError, DeviceError, RefusedError, SilentError, UnreachableError, WriteError
 from pswd_edge.field.drivers.base import Reply
 from pswd_edge.field.health import Breaker
+from pswd_edge.field.isolate import is_illegal
 from pswd_edge.field.table import Table
 from pswd_edge.field.unit import Unit
 from pswd_edge.field.work import Counts, Job, Tell, Write
@@ -19,7 +20,8 @@ _GATEWAY_CODES = (10, 11)     # Modbus: the gateway answers for a unit that does
 class Account:
     """Kept by one poller. `behind` are the slow jobs that wait for their turn, the longest waiting first.
 
-    `slow` are all jobs of the slower classes: read at once after each connect, whatever their phase.
+    `on_refused` hears of requests of which the device does not have everything. `slow` are all jobs of the slower
+    classes: read at once after each connect, whatever their phase.
     """
 
     def __init__(self, connection: Connection, table: Table, tell: Tell) -> None:
@@ -30,6 +32,7 @@ class Account:
         self.slow: Sequence[Job] = ()
         self.behind: dict[int, Job] = {}
         self.last_s = 0.0
+        self.on_refused: Callable[[Job], None] = lambda _job: None
         self._table, self._tell = table, tell
         self._silent_in_a_row = 0
         self._silent_units: set[int] = set()
@@ -60,6 +63,13 @@ class Account:
         if first:
             self._tell("warning", "connection_lost", self.connection.id,
                        f"{self.connection.id}: {why}; its points age and go BAD; tried again until it answers")
+
+    def replan(self, table: Table, slots: Mapping[int, int]) -> None:
+        """Go on with another table; `slots` are the requests that are kept, old number to new."""
+        self._table = table
+        self.behind = {job.slot: job for job in self.behind.values() if job.slot != table.trash}
+        for unit in self.units.values():
+            unit.wrong = {slots[slot]: left for slot, left in unit.wrong.items() if slot in slots}
 
     # --- reads --------------------------------------------------------------------------------------------------
 
@@ -103,6 +113,8 @@ class Account:
             return
         self.counts.refused += 1
         self.proven(device, unit)
+        if is_illegal(error):
+            self.on_refused(job)
         self._table.put_failure(job.slot, Reason.UNDECODABLE if isinstance(error, DecodeError) else Reason.REFUSED)
         if unit.found_wrong(job.slot):
             self._tell("warning", "device_refuses", device.id,

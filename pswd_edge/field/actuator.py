@@ -83,6 +83,10 @@ class Actuator:
         self.slots = {i: Slot(p, p.write, pollers[devices[p.device].connection])
                       for i, p in points.items() if p.write is not None}
 
+    def replan(self, table: Table) -> None:
+        """Go on with another table of the same points."""
+        self._table = table
+
     def apply(self, wanted: Iterable[tuple[int, float | None]], cycle: int, now_s: float) -> None:
         """Take the arbiter's values (None: let go, write no more); send what has changed or needs a refresh."""
         for point, value in wanted:

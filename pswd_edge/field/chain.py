@@ -51,6 +51,10 @@ class Chain:
         self._driver = driver
         self._senders.clear()
 
+    def forget(self) -> None:
+        """The plan has changed: requests have new numbers."""
+        self._senders.clear()
+
     def start(self, batch: Batch, cycle: int) -> None:
         """Ask the first job."""
         self.running = True

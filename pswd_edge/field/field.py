@@ -1,25 +1,26 @@
 """The field as the cycle sees it: begin the reads, wait for the inputs, take a snapshot, write, look after the rest."""
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from functools import partial
 
-import numpy as np
-
+from pswd_edge.errors import DeviceError
 from pswd_edge.field.actuator import Actuator
-from pswd_edge.field.drivers.base import Driver, ReadRequest
+from pswd_edge.field.drivers.base import ReadRequest
+from pswd_edge.field.isolate import Found, isolate
+from pswd_edge.field.learnt import Learnt
 from pswd_edge.field.poller import Poller, cancel_all
-from pswd_edge.field.table import Group, Table
-from pswd_edge.field.work import Batch, Job, Tell
-from pswd_edge.model.device import Connection
-from pswd_edge.model.point import Point
+from pswd_edge.field.schedule import Key, Schedule, key_of, schedule_of
+from pswd_edge.field.siteplan import DriverFactory, SitePlan, make_plan
+from pswd_edge.field.table import Table
+from pswd_edge.field.work import Job, Step, Tell
+from pswd_edge.model.device import Connection, Device
 from pswd_edge.model.ports import Columns, SlotState
-from pswd_edge.model.quality import Quality
 from pswd_edge.model.report import FieldReport
 from pswd_edge.model.site import Site
 from pswd_edge.model.snapshot import Reading, Snapshot, freeze
-
-DriverFactory = Callable[[Connection], Driver]
 
 
 class Field:
@@ -30,63 +31,132 @@ class Field:
     """
 
     def __init__(self, site: Site, make_driver: DriverFactory, watched: Iterable[int], actuated: Iterable[int],
-                 tell: Tell) -> None:
-        self._site = site
-        self._period_ms = site.control.period_ms
-        self._watched = tuple(dict.fromkeys(watched))
-        drivers = {c.index: make_driver(c) for c in site.connections}
-        requests = plan_site(site, drivers)
-        self.table = Table(site.points, requests)
+                 tell: Tell, learnt: Learnt | None = None) -> None:
+        self._make_driver, self._tell = make_driver, tell
+        self._learnt = learnt or Learnt()
+        self._learnt.keep_only(site)
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._searches: dict[str, asyncio.Task[None]] = {}
         self._cycle = 0
         self._pending = 0
         self._ready: asyncio.Future[None] | None = None
-        self.pollers = {c.index: Poller(c, drivers[c.index], self.table, tell, self._input_done)
-                        for c in site.connections}
-        jobs = self._schedule(requests)
-        self._fast = [(self.pollers[c], _batch(found)) for c, found in jobs.items()]
-        self._fast = [(p, batch) for p, batch in self._fast if batch.jobs]
-        self._slow = self._calendar(jobs)
         self._slow_cycle: int | None = None
-        self._inputs = Group(self.table, [j.slot for found in jobs.values() for j in found if j.critical])
-        self._rest = Group(self.table, [j.slot for found in jobs.values() for j in found if not j.critical])
+        self.pollers: dict[int, Poller] = {}
+        self._schedule = Schedule({}, {})
+        self._plan = make_plan(site, make_driver, watched, self._learnt)
+        self._install(self._plan)
         points = {i: site.points[i] for i in actuated}
         self.actuator = Actuator(points, site.devices, self.pollers, self.table, tell)
-        self._tasks: list[asyncio.Task[None]] = []
-        self._readable = np.array([p.index for p in site.points if p.readable], np.intp)
-        self._device_of = np.array([p.device for p in site.points if p.readable], np.intp)
 
-    def _schedule(self, requests: Sequence[ReadRequest]) -> dict[int, list[Job]]:
-        watched = set(self._watched)
-        jobs: dict[int, list[Job]] = {c.index: [] for c in self._site.connections}
-        for slot, request in enumerate(requests):
-            every = max(1, request.period_ms // self._period_ms)
-            critical = every == 1 and any(p.index in watched for p in request.points)
-            phase = (7919 * (slot + 1)) % every
-            jobs[request.device.connection].append(Job(request, slot, every, phase, critical))
-        for found in jobs.values():
-            found.sort(key=lambda j: not j.critical)
-        return jobs
+    # --- the plan -----------------------------------------------------------------------------------------------
 
-    def _calendar(self, jobs: Mapping[int, list[Job]]) -> dict[int, dict[int, list[tuple[Poller, list[Job]]]]]:
-        """Period in cycles, phase: who reads what."""
-        calendar: dict[int, dict[int, list[tuple[Poller, list[Job]]]]] = {}
-        for c, found in jobs.items():
-            poller = self.pollers[c]
-            poller.account.slow = tuple(j for j in found if j.every > 1)
-            due: dict[tuple[int, int], list[Job]] = {}
-            for job in poller.account.slow:
-                due.setdefault((job.every, job.phase), []).append(job)
-            for (every, phase), together in due.items():
-                calendar.setdefault(every, {}).setdefault(phase, []).append((poller, together))
-        return calendar
+    @property
+    def table(self) -> Table:
+        """What is known of every point."""
+        return self._plan.table
+
+    def _install(self, plan: SitePlan) -> None:
+        """Go on under a plan; connections that are kept keep their pollers, sessions and what is under way."""
+        old, known = self._plan, self._known_jobs()
+        places = {key: job.slot for key, job in known.items()}
+        self._schedule = schedule_of(plan.site, plan.requests, plan.watched, known)
+        slots = {places[key]: slot for slot, r in enumerate(plan.requests)
+                 if (key := key_of(plan.site, r)) in places}
+        alive = {id(job) for jobs in self._schedule.jobs.values() for job in jobs}
+        for job in known.values():
+            if id(job) not in alive:
+                job.slot = plan.table.trash
+        if old is not plan:
+            plan.table.adopt(old.table, plan.kept_points, slots)
+        self.pollers = {c.index: self._poller(plan, c, slots) for c in plan.site.connections}
+        self._plan = plan
+        self._fast = [(p, batch) for i, p in self.pollers.items() if (batch := self._schedule.fast(i)).jobs]
+
+    def _poller(self, plan: SitePlan, connection: Connection, slots: Mapping[int, int]) -> Poller:
+        before = plan.kept_connections.get(connection.index)
+        poller = None if before is None else self.pollers.get(before)
+        if poller is None:
+            poller = Poller(connection, plan.drivers[connection.index], plan.table, self._tell, self._input_done)
+            poller.account.on_refused = self._refused
+        poller.has_fast = bool(self._schedule.fast(connection.index).jobs)
+        poller.replan(connection, plan.table, slots, self._schedule.slow(connection.index))
+        return poller
+
+    def _known_jobs(self) -> dict[Key, Job]:
+        return {key_of(self._plan.site, job.request): job for jobs in self._schedule.jobs.values() for job in jobs}
 
     def start(self) -> None:
-        """Start the pollers."""
-        self._tasks = [asyncio.create_task(p.run(), name=f"poller {p.connection.id}") for p in self.pollers.values()]
+        """Start the pollers that are not running yet."""
+        for poller in self.pollers.values():
+            name = poller.connection.id
+            if name not in self._tasks:
+                self._tasks[name] = asyncio.create_task(poller.run(), name=f"poller {name}")
 
     async def stop(self) -> None:
         """Stop the pollers and close their connections."""
-        await cancel_all(self._tasks)
+        await cancel_all([*self._searches.values(), *self._tasks.values()])
+        self._tasks.clear()
+
+    def _refused(self, job: Job) -> None:
+        """A device does not have something of what a request asks: find out what, unless that is under way."""
+        device = job.request.device
+        if device.id not in self._searches and self._learnt.may_search(device.id):
+            task = asyncio.create_task(self._search(job), name=f"search {device.id}")
+            self._searches[device.id] = task
+            task.add_done_callback(partial(self._searched, device.id))
+
+    def _searched(self, device_id: str, _task: asyncio.Task[None]) -> None:
+        self._searches.pop(device_id, None)
+
+    async def _search(self, job: Job) -> None:
+        site, request = self._plan.site, job.request
+        device, poller = request.device, self.pollers[request.device.connection]
+        driver = self._plan.drivers[device.connection]
+
+        async def read(asked: ReadRequest) -> None:
+            await poller.visit(_reading(poller, asked))
+
+        try:
+            found = await isolate(driver, device, request.points, read)
+        except DeviceError:
+            return  # it went silent: the search begins anew when it refuses again
+        if site is not self._plan.site or not self._learnt.add(site, device, *found):
+            return
+        self._tell("warning", "points_refused", device.id, _refusal_text(device, found))
+        with contextlib.suppress(OSError):  # learnt again after the next start
+            await asyncio.to_thread(self._learnt.save)
+        await self._replan(site)
+
+    def _recheck(self) -> None:
+        """Now and then, whether a device has what it used to refuse: its firmware may be another by now."""
+        now_s = time.monotonic()
+        for device_id in self._learnt.due_again(now_s):
+            device = self._plan.site.devices[self._plan.site.device_index[device_id]]
+            if device_id not in self._searches:
+                task = asyncio.create_task(self._ask_again(device), name=f"recheck {device_id}")
+                self._searches[device_id] = task
+                task.add_done_callback(partial(self._searched, device_id))
+
+    async def _ask_again(self, device: Device) -> None:
+        site, poller = self._plan.site, self.pollers[device.connection]
+        points = [site.points[i] for i in self._learnt.refused_points(site) if site.points[i].device == device.index]
+        for request in self._plan.drivers[device.connection].plan(device, points[:1]):
+            try:
+                await poller.visit(_reading(poller, request))
+            except DeviceError:
+                return
+            if self._learnt.forget(device.id):
+                self._tell("info", "points_asked_again", device.id, f"{device.id}: it answers {request.text}, which it "
+                           "used to refuse; everything is asked again")
+                await self._replan(site)
+
+    async def _replan(self, site: Site) -> None:
+        plan = await asyncio.to_thread(make_plan, site, self._make_driver, self._plan.watched, self._learnt, self._plan)
+        if site is self._plan.site:
+            self._install(plan)
+            self.actuator.replan(plan.table)
+
+    # --- the cycle ----------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
         """Start this cycle's reads of the fastest class, on all connections together."""
@@ -119,24 +189,19 @@ class Field:
 
     def latch(self, cycle: int, now_s: float, utc_s: float) -> Snapshot:
         """Settle the control inputs and freeze what the rules will see."""
-        self.table.settle(self._inputs, now_s)
-        return freeze(cycle, now_s, utc_s, {i: self.table.reading(i, now_s) for i in self._watched})
+        self.table.settle(self._plan.inputs, now_s)
+        return freeze(cycle, now_s, utc_s, {i: self.table.reading(i, now_s) for i in self._plan.watched})
 
     def begin_slow(self, cycle: int) -> None:
-        """Start the reads of the slower classes that are due; call it after the set-points went out.
-
-        What was due in a cycle that was skipped is due now: a class of a minute need not wait for the next.
-        """
+        """Start the reads of the slower classes that are due; call it after the set-points went out."""
         last = cycle - 1 if self._slow_cycle is None else self._slow_cycle
         self._slow_cycle = cycle
-        for every, phases in self._slow.items():
-            for slot in range(max(last + 1, cycle - every + 1), cycle + 1):
-                for poller, jobs in phases.get(slot % every, ()):
-                    poller.begin_behind(jobs, self._cycle)
+        for connection, jobs in self._schedule.due(last, cycle):
+            self.pollers[connection].begin_behind(jobs, self._cycle)
 
     def settle_rest(self, now_s: float) -> None:
         """Settle everything that is no control input, and compare read-backs."""
-        self.table.settle(self._rest, now_s)
+        self.table.settle(self._plan.rest, now_s)
         self.actuator.observe()
 
     def apply(self, wanted: Iterable[tuple[int, float | None]], cycle: int, now_s: float) -> None:
@@ -162,23 +227,9 @@ class Field:
         return self.actuator.acknowledged_cycle(cycle)
 
     def report(self, utc_s: float) -> FieldReport:
-        """Health of all connections."""
-        self.table.refresh.look(time.monotonic())
-        quality = self.table.quality[self._readable]
-        return FieldReport(
-            utc_s, tuple(p.report() for p in self.pollers.values()),
-            int((quality == Quality.GOOD).sum()), int((quality == Quality.UNCERTAIN).sum()),
-            int((quality == Quality.BAD).sum()), self._devices_good())
-
-    def _devices_good(self) -> int:
-        """Devices of which every point that can be read is good."""
-        wrong = self._device_of[self.table.quality[self._readable] != Quality.GOOD]
-        return len(self._site.devices) - len(np.unique(wrong))
-
-
-def _batch(jobs: Sequence[Job]) -> Batch:
-    fast = tuple(j for j in jobs if j.every == 1)
-    return Batch(fast, sum(j.critical for j in fast))
+        """Health of all connections and devices."""
+        self._recheck()
+        return self._plan.health.report(self.table, tuple(self.pollers.values()), time.monotonic(), utc_s)
 
 
 def _release(ready: asyncio.Future[None]) -> None:
@@ -186,14 +237,13 @@ def _release(ready: asyncio.Future[None]) -> None:
         ready.set_result(None)
 
 
-def plan_site(site: Site, drivers: Mapping[int, Driver]) -> list[ReadRequest]:
-    """Every request that a site needs, by device and rate class."""
-    requests: list[ReadRequest] = []
-    for device in site.devices:
-        points = [p for p in site.points[device.first_point : device.first_point + device.point_count] if p.readable]
-        by_period: dict[int, list[Point]] = {}
-        for point in points:
-            by_period.setdefault(point.period_ms, []).append(point)
-        for _, found in sorted(by_period.items()):
-            requests += drivers[device.connection].plan(device, found)
-    return requests
+def _reading(poller: Poller, request: ReadRequest) -> Step:
+    """One read as a tool's visit."""
+    return lambda driver: driver.read(request, poller.connection.timeout_max_ms / 1e3)
+
+
+def _refusal_text(device: Device, found: Found) -> str:
+    names = ", ".join(p.signal for p in found.refused[:5]) + (", …" if len(found.refused) > 5 else "")
+    what = f"{len(found.refused)} points are not on the device ({names}): they stay BAD" if found.refused else \
+        f"holes before register {', '.join(map(str, found.barriers))} are not to be read along"
+    return f"{device.id}: {what}; the others are asked without them, also after a restart"

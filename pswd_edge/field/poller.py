@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pswd_edge.errors import DeviceError, SilentError, UnreachableError
@@ -27,7 +27,10 @@ WRITE_TIMEOUT_S = 0.2         # at least: devices take longer to store than to s
 
 
 class Poller:
-    """Supervises one connection. `begin`, `begin_behind` and `submit` are called by the cycle and never wait."""
+    """Supervises one connection. `begin`, `begin_behind` and `submit` are called by the cycle and never wait.
+
+    `has_fast`: it has reads in every cycle, which slower ones must not keep from starting.
+    """
 
     def __init__(self, connection: Connection, driver: Driver, table: Table, tell: Tell,
                  input_done: Callable[[int], None]) -> None:
@@ -38,6 +41,7 @@ class Poller:
         self.state = "closed"
         self.reason = ""
         self.sessions = 0
+        self.has_fast = True
         self._driver, self._input_done = driver, input_done
         self._direct = False
         self._parked = False
@@ -74,6 +78,10 @@ class Poller:
         if self.state != "open":
             return
         self._cycle = cycle
+        if self._parked and self._direct and not self.has_fast:
+            self._parked = False
+            self._chain.start(Batch(tuple(jobs), 0), cycle)
+            return
         behind = self.account.behind
         for job in jobs:
             if job.slot in behind:
@@ -105,6 +113,16 @@ class Poller:
         self._visits.append(visit)
         self.wake()
         return await visit.answer
+
+    def replan(self, connection: Connection, table: Table, slots: Mapping[int, int], slow: Sequence[Job]) -> None:
+        """Go on under another plan. What is under way goes on: its jobs are the same objects, under new numbers.
+
+        Where one of the kept connection's requests is new, it comes with the next cycle that has it due.
+        """
+        self.connection = self.account.connection = connection
+        self.account.slow = slow
+        self.account.replan(table, slots)
+        self._chain.forget()
 
     def report(self) -> LinkReport:
         """Health for the image; round trip and time-out are those of the slowest unit."""
@@ -213,7 +231,6 @@ class Poller:
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
-        behind = self.account.behind
         while True:
             while self._writes:
                 await self._write(self._writes.popleft())
@@ -221,7 +238,7 @@ class Poller:
                 await self._scan(self._batch)
             elif self._visits:
                 await self._visit(self._visits.popleft())
-            elif behind:
+            elif behind := self.account.behind:
                 await self._poll(behind.pop(next(iter(behind))), self._cycle)
             else:
                 self._idle, self._parked = loop.create_future(), True

@@ -4,6 +4,8 @@ A meter that renews its registers every second answers ten times a second all th
 value, not a fresh one. Counting answers whose content differs tells the true period.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,6 +40,13 @@ class Refresh:
         self._period_s = np.where(first, found_s, np.where(moved, learnt_s, self._period_s))
         self._seen = np.where(moved, self.changes, self._seen)
         self._seen_s = np.where(moved, now_s, self._seen_s)
+
+    def adopt(self, old: "Refresh", slots: Mapping[int, int]) -> None:
+        """Take over what was learnt of the slots that are kept: old number to new."""
+        for before, after in slots.items():
+            for mine, theirs in ((self.changes, old.changes), (self._seen, old._seen), (self._seen_s, old._seen_s),
+                                 (self._period_s, old._period_s)):
+                mine[after] = theirs[before]
 
     @property
     def period_s(self) -> NDArray[np.float64]:

@@ -4,7 +4,7 @@ Answers are put in as they come (cheap); `settle` turns them into values for a g
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -22,6 +22,7 @@ from pswd_edge.model.snapshot import Reading
 
 STALE_PERIODS = 3             # then the last value is UNCERTAIN (OPC UA's LastUsableValue)
 LOST_PERIODS = 10             # then there is no value at all
+_TYPED, _NO_ANSWER = -1, -2   # sizes of answers that are no registers
 _FINITE = float(np.finfo(np.float64).max)
 _GOOD, _UNCERTAIN, _BAD = int(Quality.GOOD), int(Quality.UNCERTAIN), int(Quality.BAD)  # enum look-ups cost on this path
 _NOT_A_NUMBER, _OUT_OF_RANGE, _NONE, _STALE, _UNREACHABLE = (
@@ -55,12 +56,14 @@ class Table:
 
     Arrays are indexed by point: `value` (SI, NaN where BAD), `quality`, `reason`, `received_s` (monotonic, -inf
     where it never came), `source_utc_s` (NaN where unknown), `unchanged` (answers in a row with the same value).
+    Slot `trash` belongs to no request: answers to what is no longer asked go there.
     """
 
     def __init__(self, points: Sequence[Point], requests: Sequence[ReadRequest]) -> None:
-        count, slots = len(points), len(requests)
+        count, slots = len(points), len(requests) + 1
+        self.trash = len(requests)
         self.requests = list(requests)
-        self.sizes = [_answer_bytes(r) for r in requests]
+        self.sizes = [*(_answer_bytes(r) for r in requests), _NO_ANSWER]
         ends = list(accumulate((max(size, 0) + size % 2 for size in self.sizes), initial=0))
         self.places = ends[:-1]
         self.raw = np.zeros(ends[-1], dtype=np.uint8)
@@ -98,6 +101,8 @@ class Table:
 
     def put_values(self, slot: int, values: Sequence[Value], now_s: float) -> None:
         """An answer of a protocol with typed values came, one for each point of the request."""
+        if slot == self.trash:
+            return
         self.answered_s[slot] = now_s
         self._is_fresh[slot] = True
         if values is not self._last[slot] and values != self._last[slot]:
@@ -126,6 +131,8 @@ class Table:
         An answer that came before and was not settled yet is dropped: it is no longer the latest.
         """
         self._fresh[slot] = False
+        if slot == self.trash:
+            return
         for point in self.requests[slot].points:
             self.value[point.index] = np.nan
             self.quality[point.index] = Quality.BAD
@@ -183,6 +190,29 @@ class Table:
             at = at[self.quality[at] == _GOOD]
             self.quality[at], self.reason[at] = _UNCERTAIN, _STALE
 
+    def refuse(self, points: Sequence[int]) -> None:
+        """Points that their device is known to refuse, and that nobody asks for."""
+        self.reason[list(points)] = Reason.REFUSED
+
+    def adopt(self, old: "Table", points: tuple[NDArray[np.intp], NDArray[np.intp]], slots: Mapping[int, int]) -> None:
+        """Take over what an older table knows. `points`: old indices and new; `slots`: old number to new."""
+        before, after = points
+        asked = self.reason[after] != Reason.REFUSED
+        before, after = before[asked], after[asked]
+        for name in ("value", "quality", "reason", "received_s", "source_utc_s", "unchanged"):
+            getattr(self, name)[after] = getattr(old, name)[before]
+        for before_slot, slot in slots.items():
+            self._adopt_slot(old, before_slot, slot)
+        self.refresh.adopt(old.refresh, slots)
+
+    def _adopt_slot(self, old: "Table", before: int, slot: int) -> None:
+        self.answered_s[slot], self._aged[slot] = old.answered_s[before], old._aged[before]
+        self._last[slot] = old._last[before]
+        size, place, old_place = self.sizes[slot], self.places[slot], old.places[before]
+        if size == old.sizes[before] and size > 0:
+            self._bytes[place : place + size] = old._bytes[old_place : old_place + size]
+            self._fresh[slot] = old._fresh[before]
+
     def reading(self, point: int, now_s: float) -> Reading:
         """One point as the rules see it."""
         received_s = float(self.received_s[point])
@@ -193,8 +223,8 @@ class Table:
 
 
 def _answer_bytes(request: ReadRequest) -> int:
-    """How long the raw answer is, -1 where the driver answers with typed values."""
+    """How long the raw answer is, _TYPED where the driver answers with typed values."""
     span = getattr(request.payload, "span", None)
     if not isinstance(span, Span):
-        return -1
+        return _TYPED
     return (span.length + 7) // 8 if span.kind in ("coil", "discrete") else 2 * span.length

@@ -70,7 +70,8 @@ class Point(Struct, frozen=True):
 
     `readable` is False for points that can only be written. `period_ms` is its rate class; it is stale at three
     periods. `frozen_after` is the number of changes of its device's answer after which a bit-identical value is
-    called FROZEN (0 = never); `jump` the largest plausible change between two answers, in `unit` (0 = any). `labels` maps a value to its name: {3: "normal"}.
+    called FROZEN (0 = never); `jump` the largest plausible change between two answers, in `unit` (0 = any).
+    `labels` maps a value to its name: {3: "normal"}.
     """
 
     index: int

@@ -122,8 +122,22 @@ class LinkReport(Struct, frozen=True):
     slots_missed: int
 
 
+class DeviceReport(Struct, frozen=True):
+    """One device's health.
+
+    `refresh_ms` is how often it really renews what it shows, as learnt from its answers: no shorter than the polling;
+    None: not known, or hardly ever. `clock_offset_s` is its clock less ours by its newest time stamp (positive: it is
+    ahead); a value that has not changed for long makes it look behind. None: it sends no time.
+    """
+
+    device: int
+    points_not_good: int
+    refresh_ms: float | None
+    clock_offset_s: float | None
+
+
 class FieldReport(Struct, frozen=True):
-    """All connections, once a second."""
+    """All connections and devices, once a second."""
 
     utc_s: float
     links: tuple[LinkReport, ...]
@@ -131,3 +145,4 @@ class FieldReport(Struct, frozen=True):
     points_uncertain: int
     points_bad: int
     devices_good: int
+    devices: tuple[DeviceReport, ...] = ()

@@ -225,9 +225,9 @@ def test_a_read_back_may_be_off_by_the_devices_own_rounding_only(row: str, toler
 
 def test_only_a_map_that_says_so_has_frozen_values_and_jumps(demo: Site, tmp_path: Path) -> None:
     """A set-point or an idle meter may stay the same for days; the grid meter is judged by the law besides."""
-    made = compiled(tmp_path, "{signal: active_power_w, unit: kW, address: 1, type: int16, frozen_after: 50, jump: 4e6}")
+    made = compiled(tmp_path, "{signal: active_power_w, unit: W, address: 1, type: int16, frozen_after: 50, jump: 4}")
 
-    assert (made.frozen_after, made.jump) == (50, 4e6)
+    assert (made.frozen_after, made.jump) == (50, 4.0)
     assert not any(p.frozen_after or p.jump for p in demo.points)
 
 
