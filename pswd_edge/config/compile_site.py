@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pswd_edge.config.compile_control import DEFAULT_REVERT_S, compile_control
 from pswd_edge.config.control_form import ControlForm
 from pswd_edge.config.map_form import MapFile, ModbusMap
-from pswd_edge.config.points import PointContext, compile_points
+from pswd_edge.config.points import PointContext, compile_points, period_ms
 from pswd_edge.config.site_form import ConnectionForm, DeviceForm, SiteFile
 from pswd_edge.model.circuit import Circuit
 from pswd_edge.model.device import Connection, Device
@@ -67,6 +67,7 @@ def _context(id_: str, device: DeviceForm, index: int, first_point: int, control
         first_point=first_point,
         period_ms=control.period_ms,
         trend=frozenset(device.trend),
+        every_ms=period_ms(device.every, control.period_ms),
         revert_s=revert_s,
     )
 

@@ -8,20 +8,20 @@ from pswd_edge.config.limits import check_limits
 from pswd_edge.config.map_form import MapFile, RowForm
 from pswd_edge.config.mistakes import number
 from pswd_edge.config.place import Place
+from pswd_edge.config.points import every_of, period_ms
 from pswd_edge.config.site_form import SiteFile
 from pswd_edge.model.unit import UNITS
 
 MINIMUM_REVERT_S = 12.0
 BATTERY_SIGNALS = ("soc_percent", "power_w", "power_setpoint_w")
 CONTROLLER_SIGNALS = ("power_cap_w", "active_power_w")
-_EVERY_MS = {"1s": 1000, "10s": 10_000}
 
 
 class _Points:
     """The points that the site will have, before it is compiled; a device of an unread map is not judged."""
 
     def __init__(self, form: SiteFile, maps: Mapping[str, MapFile]) -> None:
-        self._form = form
+        self._form, self._maps = form, maps
         self._rows = {
             id_: {row.key: row for row in maps[device.map].rows}
             for id_, device in form.devices.items() if device.map in maps
@@ -35,6 +35,12 @@ class _Points:
         """The SI unit of a point; empty where it is not known."""
         row = self.row(device, signal)
         return UNITS[row.unit].si if row is not None and row.unit in UNITS else ""
+
+    def every_ms(self, device: str, row: RowForm) -> int:
+        """How often a point will be read."""
+        at_most, map_name = self._form.devices[device].every, self._form.devices[device].map
+        cycle_ms = self._form.control.period_ms
+        return max(period_ms(at_most, cycle_ms), period_ms(every_of(self._maps[map_name], row), cycle_ms))
 
     def need(self, device: str, signal: str, place: Place, keys: tuple[str | int, ...]) -> RowForm | None:
         """The row of a point; its absence is a mistake at `keys`."""
@@ -53,15 +59,15 @@ def check_control(form: SiteFile, maps: Mapping[str, MapFile], place: Place) -> 
     control = form.control
     here = place.at("control")
     points = _Points(form, maps)
-    _check_input(control.grid_power, "W", points, here.at("grid_power"), control)
+    _check_input(control.grid_power, "W", points, here.at("grid_power"))
     for index, meter in enumerate(control.load_meters):
-        _check_input(meter, "W", points, here.at("load_meters", index), control)
+        _check_input(meter, "W", points, here.at("load_meters", index))
         if meter.point and meter.point in [m.point for m in control.load_meters[:index]]:
             here.complain(("load_meters", index), f"{meter.point} again", "it once, or its load counts twice")
     if control.frequency:
         _check_point(control.frequency, "Hz", points, here, ("frequency",))
     for id_, battery in control.batteries.items():
-        _check_battery(id_, battery, points, here.at("batteries", id_), control)
+        _check_battery(id_, battery, points, here.at("batteries", id_))
     for id_, controller in control.load_controllers.items():
         rows = [points.need(id_, signal, here, ("load_controllers", id_)) for signal in CONTROLLER_SIGNALS]
         cap = rows[0].write if rows[0] is not None else None
@@ -90,24 +96,24 @@ def _check_point(
     return row
 
 
-def _check_input(form: InputForm, unit: str, points: _Points, place: Place, control: ControlForm) -> None:
+def _check_input(form: InputForm, unit: str, points: _Points, place: Place) -> None:
     row = _check_point(form.point, unit, points, place, ())
-    _check_age(form.max_age_ms, row, control, place, ("max_age_ms",))
+    _check_age(form.max_age_ms, form.point.partition(".")[0], row, points, place.at("max_age_ms"))
 
 
-def _check_age(
-    max_age_ms: int, row: RowForm | None, control: ControlForm, place: Place, keys: tuple[str | int, ...]
-) -> None:
+def _check_age(max_age_ms: int, device: str, row: RowForm | None, points: _Points, place: Place) -> None:
     """An input that is read more rarely than it may be old would be bad most of the time."""
-    period_ms = control.period_ms if row is None else _EVERY_MS.get(row.every or "", control.period_ms)
-    if row is not None and max_age_ms < 2 * period_ms:
-        place.complain(keys, f"{max_age_ms} ms for a point read every {period_ms} ms", f"{2 * period_ms} ms or more")
+    if row is None:
+        return
+    every_ms = points.every_ms(device, row)
+    if max_age_ms < 2 * every_ms:
+        place.complain((), f"{max_age_ms} ms for a point read every {every_ms} ms", f"{2 * every_ms} ms or more")
 
 
-def _check_battery(id_: str, form: BatteryForm, points: _Points, place: Place, control: ControlForm) -> None:
+def _check_battery(id_: str, form: BatteryForm, points: _Points, place: Place) -> None:
     rows = [points.need(id_, signal, place, ()) for signal in BATTERY_SIGNALS]
-    _check_age(form.max_age_ms, rows[1], control, place, ("max_age_ms",))
-    _check_age(form.soc_max_age_ms, rows[0], control, place, ("soc_max_age_ms",))
+    _check_age(form.max_age_ms, id_, rows[1], points, place.at("max_age_ms"))
+    _check_age(form.soc_max_age_ms, id_, rows[0], points, place.at("soc_max_age_ms"))
     if rows[2] is not None and rows[2].write is None:
         place.complain((), f"{id_}.power_setpoint_w without write rule", "one that can be written")
     if rows[2] is not None:

@@ -7,7 +7,7 @@ from pydantic import Field
 from pswd_edge.config.form import NODE, OID, Form, Number, Span, Text, Whole
 from pswd_edge.model.point import Order, RegisterKind, WordType
 
-Every = Literal["cycle", "1s", "10s"]
+Every = Literal["cycle", "100ms", "1s", "10s"]
 Register = Annotated[Whole, Field(ge=0, le=65535)]
 Bit = Annotated[Whole, Field(ge=0, le=63)]
 DriverName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]

@@ -3,7 +3,17 @@
 from typing import NamedTuple
 
 from pswd_edge.config.map_checks import WORDS
-from pswd_edge.config.map_form import MapFile, ModbusMap, ModbusRow, OpcUaMap, OpcUaRow, RowForm, SnmpMap, SnmpRow
+from pswd_edge.config.map_form import (
+    Every,
+    MapFile,
+    ModbusMap,
+    ModbusRow,
+    OpcUaMap,
+    OpcUaRow,
+    RowForm,
+    SnmpMap,
+    SnmpRow,
+)
 from pswd_edge.model.point import ModbusAddress, OpcUaAddress, Point, SnmpAddress, WriteRule
 from pswd_edge.model.unit import UNITS
 
@@ -16,13 +26,14 @@ _WHOLE_TYPES = frozenset({
 
 
 class PointContext(NamedTuple):
-    """What the site adds to a map's rows."""
+    """What the site adds to a map's rows. No point is read more often than `every_ms`; 0: as its map says."""
 
     device: str
     device_index: int
     first_point: int
     period_ms: int
     trend: frozenset[str]
+    every_ms: int
     revert_s: float | None
 
 
@@ -49,7 +60,7 @@ def _point(form: MapFile, row: RowForm, indices: dict[str, int], context: PointC
         invalid=raw_markers(row, address.type),
         minimum=low,
         maximum=high,
-        period_ms=_period_ms(form, row, context.period_ms),
+        period_ms=max(context.every_ms, period_ms(every_of(form, row), context.period_ms)),
         frozen_after=row.frozen_after,
         jump=row.jump,
         trend=row.key in context.trend,
@@ -60,10 +71,15 @@ def _point(form: MapFile, row: RowForm, indices: dict[str, int], context: PointC
     )
 
 
-def _period_ms(form: MapFile, row: RowForm, cycle_ms: int) -> int:
-    defaults = form.defaults if isinstance(form, ModbusMap | OpcUaMap | SnmpMap) else None
-    every = row.every or (defaults.every if defaults else "cycle")
-    return {"cycle": cycle_ms, "1s": 1000, "10s": 10_000}[every]
+def every_of(form: MapFile, row: RowForm) -> Every:
+    """A row's rate class, by itself or by its map."""
+    default: Every = form.defaults.every if isinstance(form, ModbusMap | OpcUaMap | SnmpMap) else "cycle"
+    return row.every or default
+
+
+def period_ms(every: Every, cycle_ms: int) -> int:
+    """A rate class in ms; none is faster than the cycle."""
+    return max(cycle_ms, {"100ms": 100, "1s": 1000, "10s": 10_000}.get(every, cycle_ms))
 
 
 def make_address(form: MapFile, row: RowForm) -> Address:

@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Field
 
 from pswd_edge.config.control_form import ControlForm
 from pswd_edge.config.form import Form, Id, Number, Text, Whole
+from pswd_edge.config.map_form import Every
 
 Port = Annotated[Whole, Field(ge=1, le=65535)]
 ProfileName = Literal["pswd"]
@@ -37,6 +38,7 @@ class DeviceForm(Form):
     connection: Text
     unit: Annotated[Whole, Field(ge=0, le=255)] = 1
     trend: tuple[Text, ...] = ()
+    every: Every = Field("cycle", description="no point of it is read more often, whatever its map says")
 
 
 class CircuitForm(Form):

@@ -32,7 +32,7 @@ def compiled(folder: Path, row: str, kind: str = "meter") -> Point:
         f"map: one\nkind: {kind}\ndriver: modbus\nvendor: x\nsource: x\nrung: drafted\npoints:\n  - {row}\n"
     )
     context = PointContext(
-        device="d", device_index=0, first_point=0, period_ms=100, trend=frozenset(), revert_s=None,
+        device="d", device_index=0, first_point=0, period_ms=100, trend=frozenset(), every_ms=0, revert_s=None,
     )
     return compile_points(load_map(path), context)[0]
 

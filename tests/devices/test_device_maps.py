@@ -24,7 +24,7 @@ from pswd_edge.model.point import ModbusAddress, OpcUaAddress, Point, SnmpAddres
 from pswd_edge.model.quality import Reason
 
 ROOT = Path(__file__).parents[2]
-CONTEXT = PointContext("unit", 0, 0, 100, frozenset(), None)
+CONTEXT = PointContext("unit", 0, 0, 100, frozenset(), 0, None)
 
 PAIRS = yaml.safe_load((Path(__file__).parent / "map_pairs.yaml").read_text(encoding="utf-8"))
 REGISTERS: dict[str, str] = PAIRS["registers"]
