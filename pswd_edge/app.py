@@ -22,13 +22,15 @@ from pswd_edge.door import GATEWAY_SOCKET, OPERATOR_SOCKET, DoorServer, Peer
 from pswd_edge.field.drivers.base import Driver
 from pswd_edge.field.drivers.registry import driver_configs, find_driver
 from pswd_edge.field.field import Field
+from pswd_edge.field.learnt import Learnt
 from pswd_edge.gateway.server import NICENESS, run_gateway, wait_for_image
 from pswd_edge.gateway.uplink.uplink import Uplink
 from pswd_edge.image import ImageReader, ImageWriter
 from pswd_edge.image.notify import RowBell
-from pswd_edge.model.command import Level, Outcome, Request
+from pswd_edge.model.command import Accepted, Level, Outcome, Rejected, Reload, Request
 from pswd_edge.model.device import Connection
 from pswd_edge.model.site import Site
+from pswd_edge.reload import Reloader
 from pswd_edge.systemd import notify
 
 DRIVERS = ("modbus", "opcua", "snmp")
@@ -55,9 +57,9 @@ def _resolved(value: object) -> object:
     return resolve_secret(value) if isinstance(value, str) and value.startswith(("file:", "credential:")) else value
 
 
-def run_control(site: Site) -> None:
-    """The control process, until SIGTERM or SIGINT."""
-    uvloop.run(_until_stopped(lambda: control(site)))
+def run_control(site: Site, path: Path | None = None) -> None:
+    """The control process, until SIGTERM or SIGINT. SIGHUP takes up the site file at `path` as it is then."""
+    uvloop.run(_until_stopped(lambda: control(site, path)))
 
 
 async def _until_stopped(main: Callable[[], Awaitable[None]]) -> None:
@@ -69,26 +71,30 @@ async def _until_stopped(main: Callable[[], Awaitable[None]]) -> None:
         await task
 
 
-async def control(site: Site) -> None:
+async def control(site: Site, path: Path | None = None) -> None:
     """Field, cycle, image and door together; READY is told after the first completed cycle."""
     clock, runtime = SystemClock(), Path(site.runtime_dir)
     journal = Journal(clock)
     image = ImageWriter(runtime, site)
     journal.attach(image)
     actuated = [p.index for p in site.points if p.write is not None]
-    field = Field(site, make_driver, watched_points(site), actuated, journal.tell)
+    learnt = Learnt(Path(site.state_dir) / "learnt.json")
+    field = Field(site, make_driver, watched_points(site), actuated, journal.tell, learnt)
     ledger = Ledger(Path(site.state_dir) / "ledger.sqlite")
     bell = RowBell(rows_dir(runtime))
     cycle = ControlCycle(site, field, image, journal, ledger, clock, bell, notify)
     await cycle.desk.restore()
-    doors = [_door(runtime / GATEWAY_SOCKET, Level.API, cycle, 0o660),
-             _door(runtime / OPERATOR_SOCKET, Level.OPERATOR, cycle, 0o600)]
+    reloader = None if path is None else Reloader(path, site, field, cycle, image, journal)
+    doors = [_door(runtime / GATEWAY_SOCKET, Level.API, cycle, reloader, 0o660),
+             _door(runtime / OPERATOR_SOCKET, Level.OPERATOR, cycle, reloader, 0o600)]
     field.start()
     for door in doors:
         await door.open()
     journal.tell("info", "started", "site",
                  f"control of {site.id}: {len(site.devices)} devices, {len(site.points)} points")
     _tame_collector()
+    if reloader is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.hangup)
     try:
         await cycle.run()
     finally:
@@ -109,13 +115,26 @@ def _uids(*names: str) -> frozenset[int]:
     return frozenset(found)
 
 
-def _door(path: Path, authority: Level, cycle: ControlCycle, mode: int) -> DoorServer:
+def _door(path: Path, authority: Level, cycle: ControlCycle, reloader: Reloader | None, mode: int) -> DoorServer:
     uids = _uids(GATEWAY_USER) if authority is Level.API else _uids()
 
     async def handler(request: Request, peer: Peer) -> Outcome:
+        if isinstance(request, Reload):
+            return await _reloaded(request, peer, reloader)
         return await cycle.handle(request, peer.authority)
 
     return DoorServer(path, authority, handler, uids, mode)
+
+
+async def _reloaded(request: Reload, peer: Peer, reloader: Reloader | None) -> Outcome:
+    if peer.authority > Level.OPERATOR:
+        return Rejected(id=request.id, code="forbidden", reason="a reload is the operator's, on the operator's socket")
+    if reloader is None:
+        return Rejected(id=request.id, code="not_found", reason="control was not started from a site file")
+    verdict = await reloader.reload(request.origin)
+    if verdict.taken:
+        return Accepted(id=request.id, reason=verdict.text)
+    return Rejected(id=request.id, code="invalid", reason=verdict.text)
 
 
 def _tame_collector() -> None:

@@ -19,6 +19,7 @@ COMMANDS = {
     "run": Command("run", "run the control process, the gateway, or both under the supervisor"),
     "status": Command("status", "what control does now: mode, powers, batteries, devices, alarms"),
     "mode": Command("mode", "change the mode: OBSERVE, AUTO, MANUAL or SAFE"),
+    "reload": Command("reload", "take up the changed site file while control runs"),
     "check": Command("check", "list every mistake of a site file and its device maps"),
     "plan": Command("plan", "show points -> requests, and how long a scan takes at worst"),
     "demo": Command("demo", "run the simulated campus under control, with a live table"),

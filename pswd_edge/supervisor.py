@@ -197,7 +197,7 @@ class _Keeper:
         unit.pid = process.pid
         if child.realtime:
             with contextlib.suppress(PermissionError, ProcessLookupError):
-                os.sched_setscheduler(process.pid, os.SCHED_RR, os.sched_param(child.realtime))
+                os.sched_setscheduler(process.pid, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(child.realtime))
         if child.niceness:
             with contextlib.suppress(ProcessLookupError):
                 os.setpriority(os.PRIO_PROCESS, process.pid, child.niceness)

@@ -8,11 +8,13 @@ from pathlib import Path
 from pswd_edge.app import DRIVERS
 from pswd_edge.config.check import check_site
 from pswd_edge.field.drivers.registry import driver_configs
+from pswd_edge.model.site import encode_site
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.add_argument("site", type=Path, help="site file (YAML)")
+    parser.add_argument("--compiled", type=Path, metavar="FILE", help="write the compiled site there, as a reload does")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
 
 
@@ -31,6 +33,8 @@ def run(options: argparse.Namespace) -> int:
         return 2
     site = checked.site
     assert site is not None  # a site without problems was compiled
+    if options.compiled is not None:
+        options.compiled.write_bytes(encode_site(site))
     print(f"{options.site}: in order: {len(site.devices)} devices, {len(site.points)} points, "
           f"{len(site.connections)} connections, {len(checked.warnings)} warnings")
     return 0

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -22,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Until stopped."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # before anything slow: an early reload must not end the process
     folder = os.environ.get("PSWD_LOG_DIR")
     configure_log(options.log_level, Path(folder) / f"{options.process}.log" if folder and options.process else None)
     if options.process == "gateway":
@@ -31,6 +33,6 @@ def run(options: argparse.Namespace) -> int:
         return run_gateway_process(options.runtime_dir, options.state_dir)
     site = compiled_site(options.site)
     if options.process == "control":
-        run_control(site)
+        run_control(site, options.site)
         return 0
     return asyncio.run(Supervisor(site_children(options.site, Path(site.runtime_dir), Path(site.state_dir))).run())

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections import deque
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -18,6 +19,7 @@ from pswd_edge.control.rules.placement import headroom
 from pswd_edge.control.rules.reference import INSUFFICIENT
 from pswd_edge.control.rules.reserve import may_rise
 from pswd_edge.control.setpoints import Setpoints
+from pswd_edge.control.succession import carried_law, moved_controllers, moved_points
 from pswd_edge.control.timing import Histogram
 from pswd_edge.image import ImageWriter
 from pswd_edge.image.notify import RowBell
@@ -52,14 +54,14 @@ class ControlCycle:
 
     def __init__(self, site: Site, field: FieldPort, image: ImageWriter, journal: Journal, ledger: Ledger,
                  clock: Clock, bell: RowBell, notify: Callable[[str], object]) -> None:
-        self._site, self._spec, self._field, self._image = site, site.control, field, image
+        self._field, self._image = field, image
+        self._take_site(site)
+        self._between: deque[Callable[[], None]] = deque()
         self._journal, self._clock, self._bell, self._notify = journal, clock, bell, notify
         self.desk = Desk(site, ledger, clock, self.facts)
         self._keeper = ModeKeeper(site.control.start_mode, site.control.auto_after_s)
         self._setpoints = Setpoints(site)
         self._state = law.start(site.control)
-        self._heat = [i for d in site.devices_of("cdu") if (i := site.find(d.id, "heat_w")) is not None]
-        self._limits = law.range_of(site.control, site.control.load_ceiling_w)
         self._started_utc_s = clock.utc_s()
         self._encode = msgspec.msgpack.Encoder().encode
         self._late, self._rules, self._age = Histogram(), Histogram(), Histogram()
@@ -79,6 +81,28 @@ class ControlCycle:
     async def handle(self, request: Request, authority: Level) -> Outcome:
         """One request from the door."""
         return await self.desk.handle(request, authority)
+
+    def between_cycles(self, action: Callable[[], None]) -> None:
+        """Do this when the present cycle has ended and the next has not begun."""
+        self._between.append(action)
+
+    def succeed(self, site: Site, image: ImageWriter) -> None:
+        """Go on under another site, with its image. Called between two cycles; the field has switched already."""
+        old, moved = self._site, moved_points(self._site, site)
+        self._state = carried_law(old, site, self._state)
+        self._setpoints = self._setpoints.moved(site, moved)
+        for gone in self.desk.move(site, moved, moved_controllers(old, site)):
+            self._journal.tell("warning", "expired", "request", gone)
+        self._take_site(site)
+        self._ceiling_w = min(self._ceiling_w, site.control.load_maximum_w)
+        self._decision = None
+        self._image, self._second_s = image, -math.inf  # so that the new image gets everything in the first cycle
+        self._journal.attach(image)
+
+    def _take_site(self, site: Site) -> None:
+        self._site, self._spec = site, site.control
+        self._heat = [i for d in site.devices_of("cdu") if (i := site.find(d.id, "heat_w")) is not None]
+        self._limits = law.range_of(site.control, site.control.load_ceiling_w)
 
     async def run(self) -> None:
         """Until cancelled. A slot that is gone is skipped and counted, never made up for."""
@@ -101,6 +125,8 @@ class ControlCycle:
 
     async def _once(self, due_s: float, now_s: float) -> None:
         self.cycle += 1
+        while self._between:
+            self._between.popleft()()
         self._field.begin()
         budget_s = self._spec.period_ms * self._spec.input_deadline_percent / 1e5
         await self._field.inputs(max(0.0, due_s + budget_s - self._clock.monotonic_s()))

@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 import structlog
@@ -52,6 +52,22 @@ class Desk:
         self.points: dict[tuple[int, Level], HeldPoint] = {}
         self.mode_wanted: Mode | None = None
         self.mode_origin = ""
+
+    def move(self, site: Site, points: Mapping[int, int], controllers: Mapping[int, int]) -> list[str]:
+        """Go on under another site; both mappings are old index to new. Returns a sentence for each thing gone."""
+        before, self._site = self._site, site
+        gone = [f"{before.points[i].id} of {held.origin}: the site has no such point any more"
+                for (i, _), held in self.points.items() if i not in points]
+        self.points = {(points[i], level): held for (i, level), held in self.points.items() if i in points}
+        self._halted = {controllers[i] for i in self._halted if i in controllers}
+        for workload_id, workload in list(self.workloads.items()):
+            if all(c in controllers for c in workload.controllers):
+                places = tuple(controllers[c] for c in workload.controllers)
+                self.workloads[workload_id] = msgspec.structs.replace(workload, controllers=places)
+            else:
+                del self.workloads[workload_id], self._ends[workload_id]
+                gone.append(f"workload {workload_id}: a load controller of it is gone; announce it again")
+        return gone
 
     # --- requests -----------------------------------------------------------------------------------------------
 

@@ -141,7 +141,9 @@ def decide(
         return _battery_target(request, facts, authority)
     if isinstance(request, Announce):
         return _announce(request, site, facts, workloads)
-    return _control_workload(request, facts, workloads)
+    if isinstance(request, ControlWorkload):
+        return _control_workload(request, facts, workloads)
+    return Rejected(id=request.id, code="not_found", reason=f"{type(request).__name__} is not for the control loop")
 
 
 def _set_point(request: SetPoint, site: Site, facts: Facts) -> Outcome:

@@ -1,7 +1,7 @@
 """From decisions to candidates and bounds: what the law wants of each actuated point."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from pswd_edge.control.arbiter import Bound, Candidate, Verdict, arbitrate
 from pswd_edge.control.rules.allocate import Battery
@@ -24,6 +24,14 @@ class Setpoints:
         self._adopted: dict[int, float] = {}
         self._observing_since_s: float | None = None
         self._active: set[int] = set()
+
+    def moved(self, site: Site, moved: Mapping[int, int]) -> "Setpoints":
+        """The same under another site; `moved`: old index to new. What is gone is written no more."""
+        after = Setpoints(site)
+        after._adopted = {moved[i]: value for i, value in self._adopted.items() if i in moved}
+        after._observing_since_s = self._observing_since_s
+        after._active = {moved[i] for i in self._active if i in moved}
+        return after
 
     def compose(
         self, decision: Decision, state: LawState, snapshot: Snapshot, mode: Mode,

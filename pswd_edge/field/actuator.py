@@ -83,9 +83,23 @@ class Actuator:
         self.slots = {i: Slot(p, p.write, pollers[devices[p.device].connection])
                       for i, p in points.items() if p.write is not None}
 
-    def replan(self, table: Table) -> None:
-        """Go on with another table of the same points."""
-        self._table = table
+    def replan(self, points: Mapping[int, Point], devices: tuple[Device, ...], pollers: Mapping[int, Poller],
+               table: Table, moved: Mapping[int, int]) -> None:
+        """Go on under another plan; set-points that are written as before keep their state. `moved`: old index to new.
+
+        Points that are gone are written no more: their devices fall back by their own revert time.
+        """
+        old = {moved[i]: slot for i, slot in self.slots.items() if i in moved}
+        self._devices, self._table = devices, table
+        self.slots = {}
+        for i, point in points.items():
+            if point.write is None:
+                continue
+            slot, poller = old.get(i), pollers[devices[point.device].connection]
+            if slot is None or slot.poller is not poller:
+                slot = Slot(point, point.write, poller)
+            slot.point, slot.rule = point, point.write
+            self.slots[i] = slot
 
     def apply(self, wanted: Iterable[tuple[int, float | None]], cycle: int, now_s: float) -> None:
         """Take the arbiter's values (None: let go, write no more); send what has changed or needs a refresh."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import sys
 import time
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -21,6 +22,8 @@ from pswd_edge.model.ports import Columns, SlotState
 from pswd_edge.model.report import FieldReport
 from pswd_edge.model.site import Site
 from pswd_edge.model.snapshot import Reading, Snapshot, freeze
+
+_SHARE_S = 0.0005             # of the interpreter: how long planning in a thread may keep a cycle waiting
 
 
 class Field:
@@ -151,10 +154,37 @@ class Field:
                 await self._replan(site)
 
     async def _replan(self, site: Site) -> None:
-        plan = await asyncio.to_thread(make_plan, site, self._make_driver, self._plan.watched, self._learnt, self._plan)
+        plan = await self.prepare(site, self._plan.watched)
         if site is self._plan.site:
-            self._install(plan)
-            self.actuator.replan(plan.table)
+            await self.close(self.switch(plan, [slot.point.index for slot in self.actuator.slots.values()]))
+
+    async def prepare(self, site: Site, watched: Iterable[int]) -> SitePlan:
+        """Plan a site in a thread while this one runs. Raises ConfigError, SecretError."""
+        usual_s = sys.getswitchinterval()
+        sys.setswitchinterval(_SHARE_S)
+        try:
+            return await asyncio.to_thread(make_plan, site, self._make_driver, watched, self._learnt, self._plan)
+        finally:
+            sys.setswitchinterval(usual_s)
+
+    def switch(self, plan: SitePlan, actuated: Iterable[int]) -> list[asyncio.Task[None]]:
+        """Go on under this plan, at once; `close` what is returned, the pollers that are gone, then `start` the new.
+
+        What goes on as it was misses nothing: the same session, the same scan under way.
+        """
+        before = self.pollers
+        self._install(plan)
+        self._slow_cycle = None
+        moved = dict(zip(*(x.tolist() for x in plan.kept_points), strict=True))
+        self.actuator.replan({i: plan.site.points[i] for i in actuated}, plan.site.devices, self.pollers, plan.table,
+                             moved)
+        kept = set(self.pollers.values())
+        gone = [p.connection.id for p in before.values() if p not in kept]
+        return [self._tasks.pop(name) for name in gone if name in self._tasks]
+
+    async def close(self, gone: list[asyncio.Task[None]]) -> None:
+        """Close connections that are gone, before anything new is opened: some devices take one session only."""
+        await cancel_all(gone)
 
     # --- the cycle ----------------------------------------------------------------------------------------------
 

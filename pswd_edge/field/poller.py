@@ -41,6 +41,7 @@ class Poller:
         self.state = "closed"
         self.reason = ""
         self.sessions = 0
+        self._heard_before = 0
         self.has_fast = True
         self._driver, self._input_done = driver, input_done
         self._direct = False
@@ -124,6 +125,12 @@ class Poller:
         self.account.replan(table, slots)
         self._chain.forget()
 
+    @property
+    def healthy(self) -> bool:
+        """Whether the connection that is open now has brought an answer, and the last request did not fail."""
+        heard = self.counts.answered + self.counts.refused > self._heard_before
+        return self.state == "open" and self.account.breaker.closed and heard
+
     def report(self) -> LinkReport:
         """Health for the image; round trip and time-out are those of the slowest unit."""
         c, units = self.counts, self.account.units.values()
@@ -191,6 +198,7 @@ class Poller:
     def _connected(self) -> None:
         self.counts.reconnects += self.sessions > 0
         self.sessions += 1
+        self._heard_before = self.counts.answered + self.counts.refused
         self.account.connected()
         self._direct = isinstance(self._driver, DirectDriver) and not self.connection.min_gap_ms
         if isinstance(self._driver, DirectDriver):

@@ -55,7 +55,7 @@ def make_plan(site: Site, make_driver: DriverFactory, watched: Iterable[int], le
     others = sorted(set(range(len(requests))) - set(critical))
     return SitePlan(
         site, tuple(dict.fromkeys(watched)), drivers, requests, table, Group(table, critical), Group(table, others),
-        HealthReport(site, requests), kept, _kept_points(None if old is None else old.site, site))
+        HealthReport(site, requests), kept, _kept_points(None if old is None else old.site, site, kept))
 
 
 def _kept_connections(old: Site, new: Site) -> dict[int, int]:
@@ -66,18 +66,22 @@ def _kept_connections(old: Site, new: Site) -> dict[int, int]:
             if c.id in before and all(getattr(before[c.id], f) == getattr(c, f) for f in names)}
 
 
-def _kept_points(old: Site | None, new: Site) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Points of the same id that are read in the same way."""
+def _kept_points(old: Site | None, new: Site,
+                 kept: Mapping[int, int]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Points of the same id that are read in the same way, of the same unit on a connection that is kept."""
     pairs = []
     for point in new.points:
         before = None if old is None else old.point_index.get(point.id)
-        if old is not None and before is not None and _same_reading(old.points[before], point):
+        if old is not None and before is not None and _same_reading(old, old.points[before], new, point, kept):
             pairs.append((before, point.index))
     found = np.array(pairs, np.intp).reshape(-1, 2)
     return found[:, 0], found[:, 1]
 
 
-def _same_reading(a: Point, b: Point) -> bool:
+def _same_reading(old: Site, a: Point, new: Site, b: Point, kept: Mapping[int, int]) -> bool:
+    before, after = old.devices[a.device], new.devices[b.device]
+    if kept.get(after.connection) != before.connection or before.unit != after.unit:
+        return False
     return (a.address, a.scale, a.offset, a.invalid, a.unit) == (b.address, b.scale, b.offset, b.invalid, b.unit)
 
 

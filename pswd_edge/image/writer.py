@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pswd_edge.errors import ImageError
 from pswd_edge.image import header
+from pswd_edge.image.inherit import Heritage
 from pswd_edge.image.layout import (
     EVENT_BYTES,
     FIELD_BYTES,
@@ -36,9 +37,13 @@ def _columns(record: Record, count: int, size: int) -> list[NDArray[Any]]:
 
 
 class ImageWriter:
-    """Creates the next generation in `runtime_dir` and writes it. One writer a runtime folder."""
+    """Creates the next generation in `runtime_dir` and writes it. One writer a runtime folder.
 
-    def __init__(self, runtime_dir: Path, site: Site) -> None:
+    With `successor_of` it stays unseen until `publish`: made in a thread while the older one is written.
+    """
+
+    def __init__(self, runtime_dir: Path, site: Site, successor_of: "ImageWriter | None" = None) -> None:
+        self._runtime_dir, self._site = runtime_dir, site
         encoded = encode_site(site)
         self.site_hash = site_hash(encoded)
         self.layout: Layout = layout_of(decode_site(encoded))
@@ -53,11 +58,38 @@ class ImageWriter:
         header.put_identity(self._buffer, self.site_hash, self.generation, self.layout.size)
         self._rows = 0
         self._make_records()
+        self._heritage: Heritage | None = None
+        if successor_of is not None:
+            self._heritage = Heritage(successor_of._site, successor_of.layout, successor_of._buffer, site, self.layout,
+                                      self._buffer)
+            self.catch_up(successor_of)
+            return
         with contextlib.suppress(OSError, ValueError, ImageError):  # nothing usable was left: the hour begins anew
             self._inherit(runtime_dir / POINTER)
-        _point(runtime_dir, self.path)
+        self.publish()
+
+    def catch_up(self, old: "ImageWriter") -> None:
+        """Take over what the older one has written since the last time: rows of the points that both have, events."""
+        if self._heritage is None or not self._heritage.same_period:
+            return
+        end = old._rows
+        self._heritage.copy(self._rows, end)
+        self._rows = end
+        events = slice(self.layout.events, self.layout.ring)
+        self._buffer[events] = old._buffer[old.layout.events : old.layout.ring]
+        header.put_word(self._buffer, header.EVENTS, old.last_event)
+        header.put_word(self._buffer, header.ROWS, self._rows)
+
+    def publish(self) -> None:
+        """Let readers follow to this generation."""
+        older = {n: path for n, path in _older(self._runtime_dir).items() if n != self.generation}
+        _point(self._runtime_dir, self.path)
         for path in older.values():
             _retire(path)
+
+    def discard(self) -> None:
+        """Give up a generation that was never published."""
+        self.path.unlink(missing_ok=True)
 
     def _make_records(self) -> None:
         where = self.layout

@@ -84,7 +84,11 @@ class ControlWorkload(Envelope, frozen=True, kw_only=True, tag=True):
     pause_s: int | None = None
 
 
-Request = SetMode | SetPoint | SetBatteryTarget | Announce | ControlWorkload
+class Reload(Envelope, frozen=True, kw_only=True, tag=True):
+    """Take up the site file as it is now. The operator's socket only; what came of it is an event too."""
+
+
+Request = SetMode | SetPoint | SetBatteryTarget | Announce | ControlWorkload | Reload
 
 
 class Answer(Struct, frozen=True, kw_only=True):
