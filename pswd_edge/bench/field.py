@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from pswd_edge.bench.site import bench_site
 from pswd_edge.errors import ImageError
 from pswd_edge.image import ImageReader
-from pswd_edge.model.site import encode_site
+from pswd_edge.model.site import Site, encode_site
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _WARM_S = 2.0
@@ -29,8 +29,20 @@ class Sample(NamedTuple):
     cpu_s: float
 
 
+class Load(NamedTuple):
+    """What is polled. `fast` devices in every cycle, the others every 100 ms (None: all in every cycle)."""
+
+    devices: int
+    seconds: float
+    period_ms: int
+    port: int
+    latency_ms: float = 0.0
+    fast: int | None = None
+
+
 @contextmanager
-def _process(*words: str) -> Iterator[subprocess.Popen[str]]:
+def process(*words: str) -> Iterator[subprocess.Popen[str]]:
+    """One of our modules in a process of its own, ended with the block."""
     with subprocess.Popen([sys.executable, "-m", *words], stdout=subprocess.PIPE, text=True) as child:
         try:
             yield child
@@ -39,31 +51,44 @@ def _process(*words: str) -> Iterator[subprocess.Popen[str]]:
             child.wait(10)
 
 
-def run(devices: int, seconds: float, period_ms: int, port: int) -> dict[str, Any]:
+def run(load: Load) -> dict[str, Any]:
     """Measure; the bare loop runs for half of the time before and half after, so that a drifting machine hits both."""
-    with tempfile.TemporaryDirectory(prefix="pswd-bench-", dir=_fast_folder()) as name:
-        folder = Path(name)
-        site = bench_site(devices, port, period_ms, folder)
-        encoded = folder / "site.bin"
-        encoded.write_bytes(encode_site(site))
-        with _process("simulators.servers.cheap", "--port", str(port), "--units", "1", "--registers", "100"):
-            _wait_for(port)
-            bare = [_bare(port, devices, seconds / 2, period_ms)]
-            with _process("pswd_edge.bench.child", str(encoded)) as child:
-                found = _watch(child.pid, Path(site.runtime_dir), seconds)
-            bare.append(_bare(port, devices, seconds / 2, period_ms))
+    with bench_folder() as folder:
+        site = bench_site(load.devices, load.port, load.period_ms, folder, fast=load.fast)
+        with process("simulators.servers.cheap", "--port", str(load.port), "--units", "1", "--registers", "100",
+                     "--latency-ms", str(load.latency_ms)):
+            wait_for(load.port)
+            bare = [_bare(load)]
+            with process("pswd_edge.bench.child", str(stored(site, folder))) as child:
+                found = watch(child.pid, Path(site.runtime_dir), load.seconds)
+            bare.append(_bare(load))
     bare_us = sum(b["cpu_us_per_poll"] for b in bare) / 2
-    return {"devices": devices, "period_ms": period_ms, "seconds": seconds, **found,
+    return {**load._asdict(), **found,
             "bare_polls_asked": sum(b["polls_asked"] for b in bare),
             "bare_polls_done": sum(b["polls_done"] for b in bare),
             "bare_cpu_us_per_poll": round(bare_us, 2), "cpu_ratio": round(found["cpu_us_per_poll"] / bare_us, 2)}
+
+
+@contextmanager
+def bench_folder() -> Iterator[Path]:
+    """A folder on tmpfs, where there is one: the image belongs there."""
+    with tempfile.TemporaryDirectory(prefix="pswd-bench-", dir=_fast_folder()) as name:
+        yield Path(name)
+
+
+def stored(site: Site, folder: Path) -> Path:
+    """The compiled site as a file for the child."""
+    path = folder / "site.bin"
+    path.write_bytes(encode_site(site))
+    return path
 
 
 def _fast_folder() -> str | None:
     return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108  # the image belongs on tmpfs
 
 
-def _wait_for(port: int) -> None:
+def wait_for(port: int) -> None:
+    """Until something listens on loopback."""
     import socket  # noqa: PLC0415  # only to see whether the simulator listens
 
     for _ in range(100):
@@ -74,22 +99,26 @@ def _wait_for(port: int) -> None:
     raise TimeoutError(f"the cheap simulator does not listen on 127.0.0.1:{port} after 10 s")
 
 
-def _bare(port: int, devices: int, seconds: float, period_ms: int) -> dict[str, float]:
-    words = ["pswd_edge.bench.bare", "127.0.0.1", str(port), str(devices), str(seconds), str(period_ms / 1000)]
+def _bare(load: Load) -> dict[str, float]:
+    """Half of the time; all devices at 100 ms where only some are in the fast lane."""
+    period_s = load.period_ms / 1000 if load.fast is None else max(0.1, load.period_ms / 1000)
+    words = ["pswd_edge.bench.bare", "127.0.0.1",
+             *map(str, (load.port, load.devices, load.seconds / 2, period_s))]
     done = subprocess.run([sys.executable, "-m", *words], capture_output=True, text=True, check=True)
     found: dict[str, float] = json.loads(done.stdout)
     return found
 
 
-def _watch(pid: int, runtime: Path, seconds: float) -> dict[str, Any]:
-    image = _open(runtime)
+def watch(pid: int, runtime: Path, seconds: float) -> dict[str, Any]:
+    """What a control process did in `seconds`, after a short warming up."""
+    image = opened(runtime)
     time.sleep(_WARM_S)
     before = _sample(image, pid)
     time.sleep(seconds)
     after = _sample(image, pid)
     report = image.report()
     assert report is not None  # the process has run for seconds
-    memory = _memory_mb(pid)
+    memory = memory_mb(pid)
     done = after.answered - before.answered
     return {
         "polls_asked": after.asked - before.asked, "polls_done": done, "slots_missed": after.missed - before.missed,
@@ -102,7 +131,8 @@ def _watch(pid: int, runtime: Path, seconds: float) -> dict[str, Any]:
         "image_mb": round(image.layout.size / 1e6, 1)}
 
 
-def _open(runtime: Path) -> ImageReader:
+def opened(runtime: Path) -> ImageReader:
+    """The image of a control process that has just been started."""
     for _ in range(200):
         try:
             image = ImageReader(runtime)
@@ -126,7 +156,8 @@ def _sample(image: ImageReader, pid: int) -> Sample:
                   sum(x.slots_missed for x in new.links), cpu_s)
 
 
-def _memory_mb(pid: int) -> dict[str, float]:
+def memory_mb(pid: int) -> dict[str, float]:
+    """Resident memory of a process, all of it and the part that no file backs."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     found = {key: value for key, _, value in (line.partition(":") for line in lines)}
     return {key: round(int(found[key].split()[0]) / 1e3, 1) for key in ("VmRSS", "RssAnon")}

@@ -10,19 +10,28 @@ from pswd_edge.model.site import Site
 REGISTERS = 100
 
 
-def bench_site(devices: int, port: int, period_ms: int, folder: Path) -> Site:
-    """Each device has a connection of its own to the cheap simulator on `port`."""
+def bench_site(devices: int, port: int, period_ms: int, folder: Path, *, fast: int | None = None, units: int = 1,
+               last_port: int | None = None) -> Site:
+    """`units` devices share a connection to the cheap simulator on `port`; the last connection goes to `last_port`.
+
+    The first `fast` devices are read in every cycle (None: all), the others every 100 ms at most. The grid meter, whose
+    age the cycle reports, is the first register of the first device.
+    """
     points = []
     for d in range(devices):
+        every_ms = period_ms if fast is None or d < fast else max(100, period_ms)
         points += [
             Point(index=d * REGISTERS + r, id=f"meter-{d}.register_{r}", device=d, signal=f"register_{r}", unit="1",
                   address=ModbusAddress(register=r, type="uint16"), scale=0.1, invalid=(65535.0,), minimum=0.0,
-                  maximum=6553.4, period_ms=period_ms, trend=d == 0 and r < 10) for r in range(REGISTERS)]
+                  maximum=6553.4, period_ms=every_ms, trend=d == 0 and r < 10) for r in range(REGISTERS)]
+    last = (devices - 1) // units
+    ports = {last: last_port or port}
     return Site(
         id="bench", facility_id="bench", name="Benchmark",
-        connections=tuple(Connection(d, f"c{d}", "modbus", {"host": "127.0.0.1", "port": port})
-                          for d in range(devices)),
-        devices=tuple(Device(d, f"meter-{d}", "meter", d, 1, "bench", d * REGISTERS, REGISTERS)
+        connections=tuple(
+            Connection(c, f"c{c}", "modbus", {"host": "127.0.0.1", "port": ports.get(c, port)})
+            for c in range(last + 1)),
+        devices=tuple(Device(d, f"meter-{d}", "meter", d // units, 1 + d % units, "bench", d * REGISTERS, REGISTERS)
                       for d in range(devices)),
         points=tuple(points), circuits=(), control=_control(period_ms),
         state_dir=str(folder / "state"), runtime_dir=str(folder / "run"))

@@ -3,21 +3,28 @@
 import argparse
 import asyncio
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
-from pswd_edge.bench import field
+from pswd_edge.bench import field, outages, reconnects
 from pswd_edge.commands import bench_api, bench_event
 from pswd_edge.log import configure_log
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
-    parser.add_argument("what", choices=["field", "event", "api"], help="field: the control process polling D devices "
-                        "beside a bare loop; event: a step at the meter to the command at a battery; api: PSWD answers")
+    parser.add_argument("what", choices=["field", "outages", "reconnects", "event", "api"], help="field: the control "
+                        "process polling D devices beside a bare loop; outages: what a dead device costs the others; "
+                        "reconnects: what thousands of them leave behind; event: a step at the meter to the command at "
+                        "a battery; api: PSWD answers")
     parser.add_argument("--devices", type=int, default=100, help="field: devices of 100 registers each (default 100)")
     parser.add_argument("--seconds", type=float, default=30.0, help="field, api: how long (default 30)")
-    parser.add_argument("--period-ms", type=int, default=100, help="field: the cycle (default 100)")
+    parser.add_argument("--period-ms", type=int, default=100, help="field, event: the cycle (default 100); "
+                        "event: then only the grid meter and the batteries are read in every cycle")
+    parser.add_argument("--latency-ms", type=float, default=0.0, help="field: how late the devices answer (default 0)")
+    parser.add_argument("--fast", type=int, help="field: so many devices in every cycle, the others every 100 ms")
+    parser.add_argument("--count", type=int, default=10_000, help="reconnects: how many (default 10000)")
     parser.add_argument("--port", type=int, default=15099, help="field: loopback port of the cheap simulator")
     parser.add_argument("--trials", type=int, default=300, help="event: number of steps (default 300)")
     parser.add_argument("--refresh-ms", type=int, default=10, help="event: the meter's register period (default 10)")
@@ -43,12 +50,26 @@ def run(options: argparse.Namespace) -> int:
 
 def _measure(options: argparse.Namespace) -> tuple[dict[str, Any], bool]:
     if options.what == "field":
-        found = field.run(options.devices, options.seconds, options.period_ms, options.port)
+        found = field.run(field.Load(options.devices, options.seconds, options.period_ms, options.port,
+                                     options.latency_ms, options.fast))
         return found, found["slots_missed"] == 0 and found["polls_done"] > 0
+    if options.what == "outages":
+        found = outages.run(options.devices, options.seconds, 10, options.port)
+        return found, True
+    if options.what == "reconnects":
+        found = reconnects.run(options.count, options.devices, options.port)
+        return found, found["devices_good_at_the_end"] == options.devices
     if options.what == "event":
-        found = asyncio.run(bench_event.measure(options.site, options.folder, options.http_port, options.trials,
-                                                options.refresh_ms, options.seed))
-        return found, found["not_answered"] == 0
+        return _event(options)
     found = asyncio.run(bench_api.measure(options.site, options.folder, options.http_port, options.seconds,
                                           options.rate))
     return found, all(200 <= int(status) < 300 for status in found["statuses"])
+
+
+def _event(options: argparse.Namespace) -> tuple[dict[str, Any], bool]:
+    with tempfile.TemporaryDirectory(prefix="pswd-bench-") as name:
+        site = options.site if options.period_ms == 100 else bench_event.in_fast_lane(
+            options.site, options.period_ms, Path(name))
+        found = asyncio.run(bench_event.measure(site, options.folder, options.http_port, options.trials,
+                                                options.refresh_ms, options.seed))
+    return {"period_ms": options.period_ms, **found}, found["not_answered"] == 0

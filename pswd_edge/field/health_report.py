@@ -37,7 +37,7 @@ class HealthReport:
         np.minimum.at(period_s, self._request_device, np.where(np.isnan(found_s), np.inf, found_s))
         offset_s = self._clock_offsets(table, now_s, utc_s)
         return tuple(
-            DeviceReport(d, int(not_good[d]), round(1e3 * period_s[d], 1) if np.isfinite(period_s[d]) else None,
+            DeviceReport(d, int(not_good[d]), round(1e3 * float(period_s[d]), 1) if np.isfinite(period_s[d]) else None,
                          round(float(offset_s[d]), 3) if np.isfinite(offset_s[d]) else None)
             for d in range(self._devices))
 

@@ -2,13 +2,15 @@
 
 import math
 
+import msgspec
 import numpy as np
 import pytest
 
 from pswd_edge.field.refresh import Refresh
 from pswd_edge.field.table import Group, Table
 from pswd_edge.model.quality import Quality, Reason
-from tests.field.fieldmaker import modbus_point, request_of
+from pswd_edge.model.report import FieldReport
+from tests.field.fieldmaker import Told, cycles, field_of, modbus_point, raw_device, request_of, running, small_site
 
 
 class Meter:
@@ -103,3 +105,20 @@ def test_the_true_period_of_a_device_is_learnt(period: int) -> None:
 
     assert refresh.period_s[0] == pytest.approx(0.1 * period, rel=0.1)
     assert np.isnan(refresh.period_s[1])                       # never changed: not known, never 0
+
+
+async def test_the_report_shows_a_devices_true_period() -> None:
+    """The operator sees that a meter renews every second, whatever it is asked; and the report can be written."""
+    told = Told()
+    async with raw_device() as device:
+        field = field_of(small_site([device.port], [[modbus_point(0, period_ms=20)]], [(0, 1)]), told)
+        async with running(field):
+            for n in range(60):
+                device.words[0] = n
+                await cycles(field, 2)
+                field.report(0.0)
+            found = msgspec.msgpack.decode(msgspec.msgpack.encode(field.report(0.0)), type=FieldReport)
+
+    assert found.devices[0].points_not_good == 0
+    assert found.devices[0].refresh_ms == pytest.approx(40, rel=0.5)
+    assert found.devices[0].clock_offset_s is None

@@ -2,14 +2,14 @@
 
 import asyncio
 
-from simulators.servers.cheap import CheapDevice
+from simulators.servers.cheap import CheapDevice, Temper
 
 READ = bytes.fromhex("000700000006010300000064")
 
 
 async def test_it_counts_its_answers_and_refuses_everything_else():
     """A client that decodes must see a value that changes; a wrong request must not look like a good one."""
-    server = await asyncio.get_running_loop().create_server(lambda: CheapDevice(1, 100), "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(lambda: CheapDevice(1, 100, Temper()), "127.0.0.1", 0)
     async with server:
         reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
         writer.write(READ[:5])
