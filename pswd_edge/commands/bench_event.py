@@ -13,7 +13,7 @@ import yaml
 from pswd_edge.commands.campus import Rig, running_site, until_auto
 
 STEP_W = 20e6
-_CHANGED_W_PER_MS = 5e3       # a command further off is an answer: the filter's first one to a step is 2 to 9 times that
+_CHANGED_W_PER_MS = 5e3       # a command further off is an answer: the first one to a step is 2 to 9 times that
 _SETTLE_S, _SETTLE_FAST_S = 1.5, 4.0  # the answer to the last step is then less than that a cycle
 _USUAL_MS = 100
 _GIVE_UP_S = 1.0
