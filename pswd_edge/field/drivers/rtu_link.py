@@ -1,0 +1,230 @@
+"""RTU over any stream of bytes: a serial line, or TCP to a converter. One request in flight.
+
+RTU has no transaction ids. So that a late answer is never taken for the next one's, a unit that has not answered is
+not asked again before its answer has come, or `late_max_s` are over; every answer must be of the unit, the function
+and the length that were asked for, and an echo the very echo.
+"""
+
+import asyncio
+import contextlib
+import math
+import socket
+import time
+from typing import NamedTuple, cast
+
+from pswd_edge.errors import DecodeError, SilentError, UnreachableError
+from pswd_edge.field.drivers.rtu_frame import (
+    LONGEST_BYTES,
+    Shape,
+    answer_shape,
+    may_become,
+    other_answer,
+    rtu_frame,
+    whole_frame,
+)
+
+_KEPT_BYTES = 2 * LONGEST_BYTES
+_AFTER_READS_S = 0.001        # a timer runs after the reads that are due: what lies in the socket is seen first
+
+
+class Debt(NamedTuple):
+    """An answer that has not come: asked `since_s`, of this shape, no longer expected at `until_s`.
+
+    `since_s` is infinite after an answer that nobody asked for: the unit is out of step, and more may come.
+    """
+
+    since_s: float
+    until_s: float
+    shape: Shape
+
+
+class Line(NamedTuple):
+    """What is known of a line. `debts` by unit outlive the link where the line does: a serial port opened anew.
+
+    `character_s` and `silence_s` (3.5 characters between frames) are 0 where bytes do not take their time on our side.
+    `can_hang_up`: a new connection has no old answers in it.
+    """
+
+    late_max_s: float
+    character_s: float
+    silence_s: float
+    can_hang_up: bool
+    debts: dict[int, Debt]
+
+
+class RtuLink(asyncio.Protocol):
+    """Exchanges PDUs. `late` counts answers that came for a request that nobody waits for any more."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._received = b""
+        self._unit, self._request, self._timeout_s = 0, b"", 0.0
+        self._shape = Shape(b"", 0)
+        self._answer: asyncio.Future[bytes] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._sent_s: float | None = None
+        self._give_up_s = 0.0
+        self._strange = b""
+        self._quiet_s = time.monotonic()
+        self._heard_s = float("-inf")
+        self._units: set[int] = set(line.debts)
+        self.late = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Asyncio: connected."""
+        self._transport = cast("asyncio.Transport", transport)
+        with contextlib.suppress(OSError, AttributeError):  # a serial port has no socket
+            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Asyncio: the connection is gone; whoever waits learns it."""
+        self._transport = None
+        self._owe()
+        self._end(UnreachableError(f"connection closed by the device ({exc or 'end of stream'})"))
+
+    @property
+    def connected(self) -> bool:
+        """Whether requests can be sent."""
+        return self._transport is not None
+
+    def close(self) -> None:
+        """Close at once."""
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.abort()
+        self._owe()
+        self._end(UnreachableError("connection closed"))
+
+    # --- asking -------------------------------------------------------------------------------------------------
+
+    def exchange(self, unit: int, pdu: bytes, timeout_s: float) -> asyncio.Future[bytes]:
+        """Send a request PDU; the future brings the answer's PDU, or SilentError, DecodeError, UnreachableError.
+
+        The time on the wire comes on top of `timeout_s`.
+        """
+        if self._transport is None:
+            raise UnreachableError("not connected")
+        self._forget_waiter()
+        now_s = time.monotonic()
+        wait_s = self._debt_s(unit, now_s)
+        self._units.add(unit)
+        self._unit, self._request, self._timeout_s = unit, pdu, timeout_s
+        self._shape, self._strange = answer_shape(pdu), b""
+        self._give_up_s = now_s + wait_s + timeout_s
+        answer = self._answer = self._loop.create_future()
+        if wait_s > 0:
+            self._timer = self._loop.call_later(wait_s, self._send_when_quiet)
+        else:
+            self._send_when_quiet()
+        return answer
+
+    def _forget_waiter(self) -> None:
+        """Whoever asked last was cancelled: where the request is out, its answer is still to come."""
+        if self._answer is not None:
+            self._owe()
+            self._end(SilentError("another request was sent"))
+
+    def _debt_s(self, unit: int, now_s: float) -> float:
+        """How long this unit may not be asked. Raises where nobody is to wait for that."""
+        debt = self._line.debts.get(unit)
+        if debt is None:
+            return 0.0
+        if self._line.can_hang_up and self._heard_s < debt.since_s:
+            self.close()
+            raise UnreachableError(f"unit {unit} has not answered, and no other since; the connection is made anew")
+        left_s = debt.until_s - now_s
+        if left_s <= 0:
+            del self._line.debts[unit]
+            return _AFTER_READS_S
+        if len(self._units | {unit}) == 1:      # nobody else needs the line
+            return left_s
+        raise SilentError(f"unit {unit} has not answered the request before; asked again in {left_s:.2f} s")
+
+    def _send_when_quiet(self) -> None:
+        if self._answer is None or self._transport is None:
+            return
+        if self._answer.done():     # whoever asked has gone before anything was sent
+            self._answer = None
+            return
+        now_s = time.monotonic()
+        left_s = self._quiet_s + self._line.silence_s - now_s
+        if left_s <= 0:
+            self._send(self._transport)
+        elif now_s < self._give_up_s:
+            self._timer = self._loop.call_later(max(left_s, _AFTER_READS_S), self._send_when_quiet)
+        else:
+            self._end(DecodeError("the line is never quiet: expected 3.5 characters of silence; nothing was sent"))
+
+    def _send(self, transport: asyncio.Transport) -> None:
+        frame = rtu_frame(self._unit, self._request)
+        self._received = b""
+        transport.write(frame)
+        now_s = self._sent_s = time.monotonic()
+        there_s = len(frame) * self._line.character_s
+        back_s = (LONGEST_BYTES if self._shape.size is None else self._shape.size + 3) * self._line.character_s
+        self._quiet_s = now_s + there_s
+        self._timer = self._loop.call_later(there_s + back_s + self._timeout_s, self._expire)
+
+    def _expire(self) -> None:
+        self._owe()
+        found = self._strange or self._received
+        if found:
+            what = f"{found[:8].hex()} ({len(found)} bytes)"
+            self._end(DecodeError(f"got {what}: expected an answer of unit {self._unit} that begins with "
+                                  f"{self._shape.head.hex()}, with a right CRC"))
+        else:
+            self._end(SilentError("no answer in time"))
+
+    def _owe(self) -> None:
+        if self._sent_s is not None:
+            now_s = time.monotonic()
+            self._line.debts[self._unit] = Debt(self._sent_s, now_s + self._line.late_max_s, self._shape)
+
+    def _end(self, result: Exception | bytes) -> None:
+        """Nobody waits any more; `result` is for whoever did."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._sent_s = None
+        answer, self._answer = self._answer, None
+        if answer is None or answer.done():
+            return
+        if isinstance(result, bytes):
+            answer.set_result(result)
+        else:
+            answer.set_exception(result)
+
+    # --- hearing ------------------------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        """Asyncio: bytes came; a part of an answer, or several, or noise."""
+        self._quiet_s = time.monotonic()
+        received = (self._received + data)[-_KEPT_BYTES:]
+        at, done = 0, 0         # all before `done` has been dealt with
+        while len(received) - at >= 4:
+            waits = self._sent_s is not None
+            end = whole_frame(received, at) or (waits and other_answer(received, at, self._unit, self._shape)) or 0
+            if end:
+                self._hear(received[at], received[at + 1 : end - 2])
+                at = done = end
+            elif waits and may_become(received, at, self._unit, self._shape):
+                break
+            else:
+                at += 1
+        self._received = received[done:]
+
+    def _hear(self, unit: int, pdu: bytes) -> None:
+        """A whole frame came: the awaited one, one that is owed, or one that nobody asked for."""
+        self._heard_s = now_s = time.monotonic()
+        debt = self._line.debts.pop(unit, None)
+        awaited = self._sent_s is not None and unit == self._unit
+        if awaited and self._shape.fits(pdu):
+            self._end(pdu)
+            return
+        self.late += 1
+        if awaited:
+            self._strange = bytes((unit,)) + pdu
+        if debt is None or not debt.shape.fits(pdu):    # out of step: more may come
+            self._line.debts[unit] = Debt(math.inf, now_s + self._line.late_max_s, Shape(pdu[:1], None))
