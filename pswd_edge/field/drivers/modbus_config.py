@@ -34,7 +34,7 @@ class ModbusConfig(BaseModel):
     host: str | None = Field(default=None, min_length=1, validate_default=True)
     port: int | None = Field(default=None, ge=1, le=65535, validate_default=True)
     echoes_transaction: bool = True
-    late_max_ms: int = Field(default=500, ge=10, le=10_000)
+    late_max_ms: int = Field(default=300, ge=10, le=10_000)
     device: str | None = Field(default=None, min_length=1, validate_default=True)
     baud: int = Field(default=19_200, ge=300, le=4_000_000)
     parity: Literal["even", "odd", "none"] = "even"
@@ -52,11 +52,11 @@ class ModbusConfig(BaseModel):
         if transport is None:           # that one is wrong already
             return value
         if value is None and transport in _NEEDED.get(key, ()):
-            raise PydanticCustomError("needed", f"a value, as transport is {transport}")  # type: ignore[arg-type]
+            raise PydanticCustomError("needed", f"a value, as transport is {transport}")
         if value is not None and transport not in _OWNERS[key]:
             owners = " or ".join(_OWNERS[key])
             raise PydanticCustomError(
-                "foreign", f"no {key}, as transport is {transport}: it is for {owners}"  # type: ignore[arg-type]
+                "foreign", f"no {key}, as transport is {transport}: it is for {owners}"
             )
         return value
 

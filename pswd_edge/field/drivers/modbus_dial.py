@@ -13,7 +13,8 @@ from pswd_edge.errors import UnreachableError
 from pswd_edge.field.drivers.modbus_config import ModbusConfig
 from pswd_edge.field.drivers.modbus_link import ModbusLink
 from pswd_edge.field.drivers.ordered_link import OrderedLink
-from pswd_edge.field.drivers.rtu_link import Debt, Line, RtuLink
+from pswd_edge.field.drivers.rtu_debts import Debts
+from pswd_edge.field.drivers.rtu_link import Line, RtuLink
 from pswd_edge.field.drivers.serial_port import SerialTransport, close_port, open_port
 
 CONNECT_S = 1.0               # a lost SYN is sent again by the system only after 1 s and 3 s: a new attempt is as good
@@ -49,7 +50,7 @@ class Dialler:
     def __init__(self, config: ModbusConfig) -> None:
         self._config = config
         self._tls: ssl.SSLContext | None = None
-        self._debts: dict[int, Debt] = {}
+        self._debts = self._new_debts()
 
     async def dial(self) -> Link:
         """Connect. Raises UnreachableError."""
@@ -68,14 +69,18 @@ class Dialler:
         except OSError as error:
             raise UnreachableError(f"{self._config.where}: {error}") from error
 
+    def _new_debts(self) -> Debts:
+        return Debts(self._config.late_max_ms / 1000)
+
     def _new_link(self) -> Any:
         if self._config.transport == "rtu_over_tcp":
-            return RtuLink(Line(self._config.late_max_ms / 1000, 0.0, 0.0, can_hang_up=True, debts={}))
+            return RtuLink(Line(self._new_debts(), can_hang_up=True))
         return ModbusLink() if self._config.echoes_transaction else OrderedLink()
 
     async def _connect(self, make: Callable[[], Any], **tls: Any) -> Link:
         loop = asyncio.get_running_loop()
-        _, link = await loop.create_connection(make, self._config.host, self._config.port_number, **tls)
+        host = self._config.host or ""
+        _, link = await loop.create_connection(make, host, self._config.port_number, **tls)
         return link  # type: ignore[no-any-return]
 
     async def _dial_tls(self) -> Link:
@@ -95,8 +100,7 @@ class Dialler:
         except asyncio.CancelledError:
             opening.add_done_callback(_close_unwanted)  # the thread goes on, and its port belongs to nobody
             raise
-        link = RtuLink(Line(config.late_max_ms / 1000, config.character_s, silence_s, can_hang_up=False,
-                            debts=self._debts))
+        link = RtuLink(Line(self._debts, config.character_s, silence_s))
         SerialTransport(port, link)
         return link
 

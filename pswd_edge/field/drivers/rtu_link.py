@@ -1,18 +1,18 @@
 """RTU over any stream of bytes: a serial line, or TCP to a converter. One request in flight.
 
-RTU has no transaction ids. So that a late answer is never taken for the next one's, a unit that has not answered is
-not asked again before its answer has come, or `late_max_s` are over; every answer must be of the unit, the function
-and the length that were asked for, and an echo the very echo.
+RTU has no transaction ids. What keeps a late answer from being taken for the next one's is in `rtu_debts.py`; beyond
+that every answer must be of the unit, the function and the length that were asked for, and an echo the very echo.
 """
 
 import asyncio
 import contextlib
-import math
 import socket
 import time
+from collections.abc import Callable
 from typing import NamedTuple, cast
 
 from pswd_edge.errors import DecodeError, SilentError, UnreachableError
+from pswd_edge.field.drivers.rtu_debts import Debts
 from pswd_edge.field.drivers.rtu_frame import (
     LONGEST_BYTES,
     Shape,
@@ -27,29 +27,17 @@ _KEPT_BYTES = 2 * LONGEST_BYTES
 _AFTER_READS_S = 0.001        # a timer runs after the reads that are due: what lies in the socket is seen first
 
 
-class Debt(NamedTuple):
-    """An answer that has not come: asked `since_s`, of this shape, no longer expected at `until_s`.
-
-    `since_s` is infinite after an answer that nobody asked for: the unit is out of step, and more may come.
-    """
-
-    since_s: float
-    until_s: float
-    shape: Shape
-
-
 class Line(NamedTuple):
-    """What is known of a line. `debts` by unit outlive the link where the line does: a serial port opened anew.
+    """What is known of a line.
 
     `character_s` and `silence_s` (3.5 characters between frames) are 0 where bytes do not take their time on our side.
     `can_hang_up`: a new connection has no old answers in it.
     """
 
-    late_max_s: float
-    character_s: float
-    silence_s: float
-    can_hang_up: bool
-    debts: dict[int, Debt]
+    debts: Debts
+    character_s: float = 0.0
+    silence_s: float = 0.0
+    can_hang_up: bool = False
 
 
 class RtuLink(asyncio.Protocol):
@@ -61,6 +49,7 @@ class RtuLink(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._received = b""
         self._unit, self._request, self._timeout_s = 0, b"", 0.0
+        self._steps: list[bytes] = []       # the request, and a fence before it where one is needed; empty: not begun
         self._shape = Shape(b"", 0)
         self._answer: asyncio.Future[bytes] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -69,7 +58,7 @@ class RtuLink(asyncio.Protocol):
         self._strange = b""
         self._quiet_s = time.monotonic()
         self._heard_s = float("-inf")
-        self._units: set[int] = set(line.debts)
+        self._units: set[int] = line.debts.units
         self.late = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -110,14 +99,12 @@ class RtuLink(asyncio.Protocol):
         now_s = time.monotonic()
         wait_s = self._debt_s(unit, now_s)
         self._units.add(unit)
-        self._unit, self._request, self._timeout_s = unit, pdu, timeout_s
-        self._shape, self._strange = answer_shape(pdu), b""
-        self._give_up_s = now_s + wait_s + timeout_s
+        self._unit, self._request, self._timeout_s, self._steps = unit, pdu, timeout_s, []
         answer = self._answer = self._loop.create_future()
         if wait_s > 0:
-            self._timer = self._loop.call_later(wait_s, self._send_when_quiet)
+            self._timer = self._loop.call_later(wait_s, self._begin)
         else:
-            self._send_when_quiet()
+            self._begin()
         return answer
 
     def _forget_waiter(self) -> None:
@@ -128,7 +115,7 @@ class RtuLink(asyncio.Protocol):
 
     def _debt_s(self, unit: int, now_s: float) -> float:
         """How long this unit may not be asked. Raises where nobody is to wait for that."""
-        debt = self._line.debts.get(unit)
+        debt = self._line.debts.due(unit, now_s)
         if debt is None:
             return 0.0
         if self._line.can_hang_up and self._heard_s < debt.since_s:
@@ -136,17 +123,30 @@ class RtuLink(asyncio.Protocol):
             raise UnreachableError(f"unit {unit} has not answered, and no other since; the connection is made anew")
         left_s = debt.until_s - now_s
         if left_s <= 0:
-            del self._line.debts[unit]
             return _AFTER_READS_S
         if len(self._units | {unit}) == 1:      # nobody else needs the line
             return left_s
         raise SilentError(f"unit {unit} has not answered the request before; asked again in {left_s:.2f} s")
 
+    def _begin(self) -> None:
+        """The unit's debt is paid, or its time is over."""
+        if self._timer is not None:
+            self._timer.cancel()
+        now_s = time.monotonic()
+        debt = self._line.debts.due(self._unit, now_s)
+        if debt is not None and debt.until_s > now_s:       # the timer was early
+            self._soon(self._begin)
+            return
+        fence = self._line.debts.fence(self._unit, self._request)
+        self._steps = [self._request] if fence is None else [fence, self._request]
+        self._give_up_s = now_s + self._timeout_s
+        self._send_when_quiet()
+
     def _send_when_quiet(self) -> None:
         if self._answer is None or self._transport is None:
             return
         if self._answer.done():     # whoever asked has gone before anything was sent
-            self._answer = None
+            self._end(SilentError("nobody waits"))
             return
         now_s = time.monotonic()
         left_s = self._quiet_s + self._line.silence_s - now_s
@@ -158,8 +158,8 @@ class RtuLink(asyncio.Protocol):
             self._end(DecodeError("the line is never quiet: expected 3.5 characters of silence; nothing was sent"))
 
     def _send(self, transport: asyncio.Transport) -> None:
-        frame = rtu_frame(self._unit, self._request)
-        self._received = b""
+        frame = rtu_frame(self._unit, self._steps[0])
+        self._shape, self._received, self._strange = answer_shape(self._steps[0]), b"", b""
         transport.write(frame)
         now_s = self._sent_s = time.monotonic()
         there_s = len(frame) * self._line.character_s
@@ -179,15 +179,14 @@ class RtuLink(asyncio.Protocol):
 
     def _owe(self) -> None:
         if self._sent_s is not None:
-            now_s = time.monotonic()
-            self._line.debts[self._unit] = Debt(self._sent_s, now_s + self._line.late_max_s, self._shape)
+            self._line.debts.owe(self._unit, self._sent_s, time.monotonic(), self._shape)
 
     def _end(self, result: Exception | bytes) -> None:
         """Nobody waits any more; `result` is for whoever did."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._sent_s = None
+        self._sent_s, self._steps = None, []
         answer, self._answer = self._answer, None
         if answer is None or answer.done():
             return
@@ -218,13 +217,31 @@ class RtuLink(asyncio.Protocol):
     def _hear(self, unit: int, pdu: bytes) -> None:
         """A whole frame came: the awaited one, one that is owed, or one that nobody asked for."""
         self._heard_s = now_s = time.monotonic()
-        debt = self._line.debts.pop(unit, None)
         awaited = self._sent_s is not None and unit == self._unit
         if awaited and self._shape.fits(pdu):
-            self._end(pdu)
+            self._line.debts.clear(unit)
+            self._step(pdu)
             return
         self.late += 1
         if awaited:
             self._strange = bytes((unit,)) + pdu
-        if debt is None or not debt.shape.fits(pdu):    # out of step: more may come
-            self._line.debts[unit] = Debt(math.inf, now_s + self._line.late_max_s, Shape(pdu[:1], None))
+        self._line.debts.settle(unit, pdu, now_s)
+        if self._answer is not None and not self._steps and self._line.debts.due(self._unit, now_s) is None:
+            self._soon(self._begin)     # it waited for this
+
+    def _step(self, pdu: bytes) -> None:
+        """The fence was answered: on to the request. Or that was answered."""
+        if len(self._steps) == 1:
+            self._end(pdu)
+            return
+        self._line.debts.prove(self._unit)
+        del self._steps[0]
+        self._sent_s = None
+        self._give_up_s = time.monotonic() + self._timeout_s
+        self._soon(self._send_when_quiet)
+
+    def _soon(self, step: Callable[[], None]) -> None:
+        """Not at once: what came in the same bytes, or lies in the socket, is no answer to what is sent now."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(_AFTER_READS_S, step)

@@ -1,6 +1,7 @@
 """A serial port as an asyncio transport: pyserial sets it up, the event loop reads and writes it."""
 
 import asyncio
+import contextlib
 import os
 import termios
 from typing import Any
@@ -11,26 +12,25 @@ from pswd_edge.errors import UnreachableError
 from pswd_edge.field.drivers.modbus_config import ModbusConfig
 
 _CHUNK_BYTES = 4096
+_PSEUDO_MAJORS = range(136, 144)    # of simulators: they have no parity bit, and refuse it when opened again
 _PARITIES = {"even": serial.PARITY_EVEN, "odd": serial.PARITY_ODD, "none": serial.PARITY_NONE}
 
 
 def open_port(config: ModbusConfig) -> serial.Serial:
     """Open and set the port for this process alone. May block: call it in a thread. Raises UnreachableError."""
+    device = str(config.device)
     try:
-        return serial.Serial(
-            config.device, config.baud, serial.EIGHTBITS, _PARITIES[config.parity], config.stop_bits, timeout=0,
-            exclusive=True,
-        )  # fmt: skip
+        pseudo = os.major(os.stat(device).st_rdev) in _PSEUDO_MAJORS
+        parity = serial.PARITY_NONE if pseudo else _PARITIES[config.parity]
+        return serial.Serial(device, config.baud, serial.EIGHTBITS, parity, config.stop_bits, timeout=0, exclusive=True)
     except (OSError, ValueError, termios.error) as error:   # SerialException is an OSError
-        raise UnreachableError(f"{config.device}: {error}") from error
+        raise UnreachableError(f"{device}: {error}") from error
 
 
 def close_port(port: serial.Serial) -> None:
     """Close without waiting for what is still to be sent: a port whose line hangs would block for 30 s."""
-    try:
+    with contextlib.suppress(OSError, termios.error):   # unplugged
         termios.tcflush(port.fileno(), termios.TCIOFLUSH)
-    except (OSError, termios.error, serial.SerialException):
-        pass                    # unplugged
     port.close()
 
 
