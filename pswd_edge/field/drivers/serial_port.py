@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import termios
+from pathlib import Path
 from typing import Any
 
 import serial
@@ -20,7 +21,7 @@ def open_port(config: ModbusConfig) -> serial.Serial:
     """Open and set the port for this process alone. May block: call it in a thread. Raises UnreachableError."""
     device = str(config.device)
     try:
-        pseudo = os.major(os.stat(device).st_rdev) in _PSEUDO_MAJORS
+        pseudo = os.major(Path(device).stat().st_rdev) in _PSEUDO_MAJORS
         parity = serial.PARITY_NONE if pseudo else _PARITIES[config.parity]
         return serial.Serial(device, config.baud, serial.EIGHTBITS, parity, config.stop_bits, timeout=0, exclusive=True)
     except (OSError, ValueError, termios.error) as error:   # SerialException is an OSError

@@ -1,7 +1,7 @@
 """Modbus/TCP Security: who the device is must be certain before a set-point goes to it."""
 
 import asyncio
-import datetime
+import datetime as dt
 import ssl
 import threading
 import warnings
@@ -80,7 +80,7 @@ async def test_a_certificate_of_another_authority_is_refused(tmp_path: Path) -> 
 
 async def test_a_certificate_that_is_over_is_refused(tmp_path: Path) -> None:
     """A stolen key is good for as long as its certificate."""
-    pair = authority().sign("127.0.0.1", age=datetime.timedelta(days=3))
+    pair = authority().sign("127.0.0.1", age=dt.timedelta(days=3))
     async with secured(tmp_path, pair) as settings:
         assert "certificate has expired" in await refusal_of(settings)
 

@@ -163,7 +163,7 @@ async def test_a_unit_in_debt_waits_where_it_is_alone_and_goes_on_when_its_answe
 
 
 async def test_a_debt_that_is_never_paid_is_settled_by_a_fence() -> None:
-    """An answer may be later than any wait. A device answers in order: what comes in the fence's shape comes after it."""
+    """An answer may be later than any wait; but a device answers in order, and the fence was asked after it."""
     wire = Wire()
     with pytest.raises(SilentError):
         await wire.link.exchange(1, READ_2, FAST_S)
