@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from pswd_edge.errors import DeviceError, SilentError, UnreachableError
-from pswd_edge.field.drivers import modbus_link, rtu_link
+from pswd_edge.field.drivers import link, modbus_link, rtu_link
 from pswd_edge.field.drivers.modbus import ModbusDriver
 from pswd_edge.field.drivers.modbus_link import ModbusLink
 from pswd_edge.field.drivers.ordered_link import OrderedLink
@@ -125,10 +125,10 @@ class Fuzz:
             self.link = RtuLink(Line(self.debts, 1e-4, 1.75e-3))
         else:
             self.link = RtuLink(Line(Debts(LATE_MAX_S), can_hang_up=True))
-        wire, link = Wire(self.device), self.link
-        link.connection_made(wire)
-        self.device.hear = lambda data: None if wire.aborted else link.data_received(data)
-        self.driver._link = link
+        wire, made = Wire(self.device), self.link
+        made.connection_made(wire)
+        self.device.hear = lambda data: None if wire.aborted else made.data_received(data)
+        self.driver._link = made
 
     def turn(self) -> None:
         """One request, to its end or a cancellation, and a pause after it."""
@@ -202,7 +202,7 @@ class Fuzz:
 @contextmanager
 def virtual(loop: VirtualLoop) -> Iterator[None]:
     """Links run on this loop and its clock."""
-    modules: tuple[Any, ...] = (modbus_link, rtu_link)
+    modules: tuple[Any, ...] = (link, modbus_link, rtu_link)
     before = [module.time for module in modules]
     for module in modules:
         module.time = loop
@@ -246,7 +246,7 @@ def main() -> int:
     options = parser.parse_args()
     for framing in options.framing or FRAMINGS:
         share = options.frames // 2 if framing.startswith("rtu") and not options.framing else options.frames
-        print(fuzz(framing, share, options.seed), flush=True)
+        print(fuzz(framing, share, options.seed), flush=True)  # noqa: T201  # a program
     return 0
 
 

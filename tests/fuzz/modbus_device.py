@@ -20,6 +20,8 @@ from tests.fuzz.virtual_loop import VirtualLoop
 HEAD = struct.Struct(">HHHB")
 LATE_UP_TO_S = 1.0
 _STRANGER = 100
+_FATES = {"right": 45, "late": 4, "lost": 4, "truncated": 7, "after noise": 8, "noise": 5, "refused": 5, "doubled": 4,
+          "another": 8, "broken": 8}
 
 
 def rtu(unit: int, pdu: bytes) -> bytes:
@@ -85,30 +87,22 @@ class Device:
     # --- what becomes of an answer ------------------------------------------------------------------------------
 
     def _emitted(self, unit: int, pdu: bytes, transaction: int) -> list[tuple[float, bytes]]:
+        """Delays, and what comes then."""
         rng = self._rng
-        fate = rng.random()
-        delay_s = rng.uniform(0.0, 0.02)
+        (fate,) = rng.choices(tuple(_FATES), tuple(_FATES.values()))
+        delay_s = rng.uniform(0.02, LATE_UP_TO_S) if fate == "late" else rng.uniform(0.0, 0.02)
         right = self._frame(unit, pdu, transaction)
-        if fate < 0.45:
-            return [(delay_s, right)]
-        if fate < 0.48:
-            return [(rng.uniform(0.02, LATE_UP_TO_S), right)]
-        if fate < 0.56:
-            return []
-        if fate < 0.62:
-            return [(delay_s, right[: rng.randrange(len(right))])]
-        if fate < 0.70:
-            return [(delay_s, self._noise()), (delay_s, right)]
-        if fate < 0.75:
-            return [(delay_s, self._noise())]
-        if fate < 0.80:
-            refusal = self._frame(unit, bytes((pdu[0] | 0x80, rng.randrange(256))), transaction)
-            return [(delay_s, refusal)]
-        if fate < 0.84:
-            return [(delay_s, right + right)]
-        if fate < 0.92:
-            return [(delay_s, self._other(unit, pdu, transaction))]
-        return [(delay_s, self._broken(right, pdu))]
+        found: dict[str, Callable[[], list[bytes]]] = {
+            "lost": list,
+            "truncated": lambda: [right[: rng.randrange(len(right))]],
+            "after noise": lambda: [self._noise(), right],
+            "noise": lambda: [self._noise()],
+            "refused": lambda: [self._frame(unit, bytes((pdu[0] | 0x80, rng.randrange(256))), transaction)],
+            "doubled": lambda: [right + right],
+            "another": lambda: [self._other(unit, pdu, transaction)],
+            "broken": lambda: [self._broken(right)],
+        }
+        return [(delay_s, frame) for frame in found.get(fate, lambda: [right])()]
 
     def _frame(self, unit: int, pdu: bytes, transaction: int) -> bytes:
         if self.framing.startswith("rtu"):
@@ -132,15 +126,14 @@ class Device:
             return self._frame(unit, longer, transaction)
         return self._frame(unit, pdu, transaction ^ self._rng.randint(1, 0xFFFF))
 
-    def _broken(self, right: bytes, pdu: bytes) -> bytes:
+    def _broken(self, right: bytes) -> bytes:
         """Bytes changed. On TCP in head only: its content is protected by TCP, and nothing could tell."""
         protected = self.framing.startswith("rtu")
         while True:
             spoilt = bytearray(right)
+            first, end = {"tcp": (0, 9), "ordered": (2, 6)}.get(self.framing, (0, len(right)))
             for _ in range(self._rng.randint(1, 4)):
-                at = self._rng.randrange(len(right) if protected else 9 if self.framing == "tcp" else 6 - 4)
-                if not protected and self.framing == "ordered":
-                    at += 2
+                at = self._rng.randrange(first, end)
                 spoilt[at] ^= 1 << self._rng.randrange(8)
             if spoilt != right and not (protected and spoilt == rtu(spoilt[0], bytes(spoilt[1:-2]))):
                 return bytes(spoilt)

@@ -10,8 +10,9 @@ from pymodbus.constants import ExcCodes
 
 from pswd_edge.errors import ConfigError, DecodeError, RefusedError, UnreachableError, WriteError
 from pswd_edge.field.drivers.base import ReadRequest, Send
+from pswd_edge.field.drivers.link import Link
 from pswd_edge.field.drivers.modbus_config import RESOLVED, ModbusConfig
-from pswd_edge.field.drivers.modbus_dial import Dialler, Link
+from pswd_edge.field.drivers.modbus_dial import Dialler
 from pswd_edge.field.drivers.modbus_write import check_written, write_pdu
 from pswd_edge.field.drivers.plan import Span, pack_spans
 from pswd_edge.model.device import Device

@@ -4,12 +4,13 @@ import asyncio
 import os
 import ssl
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import serial
 
 from pswd_edge.errors import UnreachableError
+from pswd_edge.field.drivers.link import Link
 from pswd_edge.field.drivers.modbus_config import ModbusConfig
 from pswd_edge.field.drivers.modbus_link import ModbusLink
 from pswd_edge.field.drivers.ordered_link import OrderedLink
@@ -23,25 +24,6 @@ _SILENCE_CHARACTERS = 3.5
 _SILENCE_FAST_S = 0.00175     # above 19200 baud: MODBUS over Serial Line V1.02, 2.5.1.1
 _FAST_BAUD = 19_200
 _handshakes: "WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore]" = WeakKeyDictionary()
-
-
-class Link(Protocol):
-    """What every transport's link does."""
-
-    late: int
-
-    @property
-    def connected(self) -> bool:
-        """Whether requests can be sent."""
-        ...
-
-    def exchange(self, unit: int, pdu: bytes, timeout_s: float) -> asyncio.Future[bytes]:
-        """Send a request PDU; the future brings the answer's PDU, or SilentError, DecodeError, UnreachableError."""
-        ...
-
-    def close(self) -> None:
-        """Close at once."""
-        ...
 
 
 class Dialler:

@@ -8,10 +8,11 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Callable
 from typing import NamedTuple, cast
 
-from pswd_edge.errors import DecodeError, SilentError, UnreachableError
+from pswd_edge.errors import DecodeError, DeviceError, SilentError, UnreachableError
+from pswd_edge.field.drivers.base import Heard
+from pswd_edge.field.drivers.link import AskingLink
 from pswd_edge.field.drivers.rtu_debts import Debts
 from pswd_edge.field.drivers.rtu_frame import (
     LONGEST_BYTES,
@@ -24,6 +25,7 @@ from pswd_edge.field.drivers.rtu_frame import (
 )
 
 _KEPT_BYTES = 2 * LONGEST_BYTES
+_SHORTEST_BYTES = 5           # unit, function, exception code, CRC
 _AFTER_READS_S = 0.001        # a timer runs after the reads that are due: what lies in the socket is seen first
 
 
@@ -40,26 +42,23 @@ class Line(NamedTuple):
     can_hang_up: bool = False
 
 
-class RtuLink(asyncio.Protocol):
+class RtuLink(AskingLink):
     """Exchanges PDUs. `late` counts answers that came for a request that nobody waits for any more."""
 
     def __init__(self, line: Line) -> None:
+        super().__init__()
         self._line = line
-        self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport | None = None
         self._received = b""
+        self._reading = False
         self._unit, self._request, self._timeout_s = 0, b"", 0.0
         self._steps: list[bytes] = []       # the request, and a fence before it where one is needed; empty: not begun
         self._shape = Shape(b"", 0)
-        self._answer: asyncio.Future[bytes] | None = None
-        self._timer: asyncio.TimerHandle | None = None
         self._sent_s: float | None = None
         self._give_up_s = 0.0
         self._strange = b""
         self._quiet_s = time.monotonic()
         self._heard_s = float("-inf")
         self._units: set[int] = line.debts.units
-        self.late = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Asyncio: connected."""
@@ -71,12 +70,7 @@ class RtuLink(asyncio.Protocol):
         """Asyncio: the connection is gone; whoever waits learns it."""
         self._transport = None
         self._owe()
-        self._end(UnreachableError(f"connection closed by the device ({exc or 'end of stream'})"))
-
-    @property
-    def connected(self) -> bool:
-        """Whether requests can be sent."""
-        return self._transport is not None
+        self._finish(UnreachableError(f"connection closed by the device ({exc or 'end of stream'})"))
 
     def close(self) -> None:
         """Close at once."""
@@ -84,37 +78,35 @@ class RtuLink(asyncio.Protocol):
         if transport is not None:
             transport.abort()
         self._owe()
-        self._end(UnreachableError("connection closed"))
+        self._finish(UnreachableError("connection closed"))
 
     # --- asking -------------------------------------------------------------------------------------------------
 
-    def exchange(self, unit: int, pdu: bytes, timeout_s: float) -> asyncio.Future[bytes]:
-        """Send a request PDU; the future brings the answer's PDU, or SilentError, DecodeError, UnreachableError.
+    def ask(self, unit: int, pdu: bytes, timeout_s: float, now_s: float, heard: Heard) -> None:
+        """Send a request PDU; `heard` gets the answer's PDU, or SilentError, DecodeError, UnreachableError, once.
 
-        The time on the wire comes on top of `timeout_s`.
+        The time on the wire, and the wait for a debt where the unit is alone, come on top of `timeout_s`.
         """
-        if self._transport is None:
-            raise UnreachableError("not connected")
-        self._forget_waiter()
-        now_s = time.monotonic()
-        wait_s = self._debt_s(unit, now_s)
+        if self._heard is not None:     # whoever asked last does not listen: that answer is still to come
+            self._owe()
+            self._finish(SilentError("another request was sent"))
+        try:
+            wait_s = self._debt_s(unit, now_s)
+        except DeviceError as error:
+            heard(error)
+            return
         self._units.add(unit)
         self._unit, self._request, self._timeout_s, self._steps = unit, pdu, timeout_s, []
-        answer = self._answer = self._loop.create_future()
+        self._heard = heard
         if wait_s > 0:
             self._timer = self._loop.call_later(wait_s, self._begin)
         else:
             self._begin()
-        return answer
-
-    def _forget_waiter(self) -> None:
-        """Whoever asked last was cancelled: where the request is out, its answer is still to come."""
-        if self._answer is not None:
-            self._owe()
-            self._end(SilentError("another request was sent"))
 
     def _debt_s(self, unit: int, now_s: float) -> float:
         """How long this unit may not be asked. Raises where nobody is to wait for that."""
+        if self._transport is None:
+            raise UnreachableError("not connected")
         debt = self._line.debts.due(unit, now_s)
         if debt is None:
             return 0.0
@@ -130,12 +122,11 @@ class RtuLink(asyncio.Protocol):
 
     def _begin(self) -> None:
         """The unit's debt is paid, or its time is over."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._stop_timer()
         now_s = time.monotonic()
         debt = self._line.debts.due(self._unit, now_s)
         if debt is not None and debt.until_s > now_s:       # the timer was early
-            self._soon(self._begin)
+            self._timer = self._loop.call_later(_AFTER_READS_S, self._begin)
             return
         fence = self._line.debts.fence(self._unit, self._request)
         self._steps = [self._request] if fence is None else [fence, self._request]
@@ -143,57 +134,55 @@ class RtuLink(asyncio.Protocol):
         self._send_when_quiet()
 
     def _send_when_quiet(self) -> None:
-        if self._answer is None or self._transport is None:
-            return
-        if self._answer.done():     # whoever asked has gone before anything was sent
-            self._end(SilentError("nobody waits"))
+        if self._heard is None or self._transport is None:
             return
         now_s = time.monotonic()
         left_s = self._quiet_s + self._line.silence_s - now_s
-        if left_s <= 0:
+        if self._reading:           # what is left of the same bytes is no answer to what is sent now
+            self._timer = self._loop.call_soon(self._send_when_quiet)
+        elif left_s <= 0:
             self._send(self._transport)
         elif now_s < self._give_up_s:
             self._timer = self._loop.call_later(max(left_s, _AFTER_READS_S), self._send_when_quiet)
         else:
-            self._end(DecodeError("the line is never quiet: expected 3.5 characters of silence; nothing was sent"))
+            self._finish(DecodeError("the line is never quiet: expected 3.5 characters of silence; nothing was sent"))
 
     def _send(self, transport: asyncio.Transport) -> None:
         frame = rtu_frame(self._unit, self._steps[0])
         self._shape, self._received, self._strange = answer_shape(self._steps[0]), b"", b""
-        transport.write(frame)
         now_s = self._sent_s = time.monotonic()
         there_s = len(frame) * self._line.character_s
         back_s = (LONGEST_BYTES if self._shape.size is None else self._shape.size + 3) * self._line.character_s
         self._quiet_s = now_s + there_s
         self._timer = self._loop.call_later(there_s + back_s + self._timeout_s, self._expire)
+        transport.write(frame)
 
     def _expire(self) -> None:
         self._owe()
         found = self._strange or self._received
         if found:
             what = f"{found[:8].hex()} ({len(found)} bytes)"
-            self._end(DecodeError(f"got {what}: expected an answer of unit {self._unit} that begins with "
-                                  f"{self._shape.head.hex()}, with a right CRC"))
+            self._finish(DecodeError(f"got {what}: expected an answer of unit {self._unit} that begins with "
+                                     f"{self._shape.head.hex()}, with a right CRC"))
         else:
-            self._end(SilentError("no answer in time"))
+            self._finish(SilentError("no answer in time"))
 
     def _owe(self) -> None:
         if self._sent_s is not None:
             self._line.debts.owe(self._unit, self._sent_s, time.monotonic(), self._shape)
 
-    def _end(self, result: Exception | bytes) -> None:
-        """Nobody waits any more; `result` is for whoever did."""
+    def _withdrawn(self, heard: Heard) -> None:
+        if self._heard is heard and self._sent_s is None:
+            self._finish(SilentError("withdrawn"))
+
+    def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _finish(self, found: bytes | DeviceError) -> None:
         self._sent_s, self._steps = None, []
-        answer, self._answer = self._answer, None
-        if answer is None or answer.done():
-            return
-        if isinstance(result, bytes):
-            answer.set_result(result)
-        else:
-            answer.set_exception(result)
+        self._end(found)
 
     # --- hearing ------------------------------------------------------------------------------------------------
 
@@ -201,8 +190,17 @@ class RtuLink(asyncio.Protocol):
         """Asyncio: bytes came; a part of an answer, or several, or noise."""
         self._quiet_s = time.monotonic()
         received = (self._received + data)[-_KEPT_BYTES:]
-        at, done = 0, 0         # all before `done` has been dealt with
-        while len(received) - at >= 4:
+        self._reading = True
+        try:
+            done = self._sort_out(received)
+        finally:
+            self._reading = False
+        self._received = received[done:]
+
+    def _sort_out(self, received: bytes) -> int:
+        """How much of it has been dealt with."""
+        at = done = 0
+        while len(received) - at >= _SHORTEST_BYTES - 1:
             waits = self._sent_s is not None
             end = whole_frame(received, at) or (waits and other_answer(received, at, self._unit, self._shape)) or 0
             if end:
@@ -212,7 +210,7 @@ class RtuLink(asyncio.Protocol):
                 break
             else:
                 at += 1
-        self._received = received[done:]
+        return done
 
     def _hear(self, unit: int, pdu: bytes) -> None:
         """A whole frame came: the awaited one, one that is owed, or one that nobody asked for."""
@@ -226,22 +224,18 @@ class RtuLink(asyncio.Protocol):
         if awaited:
             self._strange = bytes((unit,)) + pdu
         self._line.debts.settle(unit, pdu, now_s)
-        if self._answer is not None and not self._steps and self._line.debts.due(self._unit, now_s) is None:
-            self._soon(self._begin)     # it waited for this
+        waits = self._heard is not None and not self._steps
+        if waits and self._line.debts.due(self._unit, now_s) is None:
+            self._begin()
 
     def _step(self, pdu: bytes) -> None:
         """The fence was answered: on to the request. Or that was answered."""
         if len(self._steps) == 1:
-            self._end(pdu)
+            self._finish(pdu)
             return
+        self._stop_timer()
         self._line.debts.prove(self._unit)
         del self._steps[0]
         self._sent_s = None
         self._give_up_s = time.monotonic() + self._timeout_s
-        self._soon(self._send_when_quiet)
-
-    def _soon(self, step: Callable[[], None]) -> None:
-        """Not at once: what came in the same bytes, or lies in the socket, is no answer to what is sent now."""
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._loop.call_later(_AFTER_READS_S, step)
+        self._timer = self._loop.call_later(_AFTER_READS_S, self._send_when_quiet)

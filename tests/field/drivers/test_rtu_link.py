@@ -257,12 +257,12 @@ async def test_over_tcp_a_silent_line_is_hung_up() -> None:
     wire.hear(rtu_frame(2, ANSWER_2))
     await other
     with pytest.raises(SilentError, match="unit 1 has not answered the request before; asked again in"):
-        wire.link.exchange(1, READ_2, FAST_S)
+        await wire.link.exchange(1, READ_2, FAST_S)
     assert not wire.aborted
     with pytest.raises(SilentError):
         await wire.link.exchange(2, READ_2, FAST_S)
     with pytest.raises(UnreachableError, match="unit 2 has not answered, and no other since; the connection is made"):
-        wire.link.exchange(2, READ_2, FAST_S)
+        await wire.link.exchange(2, READ_2, FAST_S)
     assert wire.aborted
     assert not wire.link.connected
     with pytest.raises(UnreachableError, match="not connected"):
