@@ -124,7 +124,7 @@ def numbers(type_: str) -> Any:
 
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from(NUMBERS), st.sampled_from(ORDERS), st.data())
-def test_every_type_in_every_order_is_written_as_struct_says(
+def test_row_27_every_type_in_every_order_is_written_as_struct_says(
     type_: str, orders: tuple[str, str], data: st.DataObject
 ) -> None:
     """The bytes on the wire, not only that our own decoder understands them."""
