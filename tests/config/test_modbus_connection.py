@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from pswd_edge.config import check_site
 from pswd_edge.field.drivers.modbus import ModbusConfig
@@ -106,3 +107,13 @@ def test_a_character_takes_its_bits(parity: Any, stop_bits: Any, bits: int) -> N
     """3.5 of them are the silence between frames."""
     config = ModbusConfig(transport="serial", device="d", baud=1000, parity=parity, stop_bits=stop_bits)
     assert config.character_s == pytest.approx(bits / 1000)
+
+
+def test_the_examples_of_the_documents_are_right() -> None:
+    """They are what people copy."""
+    page = (Path(__file__).parents[2] / "docs" / "devices.md").read_text()
+    example = page.partition("## Modbus transports")[2].partition("```yaml\n")[2].partition("```")[0]
+    found = yaml.safe_load(example)["connections"]
+    kinds = [ModbusConfig.model_validate({k: v for k, v in c.items() if k != "driver"}).transport
+             for c in found.values()]
+    assert kinds == ["tcp", "rtu_over_tcp", "serial", "tls"]

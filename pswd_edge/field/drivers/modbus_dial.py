@@ -4,10 +4,8 @@ import asyncio
 import os
 import ssl
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
-
-import serial
 
 from pswd_edge.errors import UnreachableError
 from pswd_edge.field.drivers.link import Link
@@ -23,6 +21,7 @@ _HANDSHAKES_MAX = 4           # of TLS at the same time: each costs the loop mil
 _SILENCE_CHARACTERS = 3.5
 _SILENCE_FAST_S = 0.00175     # above 19200 baud: MODBUS over Serial Line V1.02, 2.5.1.1
 _FAST_BAUD = 19_200
+_Made = TypeVar("_Made")
 _handshakes: "WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore]" = WeakKeyDictionary()
 
 
@@ -33,6 +32,7 @@ class Dialler:
         self._config = config
         self._tls: ssl.SSLContext | None = None
         self._debts = self._new_debts()
+        self._thread: asyncio.Future[Any] | None = None
 
     async def dial(self) -> Link:
         """Connect. Raises UnreachableError."""
@@ -67,29 +67,30 @@ class Dialler:
 
     async def _dial_tls(self) -> Link:
         if self._tls is None:
-            self._tls = await asyncio.to_thread(tls_context, self._config)
+            self._tls = await self._in_thread(tls_context, lambda _: None)
         loop = asyncio.get_running_loop()
         name = self._config.server_name or self._config.host
         async with asyncio.timeout(CONNECT_S), _handshakes.setdefault(loop, asyncio.Semaphore(_HANDSHAKES_MAX)):
             return await self._connect(self._new_link, ssl=self._tls, server_hostname=name)
 
+    async def _in_thread(self, make: Callable[[ModbusConfig], _Made], unmake: Callable[[_Made], None]) -> _Made:
+        """What blocks. A thread cannot be stopped: what it makes for nobody is unmade, and there is one at a time."""
+        if self._thread is not None and not self._thread.done():
+            raise UnreachableError(f"{self._config.where}: the attempt before is still under way")
+        made = self._thread = asyncio.ensure_future(asyncio.to_thread(make, self._config))
+        try:
+            return await asyncio.shield(made)
+        except asyncio.CancelledError:
+            made.add_done_callback(lambda done: None if done.cancelled() or done.exception() else unmake(done.result()))
+            raise
+
     async def _dial_serial(self) -> Link:
         config = self._config
         silence_s = _SILENCE_FAST_S if config.baud > _FAST_BAUD else _SILENCE_CHARACTERS * config.character_s
-        opening = asyncio.ensure_future(asyncio.to_thread(open_port, config))
-        try:
-            port = await asyncio.shield(opening)
-        except asyncio.CancelledError:
-            opening.add_done_callback(_close_unwanted)  # the thread goes on, and its port belongs to nobody
-            raise
+        port = await self._in_thread(open_port, close_port)
         link = RtuLink(Line(self._debts, config.character_s, silence_s))
         SerialTransport(port, link)
         return link
-
-
-def _close_unwanted(opening: "asyncio.Future[serial.Serial]") -> None:
-    if not opening.cancelled() and opening.exception() is None:
-        close_port(opening.result())
 
 
 def tls_context(config: ModbusConfig) -> ssl.SSLContext:

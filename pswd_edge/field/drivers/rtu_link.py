@@ -24,7 +24,8 @@ from pswd_edge.field.drivers.rtu_frame import (
     whole_frame,
 )
 
-_KEPT_BYTES = 2 * LONGEST_BYTES
+_KEPT_BYTES = LONGEST_BYTES + 44    # of noise and the beginning of a frame: looking through it takes a millisecond
+_FLOOD_BYTES = 1024           # more than that without a pause is no answer
 _SHORTEST_BYTES = 5           # unit, function, exception code, CRC
 _AFTER_READS_S = 0.001        # a timer runs after the reads that are due: what lies in the socket is seen first
 
@@ -74,11 +75,14 @@ class RtuLink(AskingLink):
 
     def close(self) -> None:
         """Close at once."""
+        self._hang_up("connection closed")
+
+    def _hang_up(self, why: str) -> None:
         transport, self._transport = self._transport, None
         if transport is not None:
             transport.abort()
         self._owe()
-        self._finish(UnreachableError("connection closed"))
+        self._finish(UnreachableError(why))
 
     # --- asking -------------------------------------------------------------------------------------------------
 
@@ -189,13 +193,17 @@ class RtuLink(AskingLink):
     def data_received(self, data: bytes) -> None:
         """Asyncio: bytes came; a part of an answer, or several, or noise."""
         self._quiet_s = time.monotonic()
-        received = (self._received + data)[-_KEPT_BYTES:]
+        received = self._received + data
+        if len(received) > _FLOOD_BYTES and self._line.can_hang_up:
+            self._hang_up(f"got {len(received)} bytes: expected one answer; the connection is made anew")
+            return
+        received = received[-_FLOOD_BYTES:]
         self._reading = True
         try:
             done = self._sort_out(received)
         finally:
             self._reading = False
-        self._received = received[done:]
+        self._received = received[done:][-_KEPT_BYTES:]
 
     def _sort_out(self, received: bytes) -> int:
         """How much of it has been dealt with."""

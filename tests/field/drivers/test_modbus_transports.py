@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import struct
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import uvloop
 
 from pswd_edge.errors import DecodeError, DeviceError, RefusedError, SilentError, UnreachableError
 from pswd_edge.field.decoder import Decoder
+from pswd_edge.field.drivers import modbus_dial
 from pswd_edge.field.drivers.codec import FORMATS
 from pswd_edge.field.drivers.modbus import ModbusDriver
 from pswd_edge.field.drivers.plan import WORDS
@@ -299,3 +302,51 @@ async def test_a_cancelled_opening_of_a_serial_port_leaves_no_port_open(tmp_path
             except UnreachableError:
                 await asyncio.sleep(0.02)
         pytest.fail("the port is still taken")
+
+
+@every_transport
+def test_all_of_it_works_on_the_event_loop_of_production(transport: str, tmp_path: Path) -> None:
+    """uvloop has transports, timers and readers of its own; times are whole milliseconds there."""
+    points = [modbus_point(100 * n, index=n - 1, signal=f"p{n}", write=ANY) for n in (1, 2)]
+
+    async def main() -> None:
+        async with bench(transport, tmp_path, points, {"p1": 1.0, "p2": 2.0}) as made, opened(made.settings) as driver:
+            assert [await read(driver, made, 100 * n) for n in (1, 2, 1)] == [1, 2, 1]
+            await driver.write(made.device, points[0], 7.0, 1.0)
+            made.faults.set("dut", "delay", 2 * FAST_S)
+            with pytest.raises(SilentError):
+                await read(driver, made, 100, FAST_S)
+            made.faults.set("dut", "delay", None)
+            await asyncio.sleep(2 * LATE_MS / 1000)
+            try:
+                assert await read(driver, made, 200) == 2
+            except UnreachableError:
+                await driver.open()
+            assert await read(driver, made, 100) == 7
+            made.faults.set("line", "disconnect", True)
+            await made.server.follow()
+            with pytest.raises(UnreachableError):
+                await read(driver, made, 100, 5.0)
+            made.faults.set("line", "disconnect", None)
+            await made.server.follow()
+            await driver.open()
+            assert await read(driver, made, 200) == 2
+
+    uvloop.run(main())
+
+
+async def test_a_port_that_hangs_while_it_is_opened_takes_one_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A USB driver that has gone mad: each attempt would take another thread, until none is left for anybody."""
+    release, begun = threading.Event(), []
+    monkeypatch.setattr(modbus_dial, "open_port", lambda config: begun.append(config) or release.wait(5))
+    monkeypatch.setattr(modbus_dial, "close_port", lambda port: None)
+    driver = ModbusDriver({"transport": "serial", "device": "/dev/null"})
+    for n in range(3):
+        with pytest.raises(UnreachableError if n else TimeoutError):
+            async with asyncio.timeout(0.05):
+                await driver.open()
+    release.set()
+    assert len(begun) == 1
+    await asyncio.sleep(0.05)

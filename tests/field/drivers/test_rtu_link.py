@@ -269,6 +269,23 @@ async def test_over_tcp_a_silent_line_is_hung_up() -> None:
         wire.link.exchange(2, READ_2, FAST_S)
 
 
+async def test_a_flood_of_bytes_is_hung_up_and_costs_no_time() -> None:
+    """A converter that repeats itself must not keep the control loop busy looking for a frame."""
+    wire = Wire(tcp=True)
+    answer = wire.link.exchange(1, READ_2, 1.0)
+    wire.hear(b"\x01\x03\xf0" * 100_000)
+    with pytest.raises(UnreachableError, match="got 300000 bytes: expected one answer"):
+        await answer
+    assert wire.aborted
+    serial = Wire()
+    answer = serial.link.exchange(1, READ_2, FAST_S)
+    for _ in range(20):
+        serial.hear(b"\x01\x03\xf0" * 100)
+    with pytest.raises(DecodeError):
+        await answer
+    assert len(serial.link._received) <= 300
+
+
 async def test_a_line_that_is_never_quiet_is_told_as_that() -> None:
     """A jabbering device, or the wrong speed: silence between frames never comes."""
     wire = Wire()
