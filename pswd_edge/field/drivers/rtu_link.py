@@ -147,7 +147,8 @@ class RtuLink(AskingLink):
         elif left_s <= 0:
             self._send(self._transport)
         elif now_s < self._give_up_s:
-            self._timer = self._loop.call_later(max(left_s, _AFTER_READS_S), self._send_when_quiet)
+            wait_s = max(min(left_s, self._give_up_s - now_s), _AFTER_READS_S)
+            self._timer = self._loop.call_later(wait_s, self._send_when_quiet)
         else:
             self._finish(DecodeError("the line is never quiet: expected 3.5 characters of silence; nothing was sent"))
 
