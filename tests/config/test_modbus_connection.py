@@ -109,6 +109,16 @@ def test_a_character_takes_its_bits(parity: Any, stop_bits: Any, bits: int) -> N
     assert config.character_s == pytest.approx(bits / 1000)
 
 
+@pytest.mark.parametrize("unit", [0, 248])
+def test_a_unit_that_no_serial_line_has_is_a_mistake(unit: int, tmp_path: Path) -> None:
+    """A write to unit 0 is done by every device on the line, and looks failed, as none answers."""
+    text = SMALL.replace("driver: modbus, host: 127.0.0.1, port: 502", "driver: modbus, transport: serial, device: x")
+    path = tmp_path / "site.yaml"
+    path.write_text(text.replace("connection: meters, unit: 2", f"connection: meters, unit: {unit}"))
+    found = [line.partition("site.yaml:")[2] for line in check_site(path, {}).problems]
+    assert found == [f"9: devices.feeder.unit: got {unit} on a serial line, meters: expected 1 to 247"]
+
+
 def test_the_examples_of_the_documents_are_right() -> None:
     """They are what people copy."""
     page = (Path(__file__).parents[2] / "docs" / "devices.md").read_text()

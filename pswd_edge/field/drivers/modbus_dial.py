@@ -21,6 +21,7 @@ _HANDSHAKES_MAX = 4           # of TLS at the same time: each costs the loop mil
 _SILENCE_CHARACTERS = 3.5
 _SILENCE_FAST_S = 0.00175     # above 19200 baud: MODBUS over Serial Line V1.02, 2.5.1.1
 _FAST_BAUD = 19_200
+_PEM = "-----BEGIN "          # what stood as file: or credential: in the site file comes as its content
 _Made = TypeVar("_Made")
 _handshakes: "WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore]" = WeakKeyDictionary()
 
@@ -97,11 +98,14 @@ def tls_context(config: ModbusConfig) -> ssl.SSLContext:
     """TLS 1.2 or newer, the device's certificate and name checked. Reads files. Raises UnreachableError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    what = f"ca {config.ca}"
+    what = f"ca {_name(config.ca or '')}"
     try:
-        context.load_verify_locations(cafile=config.ca)
+        if config.ca is not None and _PEM in config.ca:
+            context.load_verify_locations(cadata=config.ca)
+        else:
+            context.load_verify_locations(cafile=config.ca)
         if config.certificate is not None:
-            what = f"certificate {config.certificate} with its private_key"
+            what = f"certificate {_name(config.certificate)} with its private_key"
             _load_pair(context, config.certificate, config.private_key or "")
     except (OSError, ssl.SSLError, ValueError) as error:
         raise UnreachableError(f"{config.where}: {what}: {error}: expected files in PEM, the key without a "
@@ -109,11 +113,18 @@ def tls_context(config: ModbusConfig) -> ssl.SSLContext:
     return context
 
 
+def _name(file: str) -> str:
+    """A path as it is; a reference's content is too long for a message."""
+    return "(by reference)" if _PEM in file else file
+
+
 def _load_pair(context: ssl.SSLContext, certificate: str, key: str) -> None:
     """The ssl module takes keys from files only: this one is in memory, and nobody else's."""
     number = os.memfd_create("modbus-key", os.MFD_CLOEXEC)
     try:
-        os.write(number, key.encode())
-        context.load_cert_chain(certificate, f"/proc/self/fd/{number}", password=lambda: "")
+        ours = f"/proc/self/fd/{number}"
+        by_reference = _PEM in certificate
+        os.write(number, (key + "\n" + certificate if by_reference else key).encode())
+        context.load_cert_chain(ours if by_reference else certificate, ours, password=lambda: "")
     finally:
         os.close(number)

@@ -110,6 +110,9 @@ async def test_our_certificate_opens_a_device_that_wants_one(tmp_path: Path) -> 
         async with opened(settings | more) as driver:
             assert await read_1(driver) == b"\0\5"
         assert "PRIVATE" not in repr(ModbusDriver(settings | more)._config)
+        by_reference = {"ca": authority().pem.decode(), "certificate": ours.certificate.decode()}
+        async with opened(settings | more | by_reference) as driver:
+            assert await read_1(driver) == b"\0\5"
 
 
 @pytest.mark.parametrize(("more", "expected"), [
