@@ -134,15 +134,15 @@ class Fuzz:
         """One request, to its end or a cancellation, and a pause after it."""
         timeout_s = self.rng.choice((0.02, 0.05, 0.05, 0.2))
         self.device.content = b""
-        request: Any = None
-        if self.rng.random() < 0.8:
-            request = self.rng.choice(self.reads)
-            work: Coroutine[Any, Any, Any] = self.driver.read(request, timeout_s)
-        else:
-            unit, point, value = self.rng.choice(self.writes)
-            work = self.driver.write(unit, point, value, timeout_s)
+        kind, request = self.rng.random(), self.rng.choice(self.reads)
         try:
-            found = self._finish(work, timeout_s)
+            if kind < 0.4:
+                found = self._finish(self.driver.read(request, timeout_s), timeout_s)
+            elif kind < 0.8:
+                found = self._read_directly(request, timeout_s)
+            else:
+                unit, point, value = self.rng.choice(self.writes)
+                request, found = None, self._finish(self.driver.write(unit, point, value, timeout_s), timeout_s)
         except DeviceError as error:
             self.ended[type(error).__name__] += 1
             self.silent = self.silent + 1 if isinstance(error, SilentError) else 0
@@ -163,7 +163,7 @@ class Fuzz:
                     future.cancel()
                     work.close()
                     return None
-            longest_s = 2 * timeout_s + LATE_MAX_S + 0.3    # the wait for a debt, a fence, the time on the wire
+            longest_s = _longest_s(timeout_s)
             self.loop.run_until(self.loop.now_s + longest_s, future.done)
             if not future.done():
                 raise BrokenInvariantError(f"{self.framing}: nothing came of a request in {longest_s} s")
@@ -171,6 +171,17 @@ class Fuzz:
         except StopIteration as done:
             return "done" if done.value is None else done.value
         raise BrokenInvariantError(f"{self.framing}: a second exchange where one was expected")
+
+    def _read_directly(self, request: Any, timeout_s: float) -> bytes:
+        """As the poller's chain of callbacks reads."""
+        heard: list[Any] = []
+        self.driver.sender(request)(timeout_s, self.loop.now_s, heard.append)
+        self.loop.run_until(self.loop.now_s + _longest_s(timeout_s), lambda: bool(heard))
+        if len(heard) != 1:
+            raise BrokenInvariantError(f"{self.framing}: heard {heard} of one request")
+        if isinstance(heard[0], DeviceError):
+            raise heard[0]
+        return self.driver.take(request, heard[0])
 
     def _judge(self, request: Any, found: Any) -> None:
         if found is None:
@@ -213,6 +224,11 @@ def virtual(loop: VirtualLoop) -> Iterator[None]:
         asyncio._set_running_loop(None)
         for module, real in zip(modules, before, strict=True):
             module.time = real
+
+
+def _longest_s(timeout_s: float) -> float:
+    """The wait for a debt, a fence, the request, and the time on the wire."""
+    return 2 * timeout_s + LATE_MAX_S + 0.3
 
 
 def _unit(number: int) -> Unit:
