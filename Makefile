@@ -66,6 +66,8 @@ $(VENV)/.system: $(VENV)/.run
 	@missing=; PATH=$$PATH:/usr/sbin; \
 	command -v mosquitto >/dev/null && command -v mosquitto_passwd >/dev/null || missing="mosquitto"; \
 	command -v snmpd >/dev/null || missing="$$missing snmpd"; \
+	command -v gcc >/dev/null || missing="$$missing gcc libc6-dev"; \
+	test -e /usr/include/modbus/modbus.h || missing="$$missing libmodbus-dev"; \
 	if test -z "$$missing"; then :; \
 	elif test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
 		echo "installing for the tests:" $$missing; \

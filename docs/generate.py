@@ -43,6 +43,7 @@ FORMS = {
 HEIRS = {
     "ModbusMap": "MapFile", "OpcUaMap": "MapFile", "SnmpMap": "MapFile",
     "ModbusRow": "RowForm", "OpcUaRow": "RowForm", "SnmpRow": "RowForm",
+    "ModbusWriteForm": "WriteForm",
     "ModbusDefaults": "Defaults", "OpcUaDefaults": "Defaults", "SnmpDefaults": "Defaults",
 }
 """Forms that are shown without the keys of the form that they extend."""

@@ -15,7 +15,8 @@ What goes wrong inside a device (a tripped battery, a stuck outlet) is the plant
 | garbage | word | see `GARBAGE` |
 | word_order | true | the words of multi-register values swapped |
 
-`disconnect` and `reboot` also take a connection id: the gateway itself, with all that is behind it.
+On RTU, which has no ids, `garbage` means: `frame` a wrong CRC, `transaction` another unit's answer, and both words for
+late the same. `disconnect` and `reboot` also take a connection id: the gateway itself, with all that is behind it.
 """
 
 import random

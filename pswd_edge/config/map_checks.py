@@ -3,7 +3,16 @@
 from typing import NamedTuple
 
 from pswd_edge.config.document import Document
-from pswd_edge.config.map_form import MapFile, ModbusMap, ModbusRow, OpcUaRow, RowForm, SnmpRow, WriteForm
+from pswd_edge.config.map_form import (
+    MapFile,
+    ModbusMap,
+    ModbusRow,
+    ModbusWriteForm,
+    OpcUaRow,
+    RowForm,
+    SnmpRow,
+    WriteForm,
+)
 from pswd_edge.config.mistakes import Mistakes, number
 from pswd_edge.config.place import Place
 from pswd_edge.model.signal import SIGNALS, find_signal
@@ -92,6 +101,10 @@ def _check_register(form: ModbusMap, row: ModbusRow, place: Place) -> None:
         place.complain(("write",), f"a write rule in a register of kind {kind}", "kind holding or coil")
     if row.bits is not None:
         _check_bits(row, row.bits, word_type, place)
+    if row.fraction_bits:
+        _check_fraction(row, word_type, place)
+    if row.write is not None:
+        _check_function(row.write, kind, word_type, place)
     low, high = _raw_range(word_type, row.bits)
     for raw in row.invalid if isinstance(row.invalid, tuple) else (row.invalid,):
         if not low <= raw <= high:
@@ -109,6 +122,28 @@ def _check_bits(row: ModbusRow, bits: tuple[int, int], word_type: str, place: Pl
         place.complain(("bits",), f"bit {high} of a {word_type}", f"bits 0 to {16 * WORDS[word_type] - 1}")
     if row.write is not None:
         place.complain(("write",), "a write rule for a bit field", "none, as the register's other bits are not ours")
+
+
+def _check_fraction(row: ModbusRow, word_type: str, place: Place) -> None:
+    if "int" not in word_type:
+        place.complain(("fraction_bits",), f"binary places of type {word_type}", "an integer type")
+        return
+    width = 16 * WORDS[word_type] if row.bits is None else row.bits[1] - row.bits[0] + 1
+    if row.fraction_bits > width:
+        place.complain(("fraction_bits",), f"{row.fraction_bits}",
+                       f"{width} or less, as the raw number has no more bits")
+
+
+def _check_function(write: ModbusWriteForm, kind: str, word_type: str, place: Place) -> None:
+    """Words of one value never leave in two requests, so that function 6 is for one register only."""
+    if write.function == "auto" or kind in ("input", "discrete"):
+        return
+    single = WORDS[word_type] == 1
+    possible = (5, 15) if kind == "coil" else (6, 16, 23) if single else (16, 23)
+    if write.function not in possible:
+        what = f"a {kind}" if kind == "coil" else f"a {kind} register of type {word_type}"
+        expected = "auto, " + " or ".join(", ".join(map(str, possible)).rsplit(", ", 1))
+        place.complain(("write", "function"), f"{write.function} for {what}", expected)
 
 
 def _raw_range(word_type: str, bits: tuple[int, int] | None) -> tuple[float, float]:

@@ -30,6 +30,14 @@ class WriteForm(Form):
     )
 
 
+class ModbusWriteForm(WriteForm):
+    """`function`: some devices take only 16 even for one register, some only 6."""
+
+    function: Literal["auto", 5, 6, 15, 16, 23] = Field(
+        "auto", description="Modbus function; auto: 5 for a coil, 6 for one register, 16 for several"
+    )
+
+
 class RowForm(Form):
     """What a row has in every protocol. `range` is in the SI unit; `scale` and `offset` lead to `unit`."""
 
@@ -70,6 +78,8 @@ class ModbusRow(RowForm):
     scale_register: Register | None = None
     bit: Annotated[Whole, Field(ge=0, le=15)] = 0
     bits: tuple[Bit, Bit] | None = Field(None, description="lowest and highest bit of a field in an unsigned integer")
+    fraction_bits: Annotated[Whole, Field(ge=0, le=63)] = Field(0, description="binary places: raw / 2^fraction_bits")
+    write: ModbusWriteForm | None = None
 
 
 class OpcUaRow(RowForm):

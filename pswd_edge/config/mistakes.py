@@ -58,7 +58,7 @@ def shown(value: Any, key: str = "") -> str:
         return "a list"
     if value is None:
         return "nothing"
-    if SECRET_KEY.search(key):
+    if SECRET_KEY.search(key) or (isinstance(value, str) and "PRIVATE KEY" in value):
         return "a hidden value"
     if isinstance(value, float) and abs(value) < 1e15:
         return number(value)

@@ -55,7 +55,7 @@ def _point(form: MapFile, row: RowForm, indices: dict[str, int], context: PointC
         signal=row.key,
         unit=unit.si,
         address=address,
-        scale=row.scale * unit.factor,
+        scale=raw_step(row),
         offset=row.offset * unit.factor + unit.offset,
         invalid=raw_markers(row, address.type),
         minimum=low,
@@ -69,6 +69,12 @@ def _point(form: MapFile, row: RowForm, indices: dict[str, int], context: PointC
         labels=dict(row.labels),
         source=", ".join(filter(None, (form.map, row.name, f"page {row.page}" if row.page else ""))),
     )
+
+
+def raw_step(row: RowForm) -> float:
+    """What one of the raw number is worth in the SI unit, apart from a scale register."""
+    places = row.fraction_bits if isinstance(row, ModbusRow) else 0
+    return row.scale * UNITS[row.unit].factor / 2.0**places
 
 
 def every_of(form: MapFile, row: RowForm) -> Every:
@@ -96,6 +102,7 @@ def make_address(form: MapFile, row: RowForm) -> Address:
             scale_register=row.scale_register,
             bit=row.bit,
             bits=row.bits,
+            write_function=0 if row.write is None or row.write.function == "auto" else row.write.function,
         )
     if isinstance(form, OpcUaMap) and isinstance(row, OpcUaRow):
         return OpcUaAddress(row.node, row.type or form.defaults.type)
@@ -144,7 +151,7 @@ def _tolerance(row: RowForm, address: Address) -> float:
     assert row.write is not None, "asked for writable rows only"
     step_known = not (isinstance(address, ModbusAddress) and address.scale_register is not None)
     if address.type in _WHOLE_TYPES and step_known:
-        return 0.51 * abs(row.scale * UNITS[row.unit].factor)
+        return 0.51 * abs(raw_step(row))
     rounding = 0.0
     if address.type == "float16":
         unit = UNITS[row.unit]

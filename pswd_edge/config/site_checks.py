@@ -12,7 +12,7 @@ from pswd_edge.config.form import check_settings
 from pswd_edge.config.map_form import MAP_FORMS, MapFile
 from pswd_edge.config.mistakes import Mistakes, shown
 from pswd_edge.config.place import Place
-from pswd_edge.config.site_form import DeviceForm, SiteFile
+from pswd_edge.config.site_form import ConnectionForm, DeviceForm, SiteFile
 
 
 def check_site_form(
@@ -66,6 +66,7 @@ def _check_devices(form: SiteFile, maps: Mapping[str, MapFile], place: Place) ->
                 here.complain(("connection",), found, f"one for {device_map.driver}, as map {device.map} needs")
             else:
                 _check_seat(id_, device, connection.driver, seats, here)
+                _check_unit(device, connection, here)
         names = {row.key for row in device_map.rows} if device_map else set(device.trend)
         for index, signal in enumerate(device.trend):
             if signal not in names:
@@ -87,6 +88,13 @@ def _check_seat(id_: str, device: DeviceForm, driver: str, seats: dict[_Seat, st
             ("connection",), f"{device.connection} with map {device.map} again",
             f"another than {other} (line {line}) has",
         )
+
+
+def _check_unit(device: DeviceForm, connection: ConnectionForm, here: Place) -> None:
+    """Unit 0 of a serial line is all devices, and none of them answers; 248 to 255 are reserved."""
+    serial = (connection.model_extra or {}).get("transport") in ("serial", "rtu_over_tcp")
+    if connection.driver == "modbus" and serial and not 1 <= device.unit <= 247:
+        here.complain(("unit",), f"{device.unit} on a serial line, {device.connection}", "1 to 247")
 
 
 def _check_circuits(form: SiteFile, maps: Mapping[str, MapFile], place: Place) -> None:

@@ -17,6 +17,7 @@ class ModbusAddress(Struct, frozen=True, tag_field="protocol", tag="modbus"):
     `scale_register` holds a signed power of ten (SunSpec scale factor) or is None.
     `bit` is the bit number, 0 = least significant, for type "bit" in a register. `bits` is the lowest and the highest
     bit of a field inside a uint16, uint32 or uint64, which is then only read; None: the whole number.
+    `write_function` is the Modbus function that writes it, 0 for the usual one of its type.
     "bcd16" and "bcd32" hold four and eight decimal digits, four bits each, without a sign.
     """
 
@@ -28,6 +29,7 @@ class ModbusAddress(Struct, frozen=True, tag_field="protocol", tag="modbus"):
     scale_register: int | None = None
     bit: int = 0
     bits: tuple[int, int] | None = None
+    write_function: int = 0
 
 
 class OpcUaAddress(Struct, frozen=True, tag_field="protocol", tag="opcua"):

@@ -1,6 +1,8 @@
 """From a compiled site to its servers."""
 
+import ssl
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from pswd_edge.model.device import Connection
 from pswd_edge.model.site import Site
@@ -8,6 +10,7 @@ from simulators.faults import Faults
 from simulators.servers.face import Face
 from simulators.servers.listener import Server
 from simulators.servers.modbus import ModbusServer
+from simulators.servers.modbus_serial import SerialServer
 from simulators.servers.opcua import OpcUaServer
 from simulators.servers.ranges import Limit, site_limit
 from simulators.servers.registers import RegisterSpace
@@ -38,10 +41,16 @@ def refresh_periods(site: Site, overrides: Mapping[str, int]) -> dict[str, int]:
 
 
 def build_servers(
-    site: Site, faces: Mapping[str, Face], faults: Faults, secrets: Secrets, ports: Mapping[str, int]
+    site: Site,
+    faces: Mapping[str, Face],
+    faults: Faults,
+    secrets: Secrets,
+    ports: Mapping[str, int],
+    tls: Mapping[str, ssl.SSLContext] | None = None,
 ) -> dict[str, Server]:
     """One server per connection, by connection id; `ports` override those of the site.
 
+    `tls` has the server's side of each connection with transport tls: the site knows only the client's.
     Raises ValueError for a driver without simulator, KeyError for a connection without its port or URL.
     """
     limit = site_limit(site)
@@ -51,7 +60,7 @@ def build_servers(
         port = ports.get(connection.id)
         match connection.driver:
             case "modbus":
-                servers[connection.id] = _modbus(connection, behind, faults, limit, port)
+                servers[connection.id] = _modbus(connection, behind, faults, limit, port, tls or {})
             case "opcua":
                 servers[connection.id] = _opcua(connection, behind, faults, port)
             case "snmp":
@@ -62,11 +71,24 @@ def build_servers(
 
 
 def _modbus(
-    connection: Connection, faces: Sequence[Face], faults: Faults, limit: Limit, port: int | None
-) -> ModbusServer:
+    connection: Connection,
+    faces: Sequence[Face],
+    faults: Faults,
+    limit: Limit,
+    port: int | None,
+    tls: Mapping[str, ssl.SSLContext],
+) -> ModbusServer | SerialServer:
     units = {face.device.unit: RegisterSpace(face, limit) for face in faces}
+    transport = connection.settings.get("transport", "tcp")
+    if transport == "serial":
+        return SerialServer(connection.id, units, faults, device=Path(str(connection.settings["device"])))
+    if transport == "tls" and connection.id not in tls:
+        raise ValueError(f"connections.{connection.id}: transport tls without a server's certificate; nothing started")
     host, own_port = _address(connection)
-    return ModbusServer(connection.id, units, faults, host=host, port=own_port if port is None else port)
+    return ModbusServer(
+        connection.id, units, faults, host=host, port=own_port if port is None else port,
+        rtu=transport == "rtu_over_tcp", tls=tls[connection.id] if transport == "tls" else None,
+    )
 
 
 def _opcua(connection: Connection, faces: Sequence[Face], faults: Faults, port: int | None) -> OpcUaServer:

@@ -1,16 +1,19 @@
-"""Modbus TCP: many units behind one port, with the faults that real gateways have.
+"""Modbus over a network: many units behind one port, with the faults that real gateways have.
 
+TCP frames or, as a transparent serial converter passes them, RTU frames; inside TLS where a context is given.
 Source: MODBUS Messaging on TCP/IP Implementation Guide V1.0b, 3.1.3 (MBAP header).
 """
 
 import asyncio
 import socket
+import ssl
 import struct
 from collections.abc import Mapping
 from typing import Literal, cast
 
 from simulators.faults import DeviceFaults, Faults
 from simulators.servers.face import Face
+from simulators.servers.modbus_rtu import RtuLine
 from simulators.servers.pdu import answer, refusal
 from simulators.servers.registers import RegisterSpace
 
@@ -23,7 +26,8 @@ _STRANGE = 0x5A5A    # flips a transaction id into one that nobody asked with
 class ModbusServer:
     """Units by their id. The gateway's own faults (`faults_of` its connection id) hold for all of them.
 
-    `unknown_unit` says what a request to another unit gets: exception 0x0B, or nothing.
+    `unknown_unit` says what a request to another unit gets: exception 0x0B, or nothing. With `rtu` frames are RTU, and
+    it gets nothing: there is no gateway that could answer for it.
     """
 
     def __init__(
@@ -35,12 +39,15 @@ class ModbusServer:
         host: str = "127.0.0.1",
         port: int = 0,
         unknown_unit: Literal["exception", "silence"] = "exception",
+        rtu: bool = False,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.units = dict(units)
         self.port = port
         self.faults = faults
         self.silent = unknown_unit == "silence"
-        self.links: set[_Link] = set()
+        self.links: set[_Link | _RtuLink] = set()
+        self._rtu, self._tls = rtu, tls
         self._link_faults = faults.of(connection_id)
         self._host = host
         self._server: asyncio.Server | None = None
@@ -49,7 +56,8 @@ class ModbusServer:
     async def start(self) -> None:
         """Listen."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Link(self), self._host, self.port)
+        link = _RtuLink if self._rtu else _Link
+        self._server = await loop.create_server(lambda: link(self), self._host, self.port, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
@@ -160,3 +168,32 @@ class _Link(asyncio.Protocol):
             if garbage == "late_same_id":
                 transaction = newest
         return [_HEADER.pack(transaction, 0, len(response) + 1, unit) + response]
+
+
+class _RtuLink(asyncio.Protocol):
+    """One client that speaks RTU."""
+
+    def __init__(self, server: ModbusServer) -> None:
+        self._server = server
+        self._transport: asyncio.Transport
+        self._line = RtuLine(server.units, server.faults, self._write)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._server.links.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        self._server.links.discard(self)
+
+    def abort(self) -> None:
+        """Reset the connection."""
+        self._transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Serve every whole request."""
+        self._line.receive(data)
+
+    def _write(self, frame: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(frame)

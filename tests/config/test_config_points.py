@@ -64,6 +64,44 @@ def test_temperatures_arrive_in_celsius(
     assert raw * made.scale + made.offset == pytest.approx(celsius)
 
 
+@pytest.mark.parametrize(("row", "raw", "si"), [
+    ("type: uint16, fraction_bits: 10", 1024 * 12 + 512, 12.5),                # a supply's output voltage, raw / 2^10
+    ("type: int16, fraction_bits: 7", -128 * 3, -3.0),
+    ("type: int32, fraction_bits: 16, scale: 0.001, offset: 2", 65536000, 3.0),
+    ("type: uint16, bits: [4, 11], fraction_bits: 1", 7, 3.5),
+    ("type: uint16, fraction_bits: 0", 7, 7.0),
+])
+def test_binary_fixed_point_is_raw_over_two_to_the_n(row: str, raw: float, si: float, tmp_path: Path) -> None:
+    """Open Rack supplies count in 2^-10 V and 2^-6 A: as a decimal factor it is a typing error waiting to happen."""
+    made = compiled(tmp_path, f"{{id: voltage_v, unit: V, address: 1, {row}}}")
+
+    assert raw * made.scale + made.offset == pytest.approx(si, rel=1e-12)
+
+
+def test_a_read_back_of_binary_fixed_point_may_be_half_a_step_off(tmp_path: Path) -> None:
+    """The step is 2^-8, not 1: a tolerance of 0.51 V would call any value right."""
+    made = compiled(tmp_path, "{id: limit_v, unit: V, address: 1, type: uint16, fraction_bits: 8, "
+                              "write: {min: 0, max: 200}}")
+
+    assert made.write is not None
+    assert made.write.tolerance == pytest.approx(0.51 / 256)
+
+
+@pytest.mark.parametrize(("row", "function"), [
+    ("type: uint16, write: {min: 0, max: 1}", 0),
+    ("type: uint16, write: {min: 0, max: 1, function: auto}", 0),
+    ("type: uint16, write: {min: 0, max: 1, function: 16}", 16),
+    ("type: float32, write: {min: 0, max: 1, function: 23}", 23),
+    ("type: bit, register: coil, write: {min: 0, max: 1, function: 15}", 15),
+])
+def test_the_function_that_writes_is_in_the_address(row: str, function: int, tmp_path: Path) -> None:
+    """Some devices take only 16 even for one register, some only 6."""
+    address = compiled(tmp_path, f"{{id: x, unit: '1', address: 1, {row}}}").address
+
+    assert isinstance(address, ModbusAddress)
+    assert address.write_function == function
+
+
 @pytest.mark.parametrize(
     ("raw_type", "written", "decoded"),
     [

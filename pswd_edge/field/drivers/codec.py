@@ -50,6 +50,20 @@ def encode(point: Point, value: float, power_of_ten: int = 0) -> bytes:
     return bytes(placed)
 
 
+def decode(point: Point, words: bytes, power_of_ten: int = 0) -> float:
+    """The value (SI) of one point's registers as received; NaN for a marker and for BCD digits that are none.
+
+    For the answer to one write. What is polled is decoded for the whole site at once.
+    """
+    address = point.address
+    assert isinstance(address, ModbusAddress)   # callers have encoded it before
+    packed = bytes(words[at] for at in byte_order(address, len(words)))
+    if address.type in BCD and not packed.hex().isdecimal():
+        return math.nan
+    (raw,) = (int(packed.hex()),) if address.type in BCD else struct.unpack(FORMATS[address.type], packed)
+    return math.nan if raw in point.invalid else float(raw) * point.scale * 10.0**power_of_ten + point.offset
+
+
 def _number(raw: float, point: Point) -> float:
     """Raises ValueError for what is no number, and for the point's markers: they mean "nothing"."""
     floating = point.address.type.startswith("float")

@@ -1,36 +1,27 @@
-"""Modbus TCP: one connection, any number of units behind it."""
+"""Modbus over TCP, TLS, RTU over TCP or a serial line: one connection, any number of units behind it."""
 
-import asyncio
 import struct
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 from pymodbus.constants import ExcCodes
-from pymodbus.pdu import ModbusPDU
-from pymodbus.pdu.bit_message import WriteSingleCoilRequest
-from pymodbus.pdu.register_message import WriteMultipleRegistersRequest, WriteSingleRegisterRequest
 
-from pswd_edge.errors import DecodeError, RefusedError, UnreachableError, WriteError
+from pswd_edge.errors import ConfigError, DecodeError, RefusedError, UnreachableError, WriteError
 from pswd_edge.field.drivers.base import ReadRequest, Send
-from pswd_edge.field.drivers.codec import encode
-from pswd_edge.field.drivers.modbus_link import ModbusLink
+from pswd_edge.field.drivers.link import Link
+from pswd_edge.field.drivers.modbus_config import RESOLVED, ModbusConfig
+from pswd_edge.field.drivers.modbus_dial import Dialler
+from pswd_edge.field.drivers.modbus_write import check_written, write_pdu
 from pswd_edge.field.drivers.plan import Span, pack_spans
 from pswd_edge.model.device import Device
 from pswd_edge.model.point import ModbusAddress, Point
 
-_CONNECT_S = 1.0              # a lost SYN is sent again by the system only after 1 s and 3 s: a new attempt is as good
+__all__ = ["ModbusConfig", "ModbusDriver", "Payload"]
 _FUNCTION = {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
-
-
-class ModbusConfig(BaseModel):
-    """Where the connection goes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    host: str
-    port: int = Field(default=502, ge=1, le=65535)
+_RTU_GAP = 7                  # registers: beyond it another request is shorter on a serial line
+_RTU_UNITS = range(1, 248)    # 0 is for all, and nobody answers it; 248 to 255 are reserved
 
 
 class Payload(NamedTuple):
@@ -43,13 +34,14 @@ class Payload(NamedTuple):
 
 
 class ModbusDriver:
-    """Reads and writes the units of one Modbus TCP connection. Never retries, never logs."""
+    """Reads and writes the units of one connection. Never retries, never logs."""
 
     Config: ClassVar[type[BaseModel]] = ModbusConfig
 
     def __init__(self, settings: dict[str, Any]) -> None:
-        self._config = ModbusConfig.model_validate(settings)
-        self._link: ModbusLink | None = None
+        self._config = ModbusConfig.model_validate(settings, context=RESOLVED)
+        self._dialler = Dialler(self._config)
+        self._link: Link | None = None
         self._scales: dict[tuple[int, int], int] = {}
 
     @property
@@ -58,8 +50,11 @@ class ModbusDriver:
         return 0 if self._link is None else self._link.late
 
     def plan(self, device: Device, points: Sequence[Point]) -> list[ReadRequest]:
-        """The fewest spans that hold the points."""
-        spans = pack_spans(points, max_count=device.max_registers, max_gap=device.max_gap, barriers=device.barriers)
+        """The fewest spans that hold the points. Raises ConfigError, also for a unit that no serial line has."""
+        if self._config.rtu and device.unit not in _RTU_UNITS:
+            raise ConfigError([f"{device.id}: got unit {device.unit} on a serial line: expected 1 to 247; not started"])
+        gap = min(device.max_gap, _RTU_GAP) if self._config.rtu else device.max_gap
+        spans = pack_spans(points, max_count=device.max_registers, max_gap=gap, barriers=device.barriers)
         return [ReadRequest(device, span.points, span.points[0].period_ms, _payload(span), span.length,
                             f"{span.kind} {span.start}+{span.length}") for span in spans]
 
@@ -67,15 +62,7 @@ class ModbusDriver:
         """Connect; the caller bounds the time."""
         await self.close()
         self._scales.clear()  # the device may have been exchanged or set up anew
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(_CONNECT_S):
-                _, self._link = await loop.create_connection(ModbusLink, self._config.host, self._config.port)
-        except TimeoutError as error:
-            where = f"{self._config.host}:{self._config.port}"
-            raise UnreachableError(f"{where}: no connection in {_CONNECT_S} s") from error
-        except OSError as error:
-            raise UnreachableError(f"{self._config.host}:{self._config.port}: {error}") from error
+        self._link = await self._dialler.dial()
 
     async def close(self) -> None:
         """Drop the connection."""
@@ -106,16 +93,14 @@ class ModbusDriver:
                           f"expected {payload.answer_head.hex()} and {payload.answer_head[1]} bytes")
 
     async def write(self, device: Device, point: Point, value: float, timeout_s: float) -> None:
-        """Function 16 for words that belong together, 6 for one register, 5 for a coil."""
+        """By the point's own function; else 16 for words that belong together, 6 for one register, 5 for a coil."""
         address = point.address
         if not isinstance(address, ModbusAddress):
             raise WriteError(f"{point.id}: got a {type(address).__name__}: expected a Modbus address")
         power = await self._power_of_ten(device, address, timeout_s)
-        request = _write_request(point, address, value, power)
-        pdu = bytes([request.function_code]) + request.encode()
+        pdu = write_pdu(point, address, value, power)
         answer = await self._exchange(device.unit, pdu, timeout_s)
-        if answer != pdu[:5]:  # all three functions echo address and value or count
-            raise DecodeError(f"write {point.id}: got {answer[:8].hex()}: expected the echo {pdu[:5].hex()}")
+        check_written(point, pdu, answer, value, power)
 
     async def _exchange(self, unit: int, pdu: bytes, timeout_s: float) -> bytes:
         if self._link is None:
@@ -125,7 +110,7 @@ class ModbusDriver:
         return answer
 
     def _nowhere(self) -> str:
-        return f"{self._config.host}:{self._config.port}: not connected"
+        return f"{self._config.where}: not connected"
 
     async def _power_of_ten(self, device: Device, address: ModbusAddress, timeout_s: float) -> int:
         """The content of the point's scale register, read once for each connection."""
@@ -150,26 +135,6 @@ def _payload(span: Span) -> Payload:
     function = _FUNCTION[span.kind]
     size = (span.length + 7) // 8 if span.kind in ("coil", "discrete") else 2 * span.length
     return Payload(span, struct.pack(">BHH", function, span.start, span.length), bytes([function, size]), 2 + size)
-
-
-def _write_request(point: Point, address: ModbusAddress, value: float, power: int) -> ModbusPDU:
-    if address.kind == "coil":
-        return WriteSingleCoilRequest(address=address.register, bits=[_switch(point, value)])
-    if address.kind != "holding" or address.type == "bit":
-        raise WriteError(f"{point.id}: got a {address.kind} of type {address.type}: expected a holding register or a "
-                         "coil; nothing was written")
-    words = encode(point, value, power)
-    registers = list(struct.unpack(f">{len(words) // 2}H", words))
-    if len(registers) == 1:
-        return WriteSingleRegisterRequest(address=address.register, registers=registers)
-    return WriteMultipleRegistersRequest(address=address.register, registers=registers)
-
-
-def _switch(point: Point, value: float) -> bool:
-    raw = (value - point.offset) / point.scale
-    if raw not in (0.0, 1.0):  # neither a NaN nor a half may switch anything on
-        raise WriteError(f"{point.id}: {value} is {raw} in a coil: expected 0 or 1; nothing was written")
-    return raw == 1.0
 
 
 def _raise_refusal(answer: bytes, pdu: bytes) -> None:
