@@ -87,6 +87,9 @@ class OpcUaRow(RowForm):
 
     node: Annotated[str, Field(pattern=NODE)]
     type: Text | None = None
+    deadband: Annotated[Number, Field(ge=0)] = Field(
+        0.0, description="change, in the SI unit, below which a subscribed node is not reported anew; 0 = any change"
+    )
 
 
 class SnmpRow(RowForm):

@@ -1,4 +1,4 @@
-"""OPC UA values and node names: from the wire to `Value`, and from an SI number to the wire. No I/O."""
+"""OPC UA node names, and values to be written: from an SI number to the wire. No I/O."""
 
 import base64
 import binascii
@@ -9,9 +9,7 @@ from uuid import UUID
 from asyncua import ua
 
 from pswd_edge.errors import ConfigError, WriteError
-from pswd_edge.field.drivers.base import Value
 from pswd_edge.model.point import OpcUaAddress, Point
-from pswd_edge.model.quality import Quality, Reason
 
 _INTEGER_RANGES = {
     "SByte": (-(2**7), 2**7 - 1),
@@ -24,9 +22,6 @@ _INTEGER_RANGES = {
     "UInt64": (0, 2**64 - 1),
 }
 _FLOAT32_MAX = (2 - 2**-23) * 2.0**127
-_SEVERITY_SHIFT = 30
-_UNCERTAIN = 1
-_NO_TIME_YEARS = (1601, 9999)  # OPC 10000-6, 5.2.2.5: the ends of the range stand for "no time"
 
 
 class NodeName(NamedTuple):
@@ -75,27 +70,6 @@ def _parse_identifier(text: str) -> int | str | UUID | bytes:
         case "b=":
             return base64.b64decode(value, validate=True)
     raise ValueError(text)
-
-
-def value_of(answer: ua.DataValue) -> Value:
-    """One answer as a `Value`, in the device's own unit: the table applies scale and offset later.
-
-    Quality is the severity of the StatusCode; a boolean is 0 or 1; text, arrays and structures are UNDECODABLE.
-    """
-    severity = 0 if answer.StatusCode is None else answer.StatusCode.value >> _SEVERITY_SHIFT
-    stamp = answer.SourceTimestamp
-    source_utc_s = None if stamp is None or stamp.year in _NO_TIME_YEARS else stamp.timestamp()
-    if severity > _UNCERTAIN:
-        return Value(math.nan, Quality.BAD, Reason.DEVICE, source_utc_s)
-    raw = None if answer.Value is None else answer.Value.Value
-    if not isinstance(raw, int | float):
-        return Value(math.nan, Quality.BAD, Reason.UNDECODABLE, source_utc_s)
-    number = float(raw)
-    if not math.isfinite(number):
-        return Value(math.nan, Quality.BAD, Reason.NOT_A_NUMBER, source_utc_s)
-    if severity == _UNCERTAIN:
-        return Value(number, Quality.UNCERTAIN, Reason.DEVICE, source_utc_s)
-    return Value(number, Quality.GOOD, Reason.NONE, source_utc_s)
 
 
 def type_mistake(address: OpcUaAddress) -> str | None:

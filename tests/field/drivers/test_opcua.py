@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from pswd_edge.errors import ConfigError, DeviceError, RefusedError, SilentError, UnreachableError, WriteError
 from pswd_edge.field.drivers.base import Value
 from pswd_edge.field.drivers.opcua import OpcUaConfig, OpcUaDriver
-from pswd_edge.field.drivers.opcua_value import NodeName, parse_node, value_of
+from pswd_edge.field.drivers.opcua_answer import judged
+from pswd_edge.field.drivers.opcua_value import NodeName, parse_node
 from pswd_edge.model.quality import Quality, Reason
 from tests.field.drivers.opcua_site import NAMESPACE, STAMP, OpcUaSite
 from tests.field.drivers.pointmaker import ANY_WRITE, DEVICE, opcua_point
@@ -263,12 +264,12 @@ async def test_channel_is_renewed_between_two_reads(driver: OpcUaDriver) -> None
 
 async def test_wrong_password_is_refused_not_unreachable(site: OpcUaSite) -> None:
     """Retrying a wrong password locks accounts: it is for the operator."""
-    driver = driver_at(site.port, username="engineer", password="wrong")
+    driver = driver_at(site.port, username="engineer", password="wrong", allow_plain_password=True)
 
     with pytest.raises(RefusedError, match=r"BadUserAccessDenied|BadIdentityTokenRejected"):
         await driver.open()
 
-    right = driver_at(site.port, username="engineer", password="correct horse")
+    right = driver_at(site.port, username="engineer", password="correct horse", allow_plain_password=True)
     await right.open()
     assert (await read_nodes(right, POWER))[0].value == 12.5
     await right.close()
@@ -409,7 +410,7 @@ def test_other_texts_are_no_node(text: str) -> None:
 def test_not_a_number_is_bad() -> None:
     """A NaN that passed for GOOD would poison every sum."""
     for number in (math.nan, math.inf):
-        value = value_of(ua.DataValue(ua.Variant(number, ua.VariantType.Double)))
+        value = judged(number, 0, 0)
         assert (value.quality, value.reason) == (Quality.BAD, Reason.NOT_A_NUMBER)
 
 
