@@ -101,6 +101,18 @@ def opened(data: bytes, kind: int, handle: int) -> int:
     return past_extension(data, at)
 
 
+def check_head(data: bytes) -> None:
+    """Raise DecodeError where a response header holds what nobody asked for.
+
+    For answers that asyncua takes apart: it would decode any structure there, of any size.
+    """
+    with walking(data):
+        _, at = number_of(data, 0)
+        texts = count_of(data, at + 17, 4)
+        if data[at + 16] or texts or data[at + 21 : at + 24] != bytes(3):
+            raise DecodeError("a response header with diagnostics")
+
+
 @contextmanager
 def walking(data: bytes) -> Iterator[None]:
     """Turns every way of falling off the end of a message into DecodeError."""

@@ -18,6 +18,9 @@ from asyncua.common.utils import Buffer
 from asyncua.crypto.security_policies import SecurityPolicy
 from asyncua.ua.ua_binary import nodeid_to_binary, struct_to_binary, uatcp_to_binary
 
+from pswd_edge.errors import DecodeError
+from pswd_edge.field.drivers.opcua_answer import check_head
+
 FRAME_MAX = 65_535            # bytes of one chunk, as we tell the server
 MESSAGE_MAX = 4 << 20         # bytes of one message, as we tell the server
 OUTSTANDING_MAX = 100         # requests without an answer; each costs a few hundred bytes until the session ends
@@ -41,6 +44,20 @@ class Prepared:
         """The request as it is sent now."""
         _CHANGING.pack_into(self._bytes, self._at, int((time.time() + _EPOCH_S) * 1e7), handle)
         return bytes(self._bytes)
+
+
+class _Forward(Buffer):
+    """asyncua's buffer, but a negative length cannot lead back in it: that would be read for ever."""
+
+    def read(self, size: int) -> bytes:
+        """The next bytes."""
+        if size < 0:
+            raise DecodeError(f"a text of {size} bytes")
+        return super().read(size)
+
+    def copy(self, size: int = -1) -> "_Forward":
+        """The same bytes again."""
+        return _Forward(self._data, self._cur_pos, self._size if size < 0 else min(size, self._size))
 
 
 class Link(UASocketProtocol):
@@ -134,10 +151,14 @@ class Link(UASocketProtocol):
     def _call_callback(self, request_id: int, body: Buffer | ua.Acknowledge) -> None:
         """Asyncua: a whole message came."""
         future = self._asked.pop(request_id, None)
+        content = bytes(body) if isinstance(body, Buffer) else b""
         if future is None:
+            if content:
+                check_head(content)
+                body = _Forward(content)
             super()._call_callback(request_id, body)
         elif not future.done():
-            future.set_result(bytes(body) if isinstance(body, Buffer) else b"")
+            future.set_result(content)
 
     def _give_up(self, why: Exception) -> None:
         self.failure = why

@@ -36,6 +36,7 @@ class OpcUaSite:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self.server = Server(user_manager=OneUser())
+        self.reads = 0
         self.call(self._start())
 
     @property
@@ -110,3 +111,14 @@ class OpcUaSite:
                 await variable.set_writable()
         await folder.add_variable(ua.NodeId("power", twin), "power", -1.0)
         await self.server.start()
+        self._count_reads()
+
+    def _count_reads(self) -> None:
+        service = self.server.iserver.attribute_service
+        read = service.read
+
+        def counted(params: Any) -> Any:
+            self.reads += 1
+            return read(params)
+
+        service.read = counted
