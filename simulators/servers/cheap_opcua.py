@@ -41,8 +41,9 @@ def head(kind: int, handle: int, status: int = 0) -> bytes:
 class CheapLink(asyncio.Protocol):
     """One client. `answer` may be overridden to misbehave."""
 
-    def __init__(self, nodes: int) -> None:
+    def __init__(self, nodes: int, lifetime_ms: int = LIFETIME_MS) -> None:
         self.nodes = nodes
+        self.lifetime_ms = lifetime_ms
         self.count = 0
         self.sequence = 0
         self.token = 1
@@ -92,7 +93,7 @@ class CheapLink(asyncio.Protocol):
         number, body = int.from_bytes(frame[at + 4 : at + 8], "little"), frame[at + 8 :]
         handle = int.from_bytes(body[14:18], "little")  # the token of an OpenSecureChannel request is null
         self.token += 1
-        answer = head(449, handle) + struct.pack("<IIIqIi", 0, 7, self.token, ticks(), LIFETIME_MS, -1)
+        answer = head(449, handle) + struct.pack("<IIIqIi", 0, 7, self.token, ticks(), self.lifetime_ms, -1)
         security = struct.pack("<I", len(NONE)) + NONE.encode() + struct.pack("<ii", -1, -1)
         self.sequence += 1
         size = 12 + len(security) + 8 + len(answer)
@@ -109,7 +110,7 @@ class CheapLink(asyncio.Protocol):
         if kind == READ:
             self.send(number, head(634, handle) + self.read(request))
         elif kind == CREATE:
-            self.send(number, self.encoded(_session(), handle))
+            self.send(number, self.encoded(self.session(), handle))
         elif kind == ACTIVATE:
             self.send(number, self.encoded(ua.ActivateSessionResponse(), handle))
         elif kind == CLOSE:
@@ -122,6 +123,19 @@ class CheapLink(asyncio.Protocol):
         """A response by asyncua."""
         response.ResponseHeader.RequestHandle = handle
         return struct_to_binary(response)
+
+    def session(self) -> ua.CreateSessionResponse:
+        """The answer to CreateSession: anybody may come in."""
+        endpoint = ua.EndpointDescription(SecurityMode=ua.MessageSecurityMode.None_, SecurityPolicyUri=ua.String(NONE))
+        endpoint.EndpointUrl = ua.String("opc.tcp://127.0.0.1")
+        endpoint.UserIdentityTokens = [ua.UserTokenPolicy(PolicyId=ua.String("anonymous"))]
+        response = ua.CreateSessionResponse()
+        response.Parameters.SessionId = ua.NodeId(ua.Int32(300), ua.Int16(1))
+        response.Parameters.AuthenticationToken = ua.FourByteNodeId(301, 0)
+        response.Parameters.RevisedSessionTimeout = ua.Double(60_000.0)
+        response.Parameters.ServerNonce = ua.ByteString(bytes(32))
+        response.Parameters.ServerEndpoints = [endpoint]
+        return response
 
     def read(self, request: bytes) -> bytes:
         """The body of a Read's answer; what was asked before is answered from the same shape."""
@@ -149,19 +163,6 @@ class CheapLink(asyncio.Protocol):
         if (node.NamespaceIndex, node.Identifier) == (0, 2255):
             return ua.DataValue(ua.Variant(["http://opcfoundation.org/UA/", URI], ua.VariantType.String))
         return ua.DataValue(StatusCode=ua.StatusCode(ua.UInt32(0x8034_0000)))  # BadNodeIdUnknown
-
-
-def _session() -> ua.CreateSessionResponse:
-    endpoint = ua.EndpointDescription(SecurityMode=ua.MessageSecurityMode.None_, SecurityPolicyUri=ua.String(NONE))
-    endpoint.EndpointUrl = ua.String("opc.tcp://127.0.0.1")
-    endpoint.UserIdentityTokens = [ua.UserTokenPolicy(PolicyId=ua.String("anonymous"))]
-    response = ua.CreateSessionResponse()
-    response.Parameters.SessionId = ua.NodeId(ua.Int32(300), ua.Int16(1))
-    response.Parameters.AuthenticationToken = ua.FourByteNodeId(301, 0)
-    response.Parameters.RevisedSessionTimeout = ua.Double(60_000.0)
-    response.Parameters.ServerNonce = ua.ByteString(bytes(32))
-    response.Parameters.ServerEndpoints = [endpoint]
-    return response
 
 
 async def serve(ports: int, nodes: int) -> None:

@@ -212,6 +212,7 @@ class Fuzz:
         self.link, self.asked = new_link(), {}
         self.sequence = 0
         self.late: list[bytes] = []
+        self.spoiled_rest = False  # the beginning of a spoiled frame waits for its end
 
     def body(self, handle: int) -> bytes:
         """A right answer to a request."""
@@ -238,7 +239,7 @@ class Fuzz:
         if self.link.transport is None or self.link.transport.is_closing() or len(self.asked) > OUTSTANDING_MAX // 2:
             self.link.connection_lost(None)
             assert all(future.done() for _, future, _ in self.asked.values()), "nobody waits at a closed connection"
-            self.link, self.asked, self.sequence, self.late = new_link(), {}, 0, []
+            self.link, self.asked, self.sequence, self.late, self.spoiled_rest = new_link(), {}, 0, [], False
         handle, future = self.link.ask(self.read)
         number, answer = self.link._request_id, self.body(handle)
         self.asked[number] = (handle, future, answer)
@@ -248,6 +249,7 @@ class Fuzz:
             self.link.data_received(data[start:end])
         assert len(self.link._rest) <= FRAME_MAX + len(data)
         assert self.link._connection._incoming_size <= MESSAGE_MAX + FRAME_MAX
+        self.spoiled_rest |= kind == "body" and bool(self.link._rest or self.link._connection._incoming_parts)
         self._collect(kind)
 
     def _spoiled(self, number: int, answer: bytes) -> tuple[bytes, str]:
@@ -302,7 +304,7 @@ class Fuzz:
                 continue
             self.counts["taken"] += 1
             assert got[12:16] == handle.to_bytes(4, "little")
-            if kind == "header":
+            if kind == "header" and not self.spoiled_rest:
                 assert got == answer
             elif self.chance.random() < 0.3:
                 self.counts["compared"] += 1

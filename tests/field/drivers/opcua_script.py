@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from asyncua import ua
-from asyncua.ua.ua_binary import struct_from_binary, struct_to_binary
+from asyncua.ua.ua_binary import struct_from_binary
 
 from pswd_edge.field.drivers.opcua import OpcUaDriver
 from simulators.servers.cheap_opcua import ACTIVATE, CREATE, OPEN, READ, CheapLink, head
@@ -40,6 +40,10 @@ class Script:
         self.waiting: list[tuple[CheapLink, int, int]] = []
         self.subscription = 0
         self.fault: dict[int, int] = {}
+        self.read_body: bytes | None = None
+        self.session_head: bytes | None = None
+        self.user_policy: str | None = None
+        self.received = b""
 
     def driver(self, **settings: object) -> OpcUaDriver:
         return OpcUaDriver({"url": f"opc.tcp://127.0.0.1:{self.port}", "timeout_s": 1.0, **settings})
@@ -80,11 +84,19 @@ class Script:
 
 class _ScriptedLink(CheapLink):
     def __init__(self, script: Script) -> None:
-        super().__init__(1000)
+        super().__init__(1000, script.lifetime_ms)
         self.script = script
         script.links.append(self)
 
+    def session(self) -> ua.CreateSessionResponse:
+        response = super().session()
+        if self.script.user_policy is not None:
+            policy = ua.UserTokenPolicy("username", ua.UserTokenType.UserName, SecurityPolicyUri=self.script.user_policy)
+            response.Parameters.ServerEndpoints[0].UserIdentityTokens.append(policy)
+        return response
+
     def message(self, frame: bytes) -> None:
+        self.script.received += frame
         kinds = {b"HEL": "hello", b"OPN": "channel"}
         if self.script.mute_from == kinds.get(frame[:3], "none"):
             return
@@ -101,7 +113,9 @@ class _ScriptedLink(CheapLink):
         script.asked.append(kind)
         if script.mute_from == {CREATE: "session", ACTIVATE: "activation", READ: "read"}.get(kind, "none"):
             return
-        if kind in script.fault:
+        if kind == CREATE and script.session_head is not None:
+            self.send(number, script.session_head)
+        elif kind in script.fault:
             self.send(number, head(397, handle, script.fault[kind]))
         elif kind == CREATE_SUBSCRIPTION:
             self._create_subscription(handle, number, request)
@@ -115,6 +129,8 @@ class _ScriptedLink(CheapLink):
                 script.tell({})
         elif kind == DELETE_SUBSCRIPTIONS:
             self.send(number, self.encoded(ua.DeleteSubscriptionsResponse(), handle))
+        elif kind == READ and script.read_body is not None:
+            self.send(number, head(634, handle) + script.read_body)
         elif kind == READ and 0 < script.nodes_max < self._size(request):
             self.send(number, head(397, handle, TOO_MANY_OPERATIONS))
         else:
@@ -184,7 +200,3 @@ def double(value: float, status: int = 0) -> ua.DataValue:
 
 def nodes_of(count: int) -> Sequence[str]:
     return [f"nsu=urn:pswd-edge:cheap;i={i}" for i in range(1, count + 1)]
-
-
-def encoded(response: Any) -> bytes:
-    return struct_to_binary(response)
