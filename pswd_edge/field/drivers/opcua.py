@@ -12,7 +12,7 @@ from pswd_edge.errors import ConfigError, DeviceError, RefusedError, SilentError
 from pswd_edge.field.drivers.base import ReadRequest, Value
 from pswd_edge.field.drivers.deadline import deadline, heed_cancellation
 from pswd_edge.field.drivers.opcua_config import OpcUaConfig
-from pswd_edge.field.drivers.opcua_security import Credentials, activate, load_credentials, secure
+from pswd_edge.field.drivers.opcua_security import NO_CREDENTIALS, Credentials, activate, load_credentials, secure
 from pswd_edge.field.drivers.opcua_session import NodeBatch, Session, name_of_code, new_client, translated
 from pswd_edge.field.drivers.opcua_value import NodeName, data_value, parse_node, type_mistake
 from pswd_edge.model.device import Device
@@ -57,7 +57,7 @@ class OpcUaDriver:
         expired = ""
         try:
             async with deadline(config.timeout_s):
-                found = await asyncio.to_thread(load_credentials, config)
+                found = await asyncio.to_thread(load_credentials, config) if config.has_files else NO_CREDENTIALS
                 expired = f" ({found.expired})" if found.expired else ""
                 await self._connect(session, found)
         except TimeoutError as exc:

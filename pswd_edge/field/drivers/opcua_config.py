@@ -64,3 +64,8 @@ class OpcUaConfig(BaseModel):
             raise ValueError("password with security_policy none can be read on the wire: expected a policy, "
                              "or server_certificate to encrypt it for, or allow_plain_password: true")
         return self
+
+    @property
+    def has_files(self) -> bool:
+        """Whether there are certificates or keys to be read."""
+        return any((self.certificate, self.private_key, self.server_certificate, self.user_certificate))

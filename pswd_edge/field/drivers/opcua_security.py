@@ -33,6 +33,9 @@ class Credentials(NamedTuple):
     expired: str
 
 
+NO_CREDENTIALS = Credentials(None, None, None, None, None, "")
+
+
 def load_credentials(config: OpcUaConfig) -> Credentials:
     """Read the files: call it in a thread, since a key takes tens of milliseconds to check.
 
