@@ -19,6 +19,7 @@ from pswd_edge.model.device import Device
 from pswd_edge.model.point import OpcUaAddress, Point
 
 _CLOSE_TIMEOUT_S = 1.0
+_SUBSCRIBED_TIMEOUT_S = 0.5    # at least: notified values take no time, so that the poller's time-out fits no read
 _NOT_GOOD = 0x4000_0000        # status codes from here on are uncertain or bad
 _SLOW_MS = 1000               # from this period on a class is subscribed with `subscribe: slow`
 
@@ -94,6 +95,8 @@ class OpcUaDriver:
     async def read(self, request: ReadRequest, timeout_s: float) -> Sequence[Value]:
         """One value per point, whatever the server says of each: as it last reported, or as it is read now."""
         session = self._opened()
+        if request.payload.subscribed:
+            timeout_s = max(timeout_s, _SUBSCRIBED_TIMEOUT_S)
         try:
             async with deadline(timeout_s):
                 await session.renew_when_due()
