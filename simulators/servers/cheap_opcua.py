@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import uvloop
 from asyncua import ua
+from asyncua.common.utils import Buffer
 from asyncua.ua.ua_binary import struct_from_binary, struct_to_binary
 
 URI = "urn:pswd-edge:cheap"
@@ -131,7 +132,7 @@ class CheapLink(asyncio.Protocol):
         endpoint.UserIdentityTokens = [ua.UserTokenPolicy(PolicyId=ua.String("anonymous"))]
         response = ua.CreateSessionResponse()
         response.Parameters.SessionId = ua.NodeId(ua.Int32(300), ua.Int16(1))
-        response.Parameters.AuthenticationToken = ua.FourByteNodeId(301, 0)
+        response.Parameters.AuthenticationToken = ua.FourByteNodeId(ua.Int32(301), ua.Int16(0))
         response.Parameters.RevisedSessionTimeout = ua.Double(60_000.0)
         response.Parameters.ServerNonce = ua.ByteString(bytes(32))
         response.Parameters.ServerEndpoints = [endpoint]
@@ -143,7 +144,7 @@ class CheapLink(asyncio.Protocol):
         asked = request[_AUDIT_AT + 4 + max(0, audit) :]
         shape = self._shapes.get(asked)
         if shape is None:
-            nodes = [n.NodeId for n in struct_from_binary(ua.ReadRequest, ua.utils.Buffer(request)).Parameters.NodesToRead]
+            nodes = [n.NodeId for n in struct_from_binary(ua.ReadRequest, Buffer(request)).Parameters.NodesToRead]
             if any(not self.known(n) for n in nodes):
                 results = [self.other(n) for n in nodes]
                 return struct_to_binary(ua.ReadResponse(Results=results))[_ANSWER.size :]
@@ -154,7 +155,8 @@ class CheapLink(asyncio.Protocol):
 
     def known(self, node: ua.NodeId) -> bool:
         """Whether it is one of our Doubles."""
-        return bool(node.NamespaceIndex == 1 and isinstance(node.Identifier, int) and 1 <= node.Identifier <= self.nodes)
+        number = node.Identifier
+        return bool(node.NamespaceIndex == 1 and isinstance(number, int) and 1 <= number <= self.nodes)
 
     def other(self, node: ua.NodeId) -> ua.DataValue:
         """The namespaces, a Double, or nothing."""

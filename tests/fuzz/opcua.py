@@ -28,7 +28,6 @@ from pswd_edge.field.drivers.opcua_answer import read_values
 from pswd_edge.field.drivers.opcua_feed import Feed, Wish
 from pswd_edge.field.drivers.opcua_link import FRAME_MAX, MESSAGE_MAX, OUTSTANDING_MAX, Link, Prepared
 from pswd_edge.model.quality import Quality, Reason
-from simulators.servers.cheap_opcua import head
 
 NODES = 4
 CHANNEL, TOKEN = 7, 2
@@ -137,7 +136,9 @@ def publish_response(chance: random.Random, handle: int) -> bytes:
     return struct_to_binary(response)
 
 
-_SPOIL = (b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\x00\x00\x00\x00", b"\xfe\xff\xff\xff", b"\x80", b"\xc0", b"\x8d\x01")
+_SPOIL = (
+    b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\x00\x00\x00\x00", b"\xfe\xff\xff\xff", b"\x80", b"\xc0", b"\x8d\x01",
+)  # fmt: skip
 
 
 def mutated(chance: random.Random, data: bytes) -> bytes:
@@ -161,7 +162,9 @@ def mutated(chance: random.Random, data: bytes) -> bytes:
     return bytes(made)
 
 
-def frame(sequence: int, number: int, body: bytes, chunk: bytes = b"F", channel: int = CHANNEL, token: int = TOKEN) -> bytes:
+def frame(
+    sequence: int, number: int, body: bytes, chunk: bytes = b"F", channel: int = CHANNEL, token: int = TOKEN
+) -> bytes:
     """A message in one chunk, without security."""
     sizes = (24 + len(body), channel, token, sequence, number)
     return b"MSG" + chunk + b"".join(n.to_bytes(4, "little") for n in sizes) + body
@@ -254,38 +257,49 @@ class Fuzz:
 
     def _spoiled(self, number: int, answer: bytes) -> tuple[bytes, str]:
         """The frame to send; kind "body" is one whose own body was spoiled."""
-        chance, sequence = self.chance, self.sequence + 1
-        self.sequence = sequence
-        match chance.randrange(12):
-            case 0:
-                return frame(sequence, number, mutated(chance, answer)), "body"
-            case 1:
-                return mutated(chance, frame(sequence, number, answer)), "body"
+        self.sequence += 1
+        way = self.chance.randrange(12)
+        if way == 0:
+            return frame(self.sequence, number, mutated(self.chance, answer)), "body"
+        if way == 1:
+            return mutated(self.chance, frame(self.sequence, number, answer)), "body"
+        if way < 6:
+            return self._misled(way, number, answer), "header"
+        return self._mistimed(way, number, answer), "header"
+
+    def _misled(self, way: int, number: int, answer: bytes) -> bytes:
+        """A right answer with one wrong number in its header."""
+        chance, sequence = self.chance, self.sequence
+        match way:
             case 2:
-                return frame(sequence, number + chance.choice((-1, 1, 1000)), answer), "header"
+                return frame(sequence, number + chance.choice((-1, 1, 1000)), answer)
             case 3:
-                return frame(sequence + chance.choice((-1, 1, 2**31)), number, answer), "header"
+                return frame(sequence + chance.choice((-1, 1, 2**31)), number, answer)
             case 4:
-                return frame(sequence, number, answer, channel=CHANNEL + 1), "header"
-            case 5:
-                return frame(sequence, number, answer, token=chance.choice((0, 1, 3))), "header"
+                return frame(sequence, number, answer, channel=CHANNEL + 1)
+        return frame(sequence, number, answer, token=chance.choice((0, 1, 3)))
+
+    def _mistimed(self, way: int, number: int, answer: bytes) -> bytes:
+        """A right answer in two chunks, later, for another request, twice, after something else, or as it should be."""
+        chance, sequence = self.chance, self.sequence
+        match way:
             case 6:
-                half = chance.randrange(len(answer))
-                self.sequence = sequence + 1
-                last = chance.choice((b"F", b"F", b"A", b"C", b"X"))
-                return frame(sequence, number, answer[:half], b"C") + frame(sequence + 1, number, answer[half:], last), "header"
+                self.sequence += 1
+                half, last = chance.randrange(len(answer)), chance.choice((b"F", b"F", b"A", b"C", b"X"))
+                return frame(sequence, number, answer[:half], b"C") + frame(sequence + 1, number, answer[half:], last)
             case 7:
                 self.late.append(answer)
-                return b"", "header"
+                self.sequence -= 1
+                return b""
             case 8 if self.late:
-                return frame(sequence, number, self.late.pop()), "header"  # the answer to an older request
+                return frame(sequence, number, self.late.pop())
             case 9:
-                self.sequence = sequence + 1
-                return frame(sequence, number, answer) + frame(sequence + 1, number, answer), "header"
+                self.sequence += 1
+                return frame(sequence, number, answer) + frame(sequence + 1, number, answer)
             case 10:
                 kind = chance.choice((b"HELF", b"ACKF", b"ERRF", b"OPNF", b"CLOF", b"RHEF", b"GET "))
-                return kind + chance.randrange(8, 200).to_bytes(4, "little") + chance.randbytes(192), "header"
-        return frame(sequence, number, answer), "header"
+                return kind + chance.randrange(8, 200).to_bytes(4, "little") + chance.randbytes(192)
+        return frame(sequence, number, answer)
 
     def _collect(self, kind: str) -> None:
         """Whoever was answered must have got their own answer."""
@@ -353,7 +367,7 @@ async def run(frames: int, seed: int, seconds: float = math.inf) -> dict[str, An
     """Fuzz until `frames` or `seconds` are over. Raises what must not happen."""
     logging.getLogger("asyncua").setLevel(logging.CRITICAL + 1)  # it tells each broken frame with a traceback
     fuzz, begun_s, done = Fuzz(seed), time.monotonic(), 0
-    for done in range(1, frames + 1):  # noqa: B007
+    for done in range(1, frames + 1):
         await fuzz.step()
         if done % 1000 == 0 and time.monotonic() - begun_s > seconds:
             break

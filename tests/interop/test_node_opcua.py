@@ -1,4 +1,4 @@
-"""The OPC UA driver against a server that shares no line with asyncua: node-opcua, started here on a free loopback port.
+"""The OPC UA driver against a server that shares no line with asyncua: node-opcua, started on a free loopback port.
 
 `make test` installs it (npm ci in tests/interop/node_opcua); where that could not be, these tests are skipped.
 """
@@ -54,7 +54,7 @@ class NodeServer:
         settings = {"port": self.port, "folder": str(self.folder), "certificate": str(self.folder / "server.crt"),
                     "privateKey": str(self.folder / "server.pem"), "namespaces": list(namespaces)}
         words = ["node", str(HERE / "server.js"), json.dumps(settings)]
-        process = self._process = subprocess.Popen(  # noqa: SIM115
+        process = self._process = subprocess.Popen(
             words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         assert process.stdout is not None
         said: list[str] = []
@@ -138,12 +138,12 @@ async def test_a_write_arrives(driver: OpcUaDriver) -> None:
     await driver.write(DEVICE, SETPOINT, -42.0, 2.0)
 
     assert (await driver.read(request_of(driver, "echo"), 2.0))[0].value == -42.0
-    with pytest.raises(RefusedError, match="the server answered Bad(NotWritable|UserAccessDenied)"):
+    with pytest.raises(RefusedError, match=r"the server answered Bad(NotWritable|UserAccessDenied)"):
         await driver.write(DEVICE, opcua_point(f"nsu={BESS};s=power", write=ANY_WRITE), 1.0, 2.0)
 
 
 async def test_a_subscription_follows_a_change_and_stays_alive(node: NodeServer) -> None:
-    """Five nodes, two at a time, one of them unknown; after ten quiet intervals it is still the subscription that answers."""
+    """Five nodes, two at a time, one of them unknown; after ten quiet intervals the subscription still answers."""
     driver = node.driver()
     await driver.open()
     request = request_of(driver, "echo", "count", "power", "stopped", "nowhere", period_ms=1000)

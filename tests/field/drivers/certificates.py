@@ -15,7 +15,8 @@ def make_certificate(folder: Path, name: str, uri: str, days: float = 30.0) -> N
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     now = datetime.now(UTC)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    names = [x509.UniformResourceIdentifier(uri), x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    here = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    names = [x509.UniformResourceIdentifier(uri), x509.DNSName("localhost"), here]
     usage = x509.KeyUsage(
         digital_signature=True, content_commitment=True, key_encipherment=True, data_encipherment=True,
         key_agreement=False, key_cert_sign=True, crl_sign=False, encipher_only=False, decipher_only=False,

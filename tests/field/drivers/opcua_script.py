@@ -91,7 +91,8 @@ class _ScriptedLink(CheapLink):
     def session(self) -> ua.CreateSessionResponse:
         response = super().session()
         if self.script.user_policy is not None:
-            policy = ua.UserTokenPolicy("username", ua.UserTokenType.UserName, SecurityPolicyUri=self.script.user_policy)
+            uri = self.script.user_policy
+            policy = ua.UserTokenPolicy("username", ua.UserTokenType.UserName, SecurityPolicyUri=uri)
             response.Parameters.ServerEndpoints[0].UserIdentityTokens.append(policy)
         return response
 
@@ -111,30 +112,38 @@ class _ScriptedLink(CheapLink):
     def answer(self, kind: int, handle: int, number: int, request: bytes) -> None:
         script = self.script
         script.asked.append(kind)
+        ways = {CREATE_SUBSCRIPTION: self._create_subscription, CREATE_ITEMS: self._create_items,
+                PUBLISH: self._publish, DELETE_SUBSCRIPTIONS: self._delete, READ: self._read}
         if script.mute_from == {CREATE: "session", ACTIVATE: "activation", READ: "read"}.get(kind, "none"):
             return
         if kind == CREATE and script.session_head is not None:
             self.send(number, script.session_head)
         elif kind in script.fault:
             self.send(number, head(397, handle, script.fault[kind]))
-        elif kind == CREATE_SUBSCRIPTION:
-            self._create_subscription(handle, number, request)
-        elif kind == CREATE_ITEMS:
-            self._create_items(handle, number, request)
-        elif kind == PUBLISH:
-            asked = struct_from_binary(ua.PublishRequest, ua.utils.Buffer(request)).Parameters
-            script.acknowledged += [a.SequenceNumber for a in asked.SubscriptionAcknowledgements]
-            script.waiting.append((self, handle, number))
-            if script.flood:
-                script.tell({})
-        elif kind == DELETE_SUBSCRIPTIONS:
-            self.send(number, self.encoded(ua.DeleteSubscriptionsResponse(), handle))
-        elif kind == READ and script.read_body is not None:
-            self.send(number, head(634, handle) + script.read_body)
-        elif kind == READ and 0 < script.nodes_max < self._size(request):
-            self.send(number, head(397, handle, TOO_MANY_OPERATIONS))
+        elif kind in ways:
+            ways[kind](handle, number, request)
         else:
             super().answer(kind, handle, number, request)
+
+    def _publish(self, handle: int, number: int, request: bytes) -> None:
+        script = self.script
+        asked = struct_from_binary(ua.PublishRequest, ua.utils.Buffer(request)).Parameters
+        script.acknowledged += [a.SequenceNumber for a in asked.SubscriptionAcknowledgements]
+        script.waiting.append((self, handle, number))
+        if script.flood:
+            script.tell({})
+
+    def _delete(self, handle: int, number: int, request: bytes) -> None:
+        self.send(number, self.encoded(ua.DeleteSubscriptionsResponse(), handle))
+
+    def _read(self, handle: int, number: int, request: bytes) -> None:
+        script = self.script
+        if script.read_body is not None:
+            self.send(number, head(634, handle) + script.read_body)
+        elif 0 < script.nodes_max < self._size(request):
+            self.send(number, head(397, handle, TOO_MANY_OPERATIONS))
+        else:
+            super().answer(READ, handle, number, request)
 
     def _size(self, request: bytes) -> int:
         return len(struct_from_binary(ua.ReadRequest, ua.utils.Buffer(request)).Parameters.NodesToRead)

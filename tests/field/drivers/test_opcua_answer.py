@@ -85,12 +85,14 @@ def test_quality_is_the_severity_alone(code: str, quality: Quality) -> None:
 
 def test_the_reserved_severity_is_bad() -> None:
     """OPC 10000-4, 7.39: clients shall take it for bad."""
-    assert decoded(ua.DataValue(ua.Variant(5.0, V.Double), ua.StatusCode(ua.UInt32(0xC000_0000)))).quality is Quality.BAD
+    status = ua.StatusCode(ua.UInt32(0xC000_0000))
+    assert decoded(ua.DataValue(ua.Variant(5.0, V.Double), status)).quality is Quality.BAD
 
 
 def test_info_bits_do_not_change_the_quality() -> None:
     """Limit and overflow bits say something of the queue, not of the value."""
-    assert decoded(ua.DataValue(ua.Variant(5.0, V.Double), ua.StatusCode(ua.UInt32(0x0000_0480)))).quality is Quality.GOOD
+    status = ua.StatusCode(ua.UInt32(0x0000_0480))
+    assert decoded(ua.DataValue(ua.Variant(5.0, V.Double), status)).quality is Quality.GOOD
 
 
 def test_good_without_a_value_is_bad() -> None:
@@ -127,7 +129,8 @@ def test_picoseconds_stand_behind_their_time_stamp() -> None:
 
 def test_an_answer_cut_anywhere_makes_no_sense() -> None:
     """Not one byte may be missing without being missed."""
-    whole = answer(ua.DataValue(ua.Variant(1.0, V.Double), SourceTimestamp=STAMP), ua.DataValue(ua.Variant("a", V.String)))
+    first = ua.DataValue(ua.Variant(1.0, V.Double), SourceTimestamp=STAMP)
+    whole = answer(first, ua.DataValue(ua.Variant("a", V.String)))
     assert len(read_values(whole, 9, 2)) == 2
     for end in range(len(whole)):
         with pytest.raises(DecodeError):

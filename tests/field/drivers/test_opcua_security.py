@@ -106,7 +106,7 @@ async def test_a_password_is_not_sent_to_a_server_with_another_certificate(site:
     before = len(site.users.seen)
     driver = driver_at(site.port, **PASSWORD, server_certificate=site.user_files("stranger")["user_certificate"])
 
-    with pytest.raises(RefusedError, match="another certificate than .*; no user was sent"):
+    with pytest.raises(RefusedError, match=r"another certificate than .*; no user was sent"):
         await driver.open()
 
     assert len(site.users.seen) == before
@@ -123,7 +123,8 @@ async def test_a_password_is_not_sent_where_the_server_wants_it_plain(script: Sc
     assert b"correct horse" in script.received
     script.received, activated = b"", script.count(ACTIVATE)
 
-    driver = script.driver(**plain | {"allow_plain_password": False, "server_certificate": str(tmp_path / "server.der")})
+    pinned = {"allow_plain_password": False, "server_certificate": str(tmp_path / "server.der")}
+    driver = script.driver(**plain | pinned)
     with pytest.raises(RefusedError, match="no user was sent"):
         await driver.open()
 

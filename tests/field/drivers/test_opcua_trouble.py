@@ -186,7 +186,7 @@ async def test_an_answer_of_another_shape_makes_no_sense(script: Script, body: b
     await driver.open()
     script.read_body = body
 
-    with pytest.raises(DecodeError, match="read 1 nodes from dev-1.value: "):
+    with pytest.raises(DecodeError, match=r"read 1 nodes from dev-1\.value: "):
         await read_nodes(driver, 1)
 
     script.read_body = None
