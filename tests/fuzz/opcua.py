@@ -25,8 +25,9 @@ from asyncua.ua.uaerrors import UaStatusCodeError
 from pswd_edge.errors import DecodeError
 from pswd_edge.field.drivers.base import Value
 from pswd_edge.field.drivers.opcua_answer import read_values
-from pswd_edge.field.drivers.opcua_feed import Feed, Wish
+from pswd_edge.field.drivers.opcua_feed import Feed
 from pswd_edge.field.drivers.opcua_link import FRAME_MAX, MESSAGE_MAX, OUTSTANDING_MAX, Link, Prepared
+from pswd_edge.field.drivers.opcua_watch import Wish
 from pswd_edge.model.quality import Quality, Reason
 
 NODES = 4

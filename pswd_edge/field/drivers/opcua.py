@@ -54,7 +54,7 @@ class OpcUaDriver:
         """Connect with a new client: asyncua's cannot be used again after a failure."""
         await self.close()
         config = self._config
-        session = Session(self._new_client(), config.max_nodes)
+        session = Session(self._new_client(), config.max_nodes, config.timeout_s)
         expired = ""
         try:
             async with deadline(config.timeout_s):

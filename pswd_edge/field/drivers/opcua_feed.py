@@ -7,10 +7,9 @@ whether the server is alive. Answers are handled in the callback of their future
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from asyncua import ua
-from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.uaerrors import UaStatusCodeError
 
 from pswd_edge.errors import DecodeError
@@ -18,6 +17,7 @@ from pswd_edge.field.drivers.base import Value
 from pswd_edge.field.drivers.opcua_answer import NAN
 from pswd_edge.field.drivers.opcua_link import Link, Prepared
 from pswd_edge.field.drivers.opcua_publication import Publication, items_made, publication, subscription_made
+from pswd_edge.field.drivers.opcua_watch import Item, Subscription, Watch, Wish, wanted
 from pswd_edge.model.quality import Quality, Reason
 
 INTERVAL_MIN_MS, INTERVAL_MAX_MS = 50, 500
@@ -37,50 +37,6 @@ _REFUSED = Value(NAN, Quality.BAD, Reason.DEVICE)
 _NEVER = Value(NAN, Quality.BAD, Reason.NEVER_READ)
 
 
-class Wish(NamedTuple):
-    """A batch that would rather be notified: its nodes and deadbands (in raw units, 0: any change), in order."""
-
-    batch: object
-    nodes: Sequence[ua.NodeId]
-    deadbands: Sequence[float]
-    period_ms: int
-
-
-class _Item:
-    """One monitored node; `value` is None until its first notification."""
-
-    __slots__ = ("filtered", "refused", "value")
-
-    def __init__(self, filtered: bool) -> None:
-        self.value: Value | None = None
-        self.refused = False
-        self.filtered = filtered
-
-
-class _Watch:
-    """A batch in its subscription."""
-
-    def __init__(self, wish: Wish, first_handle: int) -> None:
-        self.wish = wish
-        self.first_handle = first_handle
-        self.items = [_Item(d > 0) for d in wish.deadbands]
-        self.left = len(self.items)      # of which the server has not said whether it takes them
-        self.complete_by_s = 0.0
-        self.missed = False
-
-
-class _Subscription:
-    """One subscription of the session; `id` is 0 until the server has made it."""
-
-    def __init__(self, interval_ms: int) -> None:
-        self.interval_ms: float = interval_ms
-        self.id = 0
-        self.alive_for_s = 0.0
-        self.heard_s = 0.0
-        self.next = 1
-        self.watches: list[_Watch] = []
-
-
 class Feed:
     """The subscriptions of one session. `items_max` bounds one CreateMonitoredItems request."""
 
@@ -88,10 +44,10 @@ class Feed:
         self._link, self._token = link, token
         self._items_max, self._lifetime_s = items_max, lifetime_s
         self._now_s = asyncio.get_running_loop().time
-        self._subscriptions: dict[int, _Subscription] = {}
-        self._watches: dict[object, tuple[_Subscription, _Watch]] = {}
+        self._subscriptions: dict[int, Subscription] = {}
+        self._watches: dict[object, tuple[Subscription, Watch]] = {}
         self._attempts: dict[object, int] = {}
-        self._handles: dict[int, _Item] = {}
+        self._handles: dict[int, Item] = {}
         self._last_handle = 0
         self._acknowledge: list[ua.SubscriptionAcknowledgement] = []
         self._outstanding = 0
@@ -134,11 +90,11 @@ class Feed:
         self._attempts[wish.batch] = self._attempts.get(wish.batch, 0) + 1
         interval_ms = min(max(wish.period_ms // 2, INTERVAL_MIN_MS), INTERVAL_MAX_MS)
         subscription = self._subscriptions.get(interval_ms)
-        watch = _Watch(wish, self._last_handle + 1)
+        watch = Watch(wish, self._last_handle + 1)
         self._last_handle += len(watch.items)
         self._handles.update(enumerate(watch.items, watch.first_handle))
         if subscription is None:
-            subscription = self._subscriptions[interval_ms] = _Subscription(interval_ms)
+            subscription = self._subscriptions[interval_ms] = Subscription(interval_ms)
             self._create(subscription)
         subscription.watches.append(watch)
         self._watches[wish.batch] = subscription, watch
@@ -169,7 +125,7 @@ class Feed:
             return
         future.add_done_callback(answered)
 
-    def _create(self, subscription: _Subscription) -> None:
+    def _create(self, subscription: Subscription) -> None:
         interval_ms = subscription.interval_ms
         request = ua.CreateSubscriptionRequest()
         request.Parameters = ua.CreateSubscriptionParameters(
@@ -192,23 +148,23 @@ class Feed:
 
         self._ask(request, created, lambda: self._drop(subscription, for_good=True))
 
-    def _fast_enough(self, subscription: _Subscription) -> bool:
+    def _fast_enough(self, subscription: Subscription) -> bool:
         """Whether silence is seen before the values would count as stale."""
         least_ms = min(w.wish.period_ms for w in subscription.watches)
         return 0 < subscription.alive_for_s <= _ALIVE_PERIODS * least_ms / 1000 + _MARGIN_S
 
-    def _add(self, subscription: _Subscription, watch: _Watch) -> None:
+    def _add(self, subscription: Subscription, watch: Watch) -> None:
         """Ask for all items of a batch, in requests of bounded size."""
         watch.complete_by_s = self._now_s() + _FIRST_INTERVALS * subscription.interval_ms / 1000
         everything = range(len(watch.items))
         for start in range(0, len(watch.items), self._items_max):
             self._ask_items(subscription, watch, everything[start : start + self._items_max])
 
-    def _ask_items(self, subscription: _Subscription, watch: _Watch, places: Sequence[int]) -> None:
+    def _ask_items(self, subscription: Subscription, watch: Watch, places: Sequence[int]) -> None:
         request = ua.CreateMonitoredItemsRequest()
         request.Parameters = ua.CreateMonitoredItemsParameters(
             SubscriptionId=subscription.id, TimestampsToReturn=ua.TimestampsToReturn.Source,
-            ItemsToCreate=[_wanted(watch, place) for place in places],
+            ItemsToCreate=[wanted(watch, place) for place in places],
         )  # fmt: skip
 
         def made(answer: bytes, handle: int) -> None:
@@ -220,7 +176,7 @@ class Feed:
         self._ask(request, made, lambda: self._leave(subscription, watch))
 
     def _settle(
-        self, subscription: _Subscription, watch: _Watch, place: int, status: int, sampling_ms: float
+        self, subscription: Subscription, watch: Watch, place: int, status: int, sampling_ms: float
     ) -> bool:
         """Take note of what became of an item; True where it is to be asked for again, without its deadband."""
         item = watch.items[place]
@@ -299,7 +255,7 @@ class Feed:
 
     # --- ending ---------------------------------------------------------------------------------------------------
 
-    def _leave(self, subscription: _Subscription, watch: _Watch) -> None:
+    def _leave(self, subscription: Subscription, watch: Watch) -> None:
         """One batch cannot be subscribed as it should: it is read from now on."""
         self._attempts[watch.wish.batch] = ATTEMPTS_MAX
         self._remove(watch)
@@ -308,7 +264,7 @@ class Feed:
         if not subscription.watches:
             self._drop(subscription)
 
-    def _drop(self, subscription: _Subscription, *, for_good: bool = False) -> None:
+    def _drop(self, subscription: Subscription, *, for_good: bool = False) -> None:
         """Forget a subscription, here and at the server."""
         for key, known in tuple(self._subscriptions.items()):
             if known is subscription:
@@ -323,7 +279,7 @@ class Feed:
             request.Parameters.SubscriptionIds = [subscription.id]
             self._ask(request, lambda *_: None, lambda: None)
 
-    def _remove(self, watch: _Watch) -> None:
+    def _remove(self, watch: Watch) -> None:
         self._watches.pop(watch.wish.batch, None)
         for handle in range(watch.first_handle, watch.first_handle + len(watch.items)):
             self._handles.pop(handle, None)
@@ -331,20 +287,3 @@ class Feed:
     def _forget_all(self) -> None:
         for subscription in tuple(self._subscriptions.values()):
             self._drop(subscription)
-
-
-def _wanted(watch: _Watch, place: int) -> ua.MonitoredItemCreateRequest:
-    """The item with room for one value: the newest pushes out an older one."""
-    item, wish = watch.items[place], watch.wish
-    parameters = ua.MonitoringParameters(
-        ClientHandle=watch.first_handle + place, SamplingInterval=wish.period_ms, QueueSize=1, DiscardOldest=True
-    )
-    if item.filtered:
-        parameters.Filter = ua.DataChangeFilter(
-            Trigger=ua.DataChangeTrigger.StatusValue, DeadbandType=ua.DeadbandType.Absolute,
-            DeadbandValue=wish.deadbands[place],
-        )  # fmt: skip
-    return ua.MonitoredItemCreateRequest(
-        ItemToMonitor=ua.ReadValueId(NodeId=wish.nodes[place], AttributeId=AttributeIds.Value),
-        MonitoringMode=ua.MonitoringMode.Reporting, RequestedParameters=parameters,
-    )  # fmt: skip

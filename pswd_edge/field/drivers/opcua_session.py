@@ -21,9 +21,10 @@ from pswd_edge.errors import (
 )
 from pswd_edge.field.drivers.base import Value
 from pswd_edge.field.drivers.opcua_answer import read_texts, read_values, write_codes
-from pswd_edge.field.drivers.opcua_feed import Feed, Wish
+from pswd_edge.field.drivers.opcua_feed import Feed
 from pswd_edge.field.drivers.opcua_link import Link, LinkClient, Prepared
 from pswd_edge.field.drivers.opcua_value import NodeName, parse_node
+from pswd_edge.field.drivers.opcua_watch import Wish
 from pswd_edge.model.quality import Quality
 
 # Whatever goes wrong reaches the caller as one exception; asyncua would tell it a second time, with tracebacks.
@@ -71,8 +72,10 @@ class _Part(NamedTuple):
 class Session:
     """One activated session. `nodes_max` is the most that one Read may ask for."""
 
-    def __init__(self, client: Client, nodes_max: int) -> None:
+    def __init__(self, client: Client, nodes_max: int, timeout_s: float) -> None:
+        """The server may stop working on a request after `timeout_s`."""
         self.client = client
+        self._hint_ms = ua.UInt32(int(timeout_s * 1000))
         self.nodes_max = nodes_max
         self.namespaces: list[str] = []
         self.renew_at_s = 0.0
@@ -111,6 +114,7 @@ class Session:
 
     def _read_request(self, nodes: Sequence[ua.NodeId]) -> Prepared:
         request = ua.ReadRequest()
+        request.RequestHeader.TimeoutHint = self._hint_ms
         request.Parameters.TimestampsToReturn = ua.TimestampsToReturn.Source
         request.Parameters.NodesToRead = [ua.ReadValueId(NodeId=n, AttributeId=AttributeIds.Value) for n in nodes]
         return Prepared(request, self._token)
@@ -177,6 +181,7 @@ class Session:
                 raise WriteError(f"{error}; not written") from error
             found = self._written[node] = await self._resolve(name)
         request = ua.WriteRequest()
+        request.RequestHeader.TimeoutHint = self._hint_ms
         request.Parameters.NodesToWrite = [ua.WriteValue(NodeId=found, AttributeId=AttributeIds.Value, Value=content)]
         handle, answer = self.link.ask(Prepared(request, self._token))
         return write_codes(await answer, handle, 1)[0]
