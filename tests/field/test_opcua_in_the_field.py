@@ -41,7 +41,7 @@ async def keep_alive(script: Script) -> None:
 
 
 async def test_notified_values_stay_good_without_reads_and_age_when_the_server_falls_silent(script: Script) -> None:
-    """The poller knows nothing of subscriptions: silence must lead to STALE and then to BAD as with any other device."""
+    """The poller knows nothing of subscriptions: silence must lead to STALE and to BAD as with any other device."""
     told = Told()
     alive = asyncio.create_task(keep_alive(script))
     async with running(field_at(script, told)) as field:

@@ -331,7 +331,7 @@ class Fuzz:
         link = new_link()
         feed = Feed(link, ua.NodeId(ua.Int32(1)), 100, 60.0)
         batch = object()
-        feed.want(Wish(batch, [ua.NodeId(ua.Int32(n), ua.Int16(1)) for n in range(4)], [0.0] * 4, 1000))
+        feed.want(Wish(batch, None, [ua.NodeId(ua.Int32(n), ua.Int16(1)) for n in range(4)], [0.0] * 4, 1000))
         (future,) = link._asked.values()
         made = ua.CreateSubscriptionResponse()
         made.Parameters = ua.CreateSubscriptionResult(1, 500.0, 100, 2)

@@ -47,7 +47,7 @@ class OpcUaDriver:
         period_ms = points[0].period_ms
         subscribed = {"none": False, "slow": period_ms >= _SLOW_MS, "all": True}[self._config.subscribe]
         nodes, deadbands = tuple(name for _, name in named), tuple(_raw_deadband(point) for point in points)
-        batch = NodeBatch(nodes, deadbands, period_ms, subscribed=subscribed)
+        batch = NodeBatch(device.id, nodes, deadbands, period_ms, subscribed=subscribed)
         return ReadRequest(device, points, period_ms, batch, len(points), f"{len(points)} nodes from {points[0].id}")
 
     async def open(self) -> None:
@@ -114,7 +114,7 @@ class OpcUaDriver:
         try:
             async with deadline(timeout_s):
                 await session.renew_when_due()
-                code = await session.write(point.address.node, content)
+                code = await session.write(device.id, point.address.node, content)
         except Exception as exc:  # asyncua raises whatever its parser met
             raise self._failed(session, exc, what, timeout_s) from exc
         if code >= _NOT_GOOD:

@@ -29,6 +29,7 @@ _MARGIN_S = 0.2               # for the network and a busy server
 _ALIVE_PERIODS = 3            # as long as a value of the class may age before it is stale
 _FIRST_INTERVALS = 4          # until the first notification must have come
 _SLOW_SAMPLING = 1.5          # times the period: slower is not what the map asks for
+_LONG_S = 600.0               # a subscription that lived so long was no failed attempt
 _NO_FILTER = frozenset({
     "BadFilterNotAllowed", "BadMonitoredItemFilterInvalid", "BadMonitoredItemFilterUnsupported",
     "BadDeadbandFilterInvalid",
@@ -67,19 +68,32 @@ class Feed:
         if subscription.id and now_s - subscription.heard_s > subscription.alive_for_s:
             self._drop(subscription)
             return None
-        if watch.left or watch.missed or self._link.is_closed:
+        if watch.left or watch.doubtful or self._link.is_closed:
             return None
         if now_s < watch.complete_by_s and any(i.value is None for i in watch.items):
             return None
         return [_NEVER if item.value is None else item.value for item in watch.items]
 
     def read_instead(self, batch: object, values: Sequence[Value]) -> None:
-        """The batch was read: what a lost notification said is made up for."""
+        """The batch was read: where it was in doubt, this is what it is now."""
         found = self._watches.get(batch)
-        if found is not None and found[1].missed:
-            found[1].missed = False
-            for item, value in zip(found[1].items, values, strict=True):
-                item.value = item.value if item.refused else value
+        if found is None or not found[1].doubtful:
+            return
+        watch = found[1]
+        watch.doubtful = self._now_s() < watch.sure_from_s
+        for item, value in zip(watch.items, values, strict=True):
+            item.value = item.value if item.refused else value
+
+    def doubt(self, device: object) -> None:
+        """Something was written to this device: what was notified may be older than that."""
+        for subscription in self._subscriptions.values():
+            self._doubt(subscription, [w for w in subscription.watches if w.wish.device == device])
+
+    def _doubt(self, subscription: Subscription, watches: Sequence[Watch]) -> None:
+        """Read on until what the server has sampled by now has been published."""
+        for watch in watches:
+            watch.doubtful = True
+            watch.sure_from_s = self._now_s() + subscription.interval_ms / 1000 + _MARGIN_S
 
     def lacks(self, batch: object) -> bool:
         """Whether a batch is not subscribed, and may yet be."""
@@ -94,7 +108,7 @@ class Feed:
         self._last_handle += len(watch.items)
         self._handles.update(enumerate(watch.items, watch.first_handle))
         if subscription is None:
-            subscription = self._subscriptions[interval_ms] = Subscription(interval_ms)
+            subscription = self._subscriptions[interval_ms] = Subscription(interval_ms, self._now_s())
             self._create(subscription)
         subscription.watches.append(watch)
         self._watches[wish.batch] = subscription, watch
@@ -234,8 +248,7 @@ class Feed:
             return
         subscription.heard_s = self._now_s()
         if told.sequence != subscription.next:  # keep-alives carry the number of the next message
-            for watch in subscription.watches:
-                watch.missed = True
+            self._doubt(subscription, subscription.watches)
         subscription.next = told.sequence if told.keep_alive else told.sequence % 0xFFFF_FFFF + 1
         for handle, value in told.changes:
             item = self._handles.get(handle)
@@ -269,9 +282,10 @@ class Feed:
         for key, known in tuple(self._subscriptions.items()):
             if known is subscription:
                 del self._subscriptions[key]
+        lived = self._now_s() - subscription.begun_s > _LONG_S
         for watch in subscription.watches:
-            if for_good:
-                self._attempts[watch.wish.batch] = ATTEMPTS_MAX
+            if for_good or lived:
+                self._attempts[watch.wish.batch] = ATTEMPTS_MAX if for_good else 0
             self._remove(watch)
         subscription.watches = []
         if subscription.id and not self._closed:

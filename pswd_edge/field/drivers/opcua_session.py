@@ -51,15 +51,17 @@ _TOO_MUCH = frozenset({
 class NodeBatch:
     """The nodes of one request, compared by identity so that finding its prepared form costs nothing.
 
-    `deadbands` are in raw units, 0: any change counts.
+    `deadbands` are in raw units, 0: any change counts. `device` is whose nodes they are.
     """
 
-    __slots__ = ("deadbands", "nodes", "period_ms", "subscribed")
+    __slots__ = ("deadbands", "device", "nodes", "period_ms", "subscribed")
 
     def __init__(
-        self, nodes: tuple[NodeName, ...], deadbands: tuple[float, ...], period_ms: int, *, subscribed: bool
-    ) -> None:
-        self.nodes, self.deadbands, self.period_ms, self.subscribed = nodes, deadbands, period_ms, subscribed
+        self, device: str, nodes: tuple[NodeName, ...], deadbands: tuple[float, ...], period_ms: int, *,
+        subscribed: bool,
+    ) -> None:  # fmt: skip
+        self.device, self.nodes, self.deadbands = device, nodes, deadbands
+        self.period_ms, self.subscribed = period_ms, subscribed
 
 
 class _Part(NamedTuple):
@@ -134,7 +136,7 @@ class Session:
             feed.read_instead(batch, values)
             if feed.lacks(batch):
                 nodes = [await self._resolve(name) for name in batch.nodes]
-                feed.want(Wish(batch, nodes, batch.deadbands, batch.period_ms))
+                feed.want(Wish(batch, batch.device, nodes, batch.deadbands, batch.period_ms))
         return values
 
     async def _read(self, batch: NodeBatch) -> list[Value]:
@@ -171,8 +173,12 @@ class Session:
             )
         return ua.NodeId(name.identifier, ua.Int16(self.namespaces.index(name.uri)))
 
-    async def write(self, node: str, content: ua.DataValue) -> int:
-        """Write one value; the server's status code. Raises WriteError for a text that is no node."""
+    async def write(self, device: str, node: str, content: ua.DataValue) -> int:
+        """Write one value; the server's status code. Raises WriteError for a text that is no node.
+
+        What was notified of this device is older than the write: it is read until that is over, for a read-back must
+        not be compared with what was before.
+        """
         found = self._written.get(node)
         if found is None:
             try:
@@ -184,7 +190,11 @@ class Session:
         request.RequestHeader.TimeoutHint = self._hint_ms
         request.Parameters.NodesToWrite = [ua.WriteValue(NodeId=found, AttributeId=AttributeIds.Value, Value=content)]
         handle, answer = self.link.ask(Prepared(request, self._token))
-        return write_codes(await answer, handle, 1)[0]
+        try:
+            return write_codes(await answer, handle, 1)[0]
+        finally:
+            if self.feed is not None:
+                self.feed.doubt(device)
 
     async def renew_when_due(self) -> None:
         """Renew the secure channel between two requests; a renewal that fails ends the session.

@@ -10,9 +10,10 @@ from pswd_edge.field.drivers.base import Value
 
 
 class Wish(NamedTuple):
-    """A batch that would rather be notified: its nodes and deadbands (in raw units, 0: any change), in order."""
+    """A batch of one device that would rather be notified: nodes and deadbands (raw units, 0: any change), in order."""
 
     batch: object
+    device: object
     nodes: Sequence[ua.NodeId]
     deadbands: Sequence[float]
     period_ms: int
@@ -30,7 +31,7 @@ class Item:
 
 
 class Watch:
-    """A batch in its subscription."""
+    """A batch in its subscription. Where `doubtful`, its values do not count until a read after `sure_from_s`."""
 
     def __init__(self, wish: Wish, first_handle: int) -> None:
         self.wish = wish
@@ -38,14 +39,16 @@ class Watch:
         self.items = [Item(filtered=d > 0) for d in wish.deadbands]
         self.left = len(self.items)      # of which the server has not said whether it takes them
         self.complete_by_s = 0.0
-        self.missed = False
+        self.doubtful = False
+        self.sure_from_s = 0.0
 
 
 class Subscription:
-    """One subscription of the session; `id` is 0 until the server has made it."""
+    """One subscription of the session; `id` is 0 until the server has made it. It was begun at `begun_s`."""
 
-    def __init__(self, interval_ms: int) -> None:
+    def __init__(self, interval_ms: int, begun_s: float) -> None:
         self.interval_ms: float = interval_ms
+        self.begun_s = begun_s
         self.id = 0
         self.alive_for_s = 0.0
         self.heard_s = 0.0
