@@ -31,7 +31,7 @@ class OpcUaConfig(BaseModel):
     server_certificate: str | None = None
     application_uri: str = "urn:pswd-edge:client"
     timeout_s: float = Field(default=4.0, gt=0, le=60)
-    session_timeout_s: float = Field(default=60.0, ge=10, le=3600)
+    session_timeout_s: float = Field(default=60.0, ge=30, le=3600)  # over the slowest class, 10 s
     max_nodes: int = Field(default=500, ge=1, le=10_000)
     subscribe: Literal["slow", "none", "all"] = "slow"
 
