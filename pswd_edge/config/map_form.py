@@ -83,7 +83,7 @@ class ModbusRow(RowForm):
 
 
 class OpcUaRow(RowForm):
-    """`node` is `nsu=<namespace URI>;s=<id>` (or i=, g=, b=); the standard namespace may be left out."""
+    """`node` is `nsu=<namespace URI>;s=<id>` (or i=, g=, b=; the standard namespace may be left out), or a path."""
 
     node: Annotated[str, Field(pattern=NODE)]
     type: Text | None = None

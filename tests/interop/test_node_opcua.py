@@ -133,6 +133,16 @@ async def test_a_batch_is_read_within_the_server_s_limits(driver: OpcUaDriver) -
     assert (nowhere.quality, nowhere.reason) == (Quality.BAD, Reason.DEVICE)
 
 
+async def test_a_node_is_found_by_its_path(driver: OpcUaDriver) -> None:
+    """Two folders of the same name stand below Objects: the namespace tells them apart."""
+    points = [opcua_point(f"p={{{uri}}}plant/power") for uri in (BESS, TWIN, "http://opcfoundation.org/UA/")]
+    (request,) = driver.plan(DEVICE, points)
+
+    ours, twins, nowhere = await driver.read(request, 2.0)
+
+    assert (ours.value, twins.value, nowhere.quality) == (12.5, -1.0, Quality.BAD)
+
+
 async def test_a_write_arrives(driver: OpcUaDriver) -> None:
     """And one to a node that is only read is refused with the standard's word."""
     await driver.write(DEVICE, SETPOINT, -42.0, 2.0)

@@ -19,10 +19,11 @@ from pswd_edge.field.drivers.opcua_wire import (
     past_bytes,
     past_diagnostic,
     past_extension,
+    past_node_id,
 )
 from pswd_edge.model.quality import Quality, Reason
 
-FAULT, READ, WRITE = 397, 634, 676
+FAULT, READ, WRITE, TRANSLATED = 397, 634, 676, 557
 NAN = math.nan
 _BAD, _GOOD, _UNCERTAIN = Quality.BAD, Quality.GOOD, Quality.UNCERTAIN
 _EPOCH_TICKS = 116_444_736_000_000_000        # 1970 in 100 ns since 1601
@@ -164,6 +165,26 @@ def write_codes(data: bytes, handle: int, count: int) -> list[int]:
         codes = [U32(data, at + 4 + 4 * i)[0] for i in range(count)]
         end_at(data, at + 4 + 4 * count)
     return codes
+
+
+def path_nodes(data: bytes, handle: int, count: int) -> list[bytes | None]:
+    """The encoded node id of each path of a TranslateBrowsePathsToNodeIds response; None where it is not just one."""
+    with walking(data):
+        at = opened(data, TRANSLATED, handle)
+        if count_of(data, at, 8) != count:
+            raise DecodeError(f"{count_of(data, at, 8)} paths, expected {count}")
+        at += 4
+        nodes: list[bytes | None] = []
+        for _ in range(count):
+            targets, status, at = count_of(data, at + 4, 6), U32(data, at)[0], at + 8
+            found: bytes | None = None
+            for _ in range(targets):
+                end = past_node_id(data, at)
+                found, at = data[at:end], end + 4
+            plain = found is not None and targets == 1 and status < 0x8000_0000 and not found[0] & 0xC0
+            nodes.append(found if plain else None)
+        end_at(data, at)
+    return nodes
 
 
 def end_at(data: bytes, at: int) -> None:

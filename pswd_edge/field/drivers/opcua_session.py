@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 from asyncua import ua
 from asyncua.client.client import Client
+from asyncua.common.utils import Buffer
 from asyncua.ua.attribute_ids import AttributeIds
+from asyncua.ua.ua_binary import nodeid_from_binary
 from asyncua.ua.uaerrors import UaStatusCodeError
 
 from pswd_edge.errors import (
@@ -20,10 +22,10 @@ from pswd_edge.errors import (
     WriteError,
 )
 from pswd_edge.field.drivers.base import Value
-from pswd_edge.field.drivers.opcua_answer import read_texts, read_values, write_codes
+from pswd_edge.field.drivers.opcua_answer import path_nodes, read_texts, read_values, write_codes
 from pswd_edge.field.drivers.opcua_feed import Feed
 from pswd_edge.field.drivers.opcua_link import Link, LinkClient, Prepared
-from pswd_edge.field.drivers.opcua_value import NodeName, parse_node
+from pswd_edge.field.drivers.opcua_value import BrowsePath, NodeName, parse_node
 from pswd_edge.field.drivers.opcua_watch import Wish
 from pswd_edge.model.quality import Quality
 
@@ -34,6 +36,7 @@ if _library_log.level == logging.NOTSET:
     _library_log.setLevel(logging.CRITICAL + 1)
 
 _RENEW_AT = 0.75  # of the channel's life: OPC 10000-4, 5.5.2.1
+_OBJECTS, _HIERARCHICAL = ua.NodeId(ua.Int32(85)), ua.NodeId(ua.Int32(33))
 _NAMESPACES = ua.NodeId(ua.Int32(2255))
 _LIMITS = (ua.NodeId(ua.Int32(11705)), ua.NodeId(ua.Int32(11714)))
 """Server_NamespaceArray; MaxNodesPerRead and MaxMonitoredItemsPerCall of the operation limits (OPC 10000-5, 6.3)."""
@@ -85,6 +88,7 @@ class Session:
         self.feed: Feed | None = None
         self._batches: dict[NodeBatch, list[_Part]] = {}
         self._written: dict[str, ua.NodeId] = {}
+        self._paths: dict[BrowsePath, ua.NodeId] = {}
 
     @property
     def link(self) -> Link:
@@ -156,6 +160,9 @@ class Session:
 
     async def _prepare(self, batch: NodeBatch) -> list[_Part]:
         """The requests of a batch, made once a session: a restarted server may number its namespaces anew."""
+        paths = [n.identifier for n in batch.nodes if isinstance(n.identifier, BrowsePath)]
+        for start in range(0, len(paths), self.nodes_max):
+            await self._follow(paths[start : start + self.nodes_max])
         ids = [await self._resolve(name) for name in batch.nodes]
         groups = [ids[i : i + self.nodes_max] for i in range(0, len(ids), self.nodes_max)]
         made = self._batches[batch] = [_Part(self._read_request(group), len(group)) for group in groups]
@@ -163,15 +170,35 @@ class Session:
 
     async def _resolve(self, name: NodeName) -> ua.NodeId:
         """The node's id in this session; reads the namespaces anew where one is missing (server still starting)."""
+        if isinstance(name.identifier, BrowsePath):
+            if name.identifier not in self._paths:
+                await self._follow([name.identifier])
+            return self._paths[name.identifier]
         if name.uri is None:
             return ua.NodeId(name.identifier, ua.Int16(name.namespace))
-        if name.uri not in self.namespaces:
+        return ua.NodeId(name.identifier, await self._index_of(name.uri))
+
+    async def _index_of(self, uri: str) -> ua.Int16:
+        if uri not in self.namespaces:
             await self._learn_namespaces()
-        if name.uri not in self.namespaces:
+        if uri not in self.namespaces:
             raise RefusedError(
-                f"namespace {name.uri!r}: not on the server, which has {', '.join(self.namespaces)}", "BadNotFound"
+                f"namespace {uri!r}: not on the server, which has {', '.join(self.namespaces)}", "BadNotFound"
             )
-        return ua.NodeId(name.identifier, ua.Int16(self.namespaces.index(name.uri)))
+        return ua.Int16(self.namespaces.index(uri))
+
+    async def _follow(self, paths: Sequence[BrowsePath]) -> None:
+        """Ask which nodes stand there now. A path that leads nowhere becomes the null node, which is BAD alone."""
+        request = ua.TranslateBrowsePathsToNodeIdsRequest()
+        request.RequestHeader.TimeoutHint = self._hint_ms
+        for path in paths:
+            names = [ua.QualifiedName(name, await self._index_of(uri)) for uri, name in path.steps]
+            steps = [ua.RelativePathElement(_HIERARCHICAL, False, True, name) for name in names]  # type: ignore[arg-type]
+            request.Parameters.BrowsePaths.append(ua.BrowsePath(_OBJECTS, ua.RelativePath(steps)))
+        handle, answer = self.link.ask(Prepared(request, self._token))
+        found = path_nodes(await answer, handle, len(paths))
+        nodes = [ua.NodeId() if node is None else nodeid_from_binary(Buffer(node)) for node in found]
+        self._paths.update(zip(paths, nodes, strict=True))
 
     async def write(self, device: str, node: str, content: ua.DataValue) -> int:
         """Write one value; the server's status code. Raises WriteError for a text that is no node.

@@ -78,6 +78,18 @@ class OpcUaSite:
         uris = await node.read_value()
         await node.write_value([*uris[:-2], uris[-1], uris[-2]])
 
+    def renumber(self, name: str, identifier: str) -> None:
+        """What another restart may do: the same browse name at another node id."""
+        self.call(self._renumber(name, identifier))
+
+    async def _renumber(self, name: str, identifier: str) -> None:
+        parent = await self.server.nodes.objects.get_child([f"{self._namespace}:bess"])
+        node = await parent.get_child([f"{self._namespace}:{name}"])
+        value = await node.read_value()
+        await self.server.delete_nodes([node])
+        browse_name = ua.QualifiedName(name, self._namespace)
+        await parent.add_variable(ua.NodeId(identifier, self._namespace), browse_name, value)
+
     def client_files(self) -> dict[str, str]:
         """Settings of a client with a certificate of its own, that knows the server's."""
         names = {"certificate": "client.der", "private_key": "client.pem", "server_certificate": "server.der"}
@@ -118,6 +130,8 @@ class OpcUaSite:
         self._namespace = await self.server.register_namespace(NAMESPACE)
         twin = await self.server.register_namespace(TWIN_NAMESPACE)
         folder = await self.server.nodes.objects.add_object(self._namespace, "bess")
+        moving = ua.QualifiedName("moving", self._namespace)
+        await folder.add_variable(ua.NodeId("moving-1", self._namespace), moving, 3.5)
         initial = {
             "power": ua.Variant(12.5, ua.VariantType.Double),
             "count": ua.Variant(7, ua.VariantType.UInt16),
@@ -129,7 +143,8 @@ class OpcUaSite:
             "read_only": ua.Variant(1.0, ua.VariantType.Double),
         }
         for name, variant in initial.items():
-            variable = await folder.add_variable(ua.NodeId(name, self._namespace), name, variant)
+            browse_name = ua.QualifiedName(name, self._namespace)
+            variable = await folder.add_variable(ua.NodeId(name, self._namespace), browse_name, variant)
             if name in ("power_setpoint", "mode", "running"):
                 await variable.set_writable()
         await folder.add_variable(ua.NodeId("power", twin), "power", -1.0)

@@ -15,7 +15,7 @@ from pswd_edge.errors import ConfigError, DeviceError, RefusedError, SilentError
 from pswd_edge.field.drivers.base import Value
 from pswd_edge.field.drivers.opcua import OpcUaConfig, OpcUaDriver
 from pswd_edge.field.drivers.opcua_answer import judged
-from pswd_edge.field.drivers.opcua_value import NodeName, parse_node
+from pswd_edge.field.drivers.opcua_value import BrowsePath, NodeName, parse_node
 from pswd_edge.model.quality import Quality, Reason
 from tests.field.drivers.opcua_site import NAMESPACE, STAMP, OpcUaSite
 from tests.field.drivers.pointmaker import ANY_WRITE, DEVICE, opcua_point
@@ -117,6 +117,39 @@ async def test_namespaces_are_resolved_anew_at_every_open(site: OpcUaSite, drive
         site.swap_namespaces()
 
     assert (before, after) == (12.5, -1.0)
+
+
+async def test_a_node_may_be_named_by_its_path_and_is_found_again_after_renumbering(site: OpcUaSite) -> None:
+    """Some servers number their nodes anew at every start; a path that leads nowhere is BAD alone."""
+    path = f"p={{{NAMESPACE}}}bess/moving"
+    driver = driver_at(site.port)
+    nodes = (path, f"p={{{NAMESPACE}}}bess/nowhere", POWER)
+    (request,) = driver.plan(DEVICE, [opcua_point(node) for node in nodes])
+    for number in (2, 3):
+        await driver.open()
+        moving, nowhere, power = await driver.read(request, 2.0)
+        assert (moving.value, power.value) == (3.5, 12.5)
+        assert (nowhere.quality, nowhere.reason) == (Quality.BAD, Reason.DEVICE)
+        site.renumber("moving", f"moving-{number}")
+
+    assert (await driver.read(request, 2.0))[0].quality is Quality.BAD  # until the session is opened anew
+    await driver.open()
+    assert (await driver.read(request, 2.0))[0].value == 3.5
+    await driver.close()
+
+
+async def test_a_path_in_an_unknown_namespace_is_refused_by_name(driver: OpcUaDriver) -> None:
+    """As with a node id: the operator must read which URI is missing."""
+    with pytest.raises(RefusedError, match="namespace 'urn:elsewhere': not on the server"):
+        await read_nodes(driver, "p={urn:elsewhere}bess/power")
+
+
+async def test_a_set_point_may_be_named_by_its_path(site: OpcUaSite, driver: OpcUaDriver) -> None:
+    """Writes find the node as reads do."""
+    point = opcua_point(f"p={{{NAMESPACE}}}bess/power_setpoint", write=ANY_WRITE)
+    await driver.write(DEVICE, point, 7.5, 2.0)
+
+    assert site.value("power_setpoint") == 7.5
 
 
 async def test_write_is_scaled_back_and_arrives(site: OpcUaSite, driver: OpcUaDriver) -> None:
@@ -393,6 +426,8 @@ def test_plan_tells_every_mistake_at_once() -> None:
         ("ns=3;i=12", NodeName(None, 3, 12)),
         ("i=2258", NodeName(None, 0, 2258)),
         ("nsu=http://x/y;b=AQI=", NodeName("http://x/y", 0, b"\x01\x02")),
+        ("p={http://x/y/}A/B c/{urn:z}D", NodeName(None, 0, BrowsePath((
+            ("http://x/y/", "A"), ("http://x/y/", "B c"), ("urn:z", "D"))))),
     ],
 )
 def test_node_texts_are_read(text: str, name: NodeName) -> None:
@@ -400,7 +435,11 @@ def test_node_texts_are_read(text: str, name: NodeName) -> None:
     assert parse_node(text) == name
 
 
-@pytest.mark.parametrize("text", ["", "power", "nsu=urn:a", "ns=x;i=1", "i=x", "s=", "nsu=;s=a", "b=%"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "power", "nsu=urn:a", "ns=x;i=1", "i=x", "s=", "nsu=;s=a", "b=%", "p=A/B", "p={urn:a}", "p={urn:a}A//B",
+     "p={}A", "p={urn:a}A/", "p={urn:a"],
+)  # fmt: skip
 def test_other_texts_are_no_node(text: str) -> None:
     """A typo must be found by `check`, not by the first poll."""
     with pytest.raises(ConfigError, match="expected nsu="):
