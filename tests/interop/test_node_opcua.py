@@ -168,6 +168,7 @@ async def test_a_subscription_follows_a_change_and_stays_alive(node: NodeServer)
     await driver.write(DEVICE, SETPOINT, 2.0, 2.0)
     echo, count, power, stopped, nowhere = await until_read(driver, request, 2.0)
     await asyncio.sleep(5.0)
+    await driver.read(request, 2.0)  # the first after the write that is sure
 
     assert session.feed.values(request.payload) is not None, "no keep-alive came"
     assert (echo.quality, count.value, power.value) == (Quality.GOOD, 7.0, 12.5)
