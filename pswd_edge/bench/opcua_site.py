@@ -4,15 +4,14 @@ The servers are one process that answers from prepared bytes, so that what is me
 in code: one connection, one device and one Read a server.
 """
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
-from pswd_edge.bench.field import _fast_folder, _process, _watch
+from pswd_edge.bench.field import bench_folder, process, stored, watch
 from pswd_edge.bench.site import bench_site
 from pswd_edge.model.device import Connection, Device
 from pswd_edge.model.point import OpcUaAddress, Point
-from pswd_edge.model.site import Site, encode_site
+from pswd_edge.model.site import Site
 
 URI = "urn:pswd-edge:cheap"  # of simulators/servers/cheap_opcua.py
 
@@ -36,14 +35,12 @@ def opcua_site(ports: list[int], nodes: int, period_ms: int, folder: Path) -> Si
 def run(servers: int, nodes: int, seconds: float, period_ms: int) -> dict[str, Any]:
     """Measure the control process for `seconds`, after two to warm up."""
     words = ("simulators.servers.cheap_opcua", "--ports", str(servers), "--nodes", str(nodes))
-    with tempfile.TemporaryDirectory(prefix="pswd-bench-", dir=_fast_folder()) as name, _process(*words) as devices:
+    with bench_folder() as folder, process(*words) as devices:
         assert devices.stdout is not None  # it is piped
         ports = [int(p) for p in devices.stdout.readline().strip().removeprefix("ready ports=").split(",")]
-        site = opcua_site(ports, nodes, period_ms, Path(name))
-        encoded = Path(name) / "site.bin"
-        encoded.write_bytes(encode_site(site))
-        with _process("pswd_edge.bench.child", str(encoded)) as child:
-            found = _watch(child.pid, Path(site.runtime_dir), seconds)
+        site = opcua_site(ports, nodes, period_ms, folder)
+        with process("pswd_edge.bench.child", str(stored(site, folder))) as child:
+            found = watch(child.pid, Path(site.runtime_dir), seconds)
     values = max(1, found["polls_done"]) * nodes / seconds
     return {"servers": servers, "nodes": nodes, "period_ms": period_ms, "seconds": seconds, **found,
             "values_per_s": round(values), "cpu_us_per_value": round(found["cpu_us_per_poll"] / nodes, 2)}

@@ -14,10 +14,10 @@ from pswd_edge.log import configure_log
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
-    parser.add_argument("what", choices=["field", "opcua", "outages", "reconnects", "event", "api"], help="field: "
-                        "the control process polling D devices beside a bare loop; opcua: the same with OPC UA servers; "
-                        "outages: what a dead device costs the others; reconnects: what thousands of them leave behind; "
-                        "event: a step at the meter to the command at a battery; api: PSWD answers")
+    parser.add_argument("what", choices=["field", "opcua", "outages", "reconnects", "event", "api"], help="field: the "
+                        "control process polling D devices beside a bare loop; opcua: the same with OPC UA servers; "
+                        "outages: what a dead device costs the others; reconnects: what thousands of them leave "
+                        "behind; event: a step at the meter to the command at a battery; api: PSWD answers")
     parser.add_argument("--devices", type=int, default=100, help="field: devices of 100 registers each (default 100)")
     parser.add_argument("--seconds", type=float, default=30.0, help="field, opcua, api: how long (default 30)")
     parser.add_argument("--period-ms", type=int, default=100, help="field, opcua, event: the cycle (default 100); "
