@@ -68,6 +68,7 @@ $(VENV)/.system: $(VENV)/.run
 	command -v snmpd >/dev/null || missing="$$missing snmpd"; \
 	command -v gcc >/dev/null || missing="$$missing gcc libc6-dev"; \
 	test -e /usr/include/modbus/modbus.h || missing="$$missing libmodbus-dev"; \
+	command -v npm >/dev/null || missing="$$missing nodejs npm"; \
 	if test -z "$$missing"; then :; \
 	elif test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
 		echo "installing for the tests:" $$missing; \
@@ -78,13 +79,23 @@ $(VENV)/.system: $(VENV)/.run
 	else echo "not here:" $$missing "- tests that need it are skipped; install with your system's packages"; fi
 	@touch $@
 
+# An OPC UA server that is not asyncua's, for the driver's tests. Where npm cannot get it, those tests are skipped.
+NODE_OPCUA := tests/interop/node_opcua
+$(VENV)/.node: $(VENV)/.system $(NODE_OPCUA)/package-lock.json
+	@if command -v npm >/dev/null; then \
+		echo "installing node-opcua for the tests"; \
+		timeout 300 npm ci --prefix $(NODE_OPCUA) --ignore-scripts --no-audit --no-fund >$(VENV)/node.log 2>&1 \
+			|| { tail -n 5 $(VENV)/node.log; echo "not installed: node-opcua - its tests are skipped"; }; \
+	fi
+	@touch $@
+
 .PHONY: check
 check: $(VENV)/.dev ## ruff and mypy
 	@$(IN)/ruff check --quiet $(CODE)
 	@$(IN)/mypy --no-error-summary
 
 .PHONY: test
-test: $(VENV)/.dev $(VENV)/.system check ## check, then all tests
+test: $(VENV)/.dev $(VENV)/.system $(VENV)/.node check ## check, then all tests
 	@$(IN)/python -m pytest -ra -n 2 --dist loadfile
 
 .PHONY: demo

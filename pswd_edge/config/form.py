@@ -47,10 +47,11 @@ Whole = Annotated[int, BeforeValidator(_no_switch)]
 Span = Annotated[tuple[Number, Number], AfterValidator(_rising)]
 _ID = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
 _POINT_ID = r"^[A-Za-z0-9][A-Za-z0-9_-]*\.[A-Za-z0-9][A-Za-z0-9_\[\]-]*$"
-NODE = r"^(nsu=[^;]+;)?[sigb]=.+$"
+NODE = r"^((nsu=[^;]+;)?[sigb]=.+|p=\{[^{}]+\}.+)$"
 OID = r"^\.?[0-2](\.[0-9]+)+$"
 PATTERN_WORDS = {
-    _ID: "letters, digits, - and _", _POINT_ID: "device.signal", NODE: "nsu=<namespace URI>;s=<id>, or i=<number>",
+    _ID: "letters, digits, - and _", _POINT_ID: "device.signal",
+    NODE: "nsu=<namespace URI>;s=<id>, i=<number>, or p={<namespace URI>}<name>/<name>",
     OID: "digits with dots between",
 }
 Id = Annotated[str, StringConstraints(pattern=_ID)]

@@ -83,10 +83,13 @@ class ModbusRow(RowForm):
 
 
 class OpcUaRow(RowForm):
-    """`node` is `nsu=<namespace URI>;s=<id>` (or i=, g=, b=); the standard namespace may be left out."""
+    """`node` is `nsu=<namespace URI>;s=<id>` (or i=, g=, b=; the standard namespace may be left out), or a path."""
 
     node: Annotated[str, Field(pattern=NODE)]
     type: Text | None = None
+    deadband: Annotated[Number, Field(ge=0)] = Field(
+        0.0, description="change, in the SI unit, below which a subscribed node is not reported anew; 0 = any change"
+    )
 
 
 class SnmpRow(RowForm):

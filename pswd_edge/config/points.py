@@ -105,7 +105,7 @@ def make_address(form: MapFile, row: RowForm) -> Address:
             write_function=0 if row.write is None or row.write.function == "auto" else row.write.function,
         )
     if isinstance(form, OpcUaMap) and isinstance(row, OpcUaRow):
-        return OpcUaAddress(row.node, row.type or form.defaults.type)
+        return OpcUaAddress(row.node, row.type or form.defaults.type, row.deadband)
     assert isinstance(form, SnmpMap), "MAP_FORMS has no other"
     assert isinstance(row, SnmpRow), "a map's rows are of its own protocol"
     return SnmpAddress(row.oid.lstrip("."), row.type or form.defaults.type)

@@ -33,10 +33,14 @@ class ModbusAddress(Struct, frozen=True, tag_field="protocol", tag="modbus"):
 
 
 class OpcUaAddress(Struct, frozen=True, tag_field="protocol", tag="opcua"):
-    """A node as `nsu=<namespace URI>;s=<id>` or `i=<number>`; `type` is the OPC UA variant type for writes."""
+    """A node as `nsu=<namespace URI>;s=<id>`, `i=<number>` or `p={<namespace URI>}<name>/<name>`; `type` is for writes.
+
+    `deadband`, in the point's SI unit, is the change below which a subscribed node need not be reported (0: any).
+    """
 
     node: str
     type: str = "Double"
+    deadband: float = 0.0
 
 
 class SnmpAddress(Struct, frozen=True, tag_field="protocol", tag="snmp"):

@@ -118,7 +118,12 @@ class OpcUaServer:
         return nodes
 
     async def _node_id(self, text: str) -> ua.NodeId:
-        """`nsu=<namespace URI>;s=<id>` or `i=<number>`; the namespace is registered where it is new."""
+        """`nsu=<namespace URI>;s=<id>` or `i=<number>`; the namespace is registered where it is new.
+
+        Raises ValueError for a node that is named by its path.
+        """
+        if text.startswith("p="):
+            raise ValueError(f"node {text!r}: no simulator for a node that is named by its path; nothing started")
         if not text.startswith("nsu="):
             return ua.NodeId.from_string(text)
         uri, _, identifier = text.removeprefix("nsu=").partition(";")

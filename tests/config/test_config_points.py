@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from pswd_edge.config import check_site, load_map, load_site
-from pswd_edge.config.map_form import ModbusMap
+from pswd_edge.config.map_form import ModbusMap, OpcUaMap, OpcUaRow
 from pswd_edge.config.maps import MAP_FOLDERS, known_maps
 from pswd_edge.config.points import PointContext, compile_points, make_address
 from pswd_edge.field.drivers.registry import driver_configs
@@ -292,6 +293,32 @@ def test_the_demo_satisfies_the_drivers_that_it_names() -> None:
     configs = driver_configs(["modbus", "opcua", "snmp"])
 
     assert check_site(ROOT / "config" / "demo.yaml", {}, configs).problems == []
+
+
+def test_an_opc_ua_password_in_clear_is_a_mistake_with_its_line(tmp_path: Path) -> None:
+    """The driver's own form decides, and `check` tells where."""
+    old = 'url: "opc.tcp://127.0.0.1:14840/bess"'
+    text = (ROOT / "config" / "demo.yaml").read_text()
+    assert text.count(old) == 1
+    path = tmp_path / "site.yaml"
+    path.write_text(text.replace(old, old + ', username: x, password: "file:/run/secret"'))
+    line = next(n for n, found in enumerate(path.read_text().splitlines(), 1) if old in found)
+
+    (problem,) = check_site(path, {}, driver_configs(["modbus", "opcua", "snmp"])).problems
+
+    assert problem.startswith(f"{path}:{line}: connections.bess-2")
+    assert "allow_plain_password: true" in problem
+
+
+def test_a_deadband_reaches_the_driver(tmp_path: Path) -> None:
+    """In the SI unit, as the row says it; a negative one is a mistake."""
+    form = load_map("generic-opcua-bess")
+    assert isinstance(form, OpcUaMap)
+    row = form.points[0].model_copy(update={"deadband": 2.5})
+
+    assert make_address(form, row) == OpcUaAddress(row.node, row.type or form.defaults.type, 2.5)
+    with pytest.raises(ValidationError, match="greater than or equal to 0"):
+        OpcUaRow.model_validate({"id": "x", "unit": "W", "node": "i=1", "deadband": -1.0})
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda p: p.name)

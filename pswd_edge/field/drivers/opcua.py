@@ -1,75 +1,27 @@
-"""OPC UA over opc.tcp: one session, one batch Read per device and rate class, no background task."""
+"""OPC UA over opc.tcp: one session a server, a batch Read or a subscription per device and rate class, no task."""
 
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar
 
-from asyncua import ua
 from asyncua.client.client import Client
-from asyncua.crypto import security_policies
-from asyncua.ua.attribute_ids import AttributeIds
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel
 
-from pswd_edge.errors import (
-    ConfigError,
-    DecodeError,
-    DeviceError,
-    RefusedError,
-    SilentError,
-    UnreachableError,
-    WriteError,
-)
+from pswd_edge.errors import ConfigError, DeviceError, RefusedError, SilentError, UnreachableError, WriteError
 from pswd_edge.field.drivers.base import ReadRequest, Value
 from pswd_edge.field.drivers.deadline import deadline, heed_cancellation
-from pswd_edge.field.drivers.opcua_session import NodeBatch, Session, translated
-from pswd_edge.field.drivers.opcua_value import NodeName, data_value, parse_node, type_mistake, value_of
+from pswd_edge.field.drivers.opcua_config import OpcUaConfig
+from pswd_edge.field.drivers.opcua_security import NO_CREDENTIALS, Credentials, activate, load_credentials, secure
+from pswd_edge.field.drivers.opcua_session import NodeBatch, Session, name_of_code, new_client, translated
+from pswd_edge.field.drivers.opcua_value import NodeName, data_value, parse_node, type_mistake
 from pswd_edge.model.device import Device
 from pswd_edge.model.point import OpcUaAddress, Point
 
 _CLOSE_TIMEOUT_S = 1.0
-_POLICIES: dict[str, type[Any]] = {
-    "basic256sha256": security_policies.SecurityPolicyBasic256Sha256,
-    "aes128sha256rsaoaep": security_policies.SecurityPolicyAes128Sha256RsaOaep,
-    "aes256sha256rsapss": security_policies.SecurityPolicyAes256Sha256RsaPss,
-}
-
-
-class OpcUaConfig(BaseModel):
-    """Keys of an OPC UA connection. `password` is the secret itself by the time the driver gets it.
-
-    `timeout_s` bounds the opening of a session as a whole, and any one answer. The server forgets the session
-    `session_timeout_s` after the last request, so that our crashes do not use up its sessions. With a security
-    policy, `certificate` and `private_key` are our files (PEM or DER) and `server_certificate` is the only one
-    that we accept; `application_uri` must stand in our certificate.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    url: str = Field(pattern=r"^opc\.tcp://[^/@\s]+(/\S*)?$")
-    username: str | None = None
-    password: str | None = Field(default=None, repr=False)
-    security_policy: Literal["none", "basic256sha256", "aes128sha256rsaoaep", "aes256sha256rsapss"] = "none"
-    security_mode: Literal["sign", "sign_and_encrypt"] = "sign_and_encrypt"
-    certificate: str | None = None
-    private_key: str | None = None
-    server_certificate: str | None = None
-    application_uri: str = "urn:pswd-edge:client"
-    timeout_s: float = Field(default=4.0, gt=0, le=60)
-    session_timeout_s: float = Field(default=60.0, ge=10, le=3600)
-    max_nodes: int = Field(default=500, ge=1, le=10_000)
-
-    @model_validator(mode="after")
-    def _credentials_are_whole(self) -> Self:
-        files = (self.certificate, self.private_key, self.server_certificate)
-        if self.security_policy != "none" and None in files:
-            raise ValueError(f"security_policy {self.security_policy}: "
-                             "expected certificate, private_key and server_certificate")
-        if self.security_policy == "none" and any(files):
-            raise ValueError("certificate files without a security_policy protect nothing: expected a policy")
-        if self.password is not None and self.username is None:
-            raise ValueError("password without username")
-        return self
+_SUBSCRIBED_TIMEOUT_S = 0.5    # at least: notified values take no time, so that the poller's time-out fits no read
+_NOT_GOOD = 0x4000_0000        # status codes from here on are uncertain or bad
+_SLOW_MS = 1000               # from this period on a class is subscribed with `subscribe: slow`
 
 
 class OpcUaDriver:
@@ -88,67 +40,69 @@ class OpcUaDriver:
         if problems:
             raise ConfigError(problems)
         step = self._config.max_nodes
-        return [_request(device, named[i : i + step]) for i in range(0, len(named), step)]
+        return [self._request(device, named[i : i + step]) for i in range(0, len(named), step)]
+
+    def _request(self, device: Device, named: list[tuple[Point, NodeName]]) -> ReadRequest:
+        points = tuple(point for point, _ in named)
+        period_ms = points[0].period_ms
+        subscribed = {"none": False, "slow": period_ms >= _SLOW_MS, "all": True}[self._config.subscribe]
+        nodes, deadbands = tuple(name for _, name in named), tuple(_raw_deadband(point) for point in points)
+        batch = NodeBatch(device.id, nodes, deadbands, period_ms, subscribed=subscribed)
+        return ReadRequest(device, points, period_ms, batch, len(points), f"{len(points)} nodes from {points[0].id}")
 
     async def open(self) -> None:
         """Connect with a new client: asyncua's cannot be used again after a failure."""
         await self.close()
-        session = Session(self._new_client())
+        config = self._config
+        session = Session(self._new_client(), config.max_nodes, config.timeout_s)
+        expired = ""
         try:
-            async with deadline(self._config.timeout_s):
-                await self._connect(session)
+            async with deadline(config.timeout_s):
+                found = await asyncio.to_thread(load_credentials, config) if config.has_files else NO_CREDENTIALS
+                expired = f" ({found.expired})" if found.expired else ""
+                await self._connect(session, found)
         except TimeoutError as exc:
             session.abort()
-            raise UnreachableError(f"{self._config.url}: no session in {self._config.timeout_s:g} s") from exc
+            raise UnreachableError(f"{config.url}: no session in {config.timeout_s:g} s{expired}") from exc
         except Exception as exc:  # asyncua raises whatever its parser met
             session.abort()
-            raise translated(exc, f"{self._config.url}: session") from exc
+            raise _with_note(translated(exc, f"{config.url}: session"), expired) from exc
         except BaseException:
             session.abort()
             raise
         self._session = session
 
     def _new_client(self) -> Client:
-        client = Client(self._config.url, timeout=self._config.timeout_s)
+        client = new_client(self._config.url, self._config.timeout_s)
         client.description = "pswd-edge"
         client.application_uri = self._config.application_uri
         client.session_timeout = int(self._config.session_timeout_s * 1000)
-        if self._config.username is not None:
-            client.set_user(self._config.username)
-            client.set_password(self._config.password or "")
         return client
 
-    async def _connect(self, session: Session) -> None:
+    async def _connect(self, session: Session, found: Credentials) -> None:
         """The steps of `Client.connect` without its supervisor, watchdog and renewal tasks."""
-        client, config = session.client, self._config
-        if config.security_policy != "none":
-            mode = "Sign" if config.security_mode == "sign" else "SignAndEncrypt"
-            await client.set_security(
-                _POLICIES[config.security_policy], config.certificate or "", config.private_key or "",
-                server_certificate=config.server_certificate, mode=ua.MessageSecurityMode[mode],
-            )  # fmt: skip
+        client = session.client
+        secure(client, self._config, found)
         await client.connect_socket()
         heed_cancellation()
         await client.send_hello()
         await client.open_secure_channel()
         await client.create_session()
-        await client.activate_session(username=config.username, password=config.password)
+        await activate(client, self._config, found)
         await session.renew_when_due()
-        session.namespaces = await client.get_namespace_array()
+        await session.learn()
 
     async def read(self, request: ReadRequest, timeout_s: float) -> Sequence[Value]:
-        """One Read; one value per point, whatever the server says of each."""
+        """One value per point, whatever the server says of each: as it last reported, or as it is read now."""
         session = self._opened()
+        if request.payload.subscribed:
+            timeout_s = max(timeout_s, _SUBSCRIBED_TIMEOUT_S)
         try:
             async with deadline(timeout_s):
                 await session.renew_when_due()
-                parameters = await session.prepare(request.payload)
-                answers = await session.client.uaclient.read(parameters)
+                return await session.values(request.payload)
         except Exception as exc:  # asyncua raises whatever its parser met
             raise self._failed(session, exc, f"read {request.text}", timeout_s) from exc
-        if len(answers) != len(request.points):
-            raise DecodeError(f"read {request.text}: {len(answers)} values, expected {len(request.points)}")
-        return [value_of(answer) for answer in answers]
 
     async def write(self, device: Device, point: Point, value: float, timeout_s: float) -> None:
         """One Write of one node; Good from the server is the acknowledgement."""
@@ -160,15 +114,12 @@ class OpcUaDriver:
         try:
             async with deadline(timeout_s):
                 await session.renew_when_due()
-                node = await session.find(point.address.node)
-                item = ua.WriteValue(NodeId=node, AttributeId=AttributeIds.Value, Value=content)
-                codes = await session.client.uaclient.write(ua.WriteParameters(NodesToWrite=[item]))
+                code = await session.write(device.id, point.address.node, content)
         except Exception as exc:  # asyncua raises whatever its parser met
             raise self._failed(session, exc, what, timeout_s) from exc
-        if len(codes) != 1:
-            raise DecodeError(f"{what}: {len(codes)} results, expected 1")
-        if not codes[0].is_good():
-            raise RefusedError(f"{what}: the server answered {codes[0].name}; not written", codes[0].name)
+        if code >= _NOT_GOOD:
+            name = name_of_code(code)
+            raise RefusedError(f"{what}: the server answered {name}; not written", name)
 
     async def close(self) -> None:
         """Say goodbye where the server still answers (at most a second), then drop the socket."""
@@ -215,8 +166,15 @@ def _name_of(point: Point, problems: list[str]) -> NodeName:
         return NodeName(None, 0, 0)
 
 
-def _request(device: Device, named: list[tuple[Point, NodeName]]) -> ReadRequest:
-    points = tuple(point for point, _ in named)
-    text = f"{len(points)} nodes from {points[0].id}"
-    batch = NodeBatch(tuple(name for _, name in named))
-    return ReadRequest(device, points, points[0].period_ms, batch, len(points), text)
+def _raw_deadband(point: Point) -> float:
+    address = point.address
+    return address.deadband / abs(point.scale) if isinstance(address, OpcUaAddress) else 0.0
+
+
+def _with_note(error: DeviceError, note: str) -> DeviceError:
+    """The same error with more to say."""
+    if not note:
+        return error
+    if isinstance(error, RefusedError):
+        return RefusedError(f"{error}{note}", error.code)
+    return type(error)(f"{error}{note}")

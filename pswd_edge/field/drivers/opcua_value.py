@@ -1,17 +1,16 @@
-"""OPC UA values and node names: from the wire to `Value`, and from an SI number to the wire. No I/O."""
+"""OPC UA node names, and values to be written: from an SI number to the wire. No I/O."""
 
 import base64
 import binascii
 import math
+import re
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from asyncua import ua
 
 from pswd_edge.errors import ConfigError, WriteError
-from pswd_edge.field.drivers.base import Value
 from pswd_edge.model.point import OpcUaAddress, Point
-from pswd_edge.model.quality import Quality, Reason
 
 _INTEGER_RANGES = {
     "SByte": (-(2**7), 2**7 - 1),
@@ -23,16 +22,20 @@ _INTEGER_RANGES = {
     "Int64": (-(2**63), 2**63 - 1),
     "UInt64": (0, 2**64 - 1),
 }
+_STEP = re.compile(r"(?:\{(?P<uri>[^{}]+)\})?(?P<name>[^/{}]+)")
 _FLOAT32_MAX = (2 - 2**-23) * 2.0**127
-_SEVERITY_SHIFT = 30
-_UNCERTAIN = 1
-_NO_TIME_YEARS = (1601, 9999)  # OPC 10000-6, 5.2.2.5: the ends of the range stand for "no time"
+
+
+class BrowsePath(NamedTuple):
+    """Where a node stands below the Objects folder: (namespace URI, name) of each step."""
+
+    steps: tuple[tuple[str, str], ...]
 
 
 class NodeName(NamedTuple):
     """A node as a map names it: by namespace URI, or by index where `uri` is None.
 
-    `identifier` is an int, a str, a UUID or bytes.
+    `identifier` is an int, a str, a UUID, bytes, or a BrowsePath (which names its own namespaces).
     """
 
     uri: str | None
@@ -42,6 +45,9 @@ class NodeName(NamedTuple):
 
 def parse_node(text: str) -> NodeName:
     """Read `nsu=<uri>;s=<id>`, `ns=2;i=7` or `i=2258`; the kinds of id are i, s, g (GUID) and b (base64).
+
+    `p={<uri>}<name>/<name>` is a path of browse names from the Objects folder, for servers that number their nodes
+    anew; a name without a namespace has that of the one before.
 
     Raises:
         ConfigError: the text is none of these.
@@ -56,12 +62,25 @@ def parse_node(text: str) -> NodeName:
     except (ValueError, binascii.Error):
         found = ""
     if not found or uri == "":
-        message = f"node {text!r}: expected nsu=<namespace URI>;s=<id> or i=<number>"
+        expected = "nsu=<namespace URI>;s=<id>, i=<number> or p={<namespace URI>}<name>/<name>"
+        message = f"node {text!r}: expected {expected}"
         raise ConfigError([message]) from None
     return NodeName(uri, namespace, identifier)
 
 
-def _parse_identifier(text: str) -> int | str | UUID | bytes:
+def _parse_path(text: str) -> BrowsePath:
+    """URIs hold slashes, so that a path cannot simply be split."""
+    steps: list[tuple[str, str]] = []
+    uri = ""
+    for found in _STEP.finditer(text):
+        uri = found["uri"] or uri
+        steps.append((uri, found["name"]))
+    if "/".join(found[0] for found in _STEP.finditer(text)) != text or not steps or not steps[0][0]:
+        raise ValueError(text)
+    return BrowsePath(tuple(steps))
+
+
+def _parse_identifier(text: str) -> int | str | UUID | bytes | BrowsePath:
     kind, value = text[:2], text[2:]
     if not value:
         raise ValueError(text)
@@ -72,30 +91,11 @@ def _parse_identifier(text: str) -> int | str | UUID | bytes:
             return value
         case "g=":
             return UUID(value)
+        case "p=":
+            return _parse_path(value)
         case "b=":
             return base64.b64decode(value, validate=True)
     raise ValueError(text)
-
-
-def value_of(answer: ua.DataValue) -> Value:
-    """One answer as a `Value`, in the device's own unit: the table applies scale and offset later.
-
-    Quality is the severity of the StatusCode; a boolean is 0 or 1; text, arrays and structures are UNDECODABLE.
-    """
-    severity = 0 if answer.StatusCode is None else answer.StatusCode.value >> _SEVERITY_SHIFT
-    stamp = answer.SourceTimestamp
-    source_utc_s = None if stamp is None or stamp.year in _NO_TIME_YEARS else stamp.timestamp()
-    if severity > _UNCERTAIN:
-        return Value(math.nan, Quality.BAD, Reason.DEVICE, source_utc_s)
-    raw = None if answer.Value is None else answer.Value.Value
-    if not isinstance(raw, int | float):
-        return Value(math.nan, Quality.BAD, Reason.UNDECODABLE, source_utc_s)
-    number = float(raw)
-    if not math.isfinite(number):
-        return Value(math.nan, Quality.BAD, Reason.NOT_A_NUMBER, source_utc_s)
-    if severity == _UNCERTAIN:
-        return Value(number, Quality.UNCERTAIN, Reason.DEVICE, source_utc_s)
-    return Value(number, Quality.GOOD, Reason.NONE, source_utc_s)
 
 
 def type_mistake(address: OpcUaAddress) -> str | None:

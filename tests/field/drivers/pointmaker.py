@@ -9,9 +9,9 @@ DEVICE = Device(index=0, id="dev-1", kind="battery", connection=0, unit=0, map="
 ANY_WRITE = WriteRule(minimum=-1e9, maximum=1e9)
 
 
-def opcua_point(node: str, variant_type: str = "Double", **more: Any) -> Point:
+def opcua_point(node: str, variant_type: str = "Double", deadband: float = 0.0, **more: Any) -> Point:
     """A point at an OPC UA node."""
-    return _point(OpcUaAddress(node=node, type=variant_type), **more)
+    return _point(OpcUaAddress(node=node, type=variant_type, deadband=deadband), **more)
 
 
 def snmp_point(oid: str, smi_type: str = "Integer32", **more: Any) -> Point:

@@ -14,6 +14,7 @@ class TcpRelay:
         self._tasks: set[asyncio.Task[None]] = set()
         self.silent = False
         self.delay_s = 0.0
+        self.seen = b""
         self.port = 0
 
     async def until_empty(self) -> None:
@@ -62,5 +63,6 @@ class TcpRelay:
         with suppress(ConnectionError):
             while chunk := await reader.read(65536):
                 await asyncio.sleep(self.delay_s)
+                self.seen += chunk
                 if not self.silent:
                     writer.write(chunk)

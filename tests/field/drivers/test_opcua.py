@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from pswd_edge.errors import ConfigError, DeviceError, RefusedError, SilentError, UnreachableError, WriteError
 from pswd_edge.field.drivers.base import Value
 from pswd_edge.field.drivers.opcua import OpcUaConfig, OpcUaDriver
-from pswd_edge.field.drivers.opcua_value import NodeName, parse_node, value_of
+from pswd_edge.field.drivers.opcua_answer import judged
+from pswd_edge.field.drivers.opcua_value import BrowsePath, NodeName, parse_node
 from pswd_edge.model.quality import Quality, Reason
 from tests.field.drivers.opcua_site import NAMESPACE, STAMP, OpcUaSite
 from tests.field.drivers.pointmaker import ANY_WRITE, DEVICE, opcua_point
@@ -116,6 +117,39 @@ async def test_namespaces_are_resolved_anew_at_every_open(site: OpcUaSite, drive
         site.swap_namespaces()
 
     assert (before, after) == (12.5, -1.0)
+
+
+async def test_a_node_may_be_named_by_its_path_and_is_found_again_after_renumbering(site: OpcUaSite) -> None:
+    """Some servers number their nodes anew at every start; a path that leads nowhere is BAD alone."""
+    path = f"p={{{NAMESPACE}}}bess/moving"
+    driver = driver_at(site.port)
+    nodes = (path, f"p={{{NAMESPACE}}}bess/nowhere", POWER)
+    (request,) = driver.plan(DEVICE, [opcua_point(node) for node in nodes])
+    for number in (2, 3):
+        await driver.open()
+        moving, nowhere, power = await driver.read(request, 2.0)
+        assert (moving.value, power.value) == (3.5, 12.5)
+        assert (nowhere.quality, nowhere.reason) == (Quality.BAD, Reason.DEVICE)
+        site.renumber("moving", f"moving-{number}")
+
+    assert (await driver.read(request, 2.0))[0].quality is Quality.BAD  # until the session is opened anew
+    await driver.open()
+    assert (await driver.read(request, 2.0))[0].value == 3.5
+    await driver.close()
+
+
+async def test_a_path_in_an_unknown_namespace_is_refused_by_name(driver: OpcUaDriver) -> None:
+    """As with a node id: the operator must read which URI is missing."""
+    with pytest.raises(RefusedError, match="namespace 'urn:elsewhere': not on the server"):
+        await read_nodes(driver, "p={urn:elsewhere}bess/power")
+
+
+async def test_a_set_point_may_be_named_by_its_path(site: OpcUaSite, driver: OpcUaDriver) -> None:
+    """Writes find the node as reads do."""
+    point = opcua_point(f"p={{{NAMESPACE}}}bess/power_setpoint", write=ANY_WRITE)
+    await driver.write(DEVICE, point, 7.5, 2.0)
+
+    assert site.value("power_setpoint") == 7.5
 
 
 async def test_write_is_scaled_back_and_arrives(site: OpcUaSite, driver: OpcUaDriver) -> None:
@@ -263,12 +297,12 @@ async def test_channel_is_renewed_between_two_reads(driver: OpcUaDriver) -> None
 
 async def test_wrong_password_is_refused_not_unreachable(site: OpcUaSite) -> None:
     """Retrying a wrong password locks accounts: it is for the operator."""
-    driver = driver_at(site.port, username="engineer", password="wrong")
+    driver = driver_at(site.port, username="engineer", password="wrong", allow_plain_password=True)
 
     with pytest.raises(RefusedError, match=r"BadUserAccessDenied|BadIdentityTokenRejected"):
         await driver.open()
 
-    right = driver_at(site.port, username="engineer", password="correct horse")
+    right = driver_at(site.port, username="engineer", password="correct horse", allow_plain_password=True)
     await right.open()
     assert (await read_nodes(right, POWER))[0].value == 12.5
     await right.close()
@@ -392,6 +426,8 @@ def test_plan_tells_every_mistake_at_once() -> None:
         ("ns=3;i=12", NodeName(None, 3, 12)),
         ("i=2258", NodeName(None, 0, 2258)),
         ("nsu=http://x/y;b=AQI=", NodeName("http://x/y", 0, b"\x01\x02")),
+        ("p={http://x/y/}A/B c/{urn:z}D", NodeName(None, 0, BrowsePath((
+            ("http://x/y/", "A"), ("http://x/y/", "B c"), ("urn:z", "D"))))),
     ],
 )
 def test_node_texts_are_read(text: str, name: NodeName) -> None:
@@ -399,7 +435,11 @@ def test_node_texts_are_read(text: str, name: NodeName) -> None:
     assert parse_node(text) == name
 
 
-@pytest.mark.parametrize("text", ["", "power", "nsu=urn:a", "ns=x;i=1", "i=x", "s=", "nsu=;s=a", "b=%"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "power", "nsu=urn:a", "ns=x;i=1", "i=x", "s=", "nsu=;s=a", "b=%", "p=A/B", "p={urn:a}", "p={urn:a}A//B",
+     "p={}A", "p={urn:a}A/", "p={urn:a"],
+)  # fmt: skip
 def test_other_texts_are_no_node(text: str) -> None:
     """A typo must be found by `check`, not by the first poll."""
     with pytest.raises(ConfigError, match="expected nsu="):
@@ -409,7 +449,7 @@ def test_other_texts_are_no_node(text: str) -> None:
 def test_not_a_number_is_bad() -> None:
     """A NaN that passed for GOOD would poison every sum."""
     for number in (math.nan, math.inf):
-        value = value_of(ua.DataValue(ua.Variant(number, ua.VariantType.Double)))
+        value = judged(number, 0, 0)
         assert (value.quality, value.reason) == (Quality.BAD, Reason.NOT_A_NUMBER)
 
 
