@@ -174,7 +174,7 @@ class _Place:
         return ModelPoint(
             self._model, start + offset, found["size"], _WORD_TYPES[kind], scale, power,
             _UNITS.get(found.get("units", "").strip(), ""), _markers(kind),
-            {s["value"]: s["name"].lower() for s in found.get("symbols", ())} if enum else {},
+            {s["value"]: _label(s["name"]) for s in found.get("symbols", ())} if enum else {},
             found.get("access") == "RW", kind == "sunssf", tuple(sorted(self._assumed.items())))
 
     def _scale(self, found: dict[str, Any]) -> tuple[int | None, int]:
@@ -211,3 +211,8 @@ def _markers(kind: str) -> tuple[int, ...]:
         return (2**64 - 1,)    # not in pysunspec2's table
     marker = unimpl_value.get(kind)
     return (int(marker),) if marker is not None else ()
+
+
+def _label(name: str) -> str:
+    """A symbol's name as labels are written here: SOC PROTECTION becomes soc_protection."""
+    return re.sub(r"\W+", "_", name.lower())

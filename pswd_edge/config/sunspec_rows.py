@@ -74,4 +74,4 @@ def _filled(row: ModbusRow, found: ModelPoint, given: dict[str, Any], place: Pla
     }
     if found.scale_factor and row.range is None:
         more["range"] = _SCALE_FACTOR_RANGE
-    return PlacedRow.model_construct(**dict(row) | more)
+    return PlacedRow.model_construct(row.model_fields_set, **dict(row) | more)
