@@ -113,13 +113,13 @@ class _Place:
         """Go into a group; `index` is empty for one that is there once."""
         group, start = self._way[-1]
         start += _own_words(group)
-        for inner in group.get("groups", ()):
-            if inner["name"] == name:
-                self._way.append((inner, start + self._index(inner, index) * self._instance(inner, index)))
-                return
-            start += self.size(inner) * self._count(inner)
-        known = ", ".join(g["name"] for g in group.get("groups", ())) or "none"
-        raise WrongReferenceError(f"group {name!r}", f"a group of {group['name']} in model {self._model}: {known}")
+        names = [inner["name"] for inner in group.get("groups", ())]
+        if name not in names:
+            known = ", ".join(names) or "none"
+            raise WrongReferenceError(f"group {name!r}", f"a group of {group['name']} in model {self._model}: {known}")
+        *before, inner = group["groups"][: names.index(name) + 1]
+        start += sum(self.size(other) * self._count(other) for other in before)
+        self._way.append((inner, start + self._index(inner, index) * self._instance(inner, index)))
 
     def _index(self, group: dict[str, Any], index: str) -> int:
         count = group.get("count", 1)
