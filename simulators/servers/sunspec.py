@@ -54,7 +54,8 @@ def place(points: Sequence[Point], chain: Sequence[ChainLink], base: int = BASE)
     if not chain:
         return Placed(tuple(points), {}, range(0))
     words = {base: _MARKER[0], base + 1: _MARKER[1]}
-    at, starts = base + 2, {}
+    starts: dict[tuple[int, int], int] = {}
+    at = base + 2
     for link in chain:
         words |= {at: link.model, at + 1: link.length}
         starts[link.model, sum(model == link.model for model, _ in starts)] = at

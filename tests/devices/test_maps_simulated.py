@@ -86,7 +86,8 @@ async def served(
     else:
         server = SnmpServer("line", face, faults, SnmpAccess(community="lab-reader"))
         await server.start()
-        driver = SnmpDriver({"host": "127.0.0.1", "port": server.port, "version": "2c", "community_secret": "lab-reader"})
+        driver = SnmpDriver(
+            {"host": "127.0.0.1", "port": server.port, "version": "2c", "community_secret": "lab-reader"})
     try:
         await driver.open()
         yield driver

@@ -1,7 +1,7 @@
 """Every point of the SunSpec models that the product claims, through map, planner, driver and decoder.
 
-The register images are made by pysunspec2's own classes: where its points lie, how it encodes them and what it says that
-they mean is a second opinion that shares no code with ours but the definition files.
+The register images are made by pysunspec2's own classes: where its points lie, how it encodes them and what it says
+that they mean is a second opinion that shares no code with ours but the definition files.
 """
 
 import math

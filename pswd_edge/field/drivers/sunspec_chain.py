@@ -147,13 +147,13 @@ class Chains:
         found = chain.find(need)
         if found is None:
             await self._confirm(unit, chain.end, chain.end_words, timeout_s)
-            raise RefusedError(f"unit {unit} has no SunSpec model {_named(need)}: got {_listed(chain.models)}: expected "
-                               "it in the chain; looked for at every read", _ILLEGAL_ADDRESS)
+            raise RefusedError(f"unit {unit} has no SunSpec model {_named(need)}: got {_listed(chain.models)}: "
+                               "expected it in the chain; looked for at every read", _ILLEGAL_ADDRESS)
         if found.length + 2 < need.end:
             await self._confirm(unit, found.at, found.head, timeout_s)
             raise RefusedError(f"SunSpec model {_named(need)} of unit {unit} at {found.at}: got {found.length + 2} "
-                               f"registers: expected {need.end} at least, as the map says; looked at again at every read",
-                               _ILLEGAL_ADDRESS)
+                               f"registers: expected {need.end} at least, as the map says; looked at again at every "
+                               "read", _ILLEGAL_ADDRESS)
         for register, expected in need.counts:
             await self._count(unit, chain, found, register, expected, timeout_s)
         return found.at
