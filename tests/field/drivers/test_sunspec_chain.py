@@ -356,6 +356,20 @@ async def test_a_set_point_is_written_where_its_model_is_with_its_scale() -> Non
         assert [device.words[40075 + r] for r in (24, 25)] == [0, 7]
 
 
+async def test_a_scale_factor_is_forgotten_when_the_models_move_under_an_open_connection() -> None:
+    """The register that held one model's scale holds another's now: a power of ten wrong is ten times the power."""
+    first = in_model(704, 24, "int32", scale_register=55, write=ANY)
+    second = in_model(124, 12, "int16", scale_register=25, write=ANY)
+    async with sunspec_device(chain(COMMON, body(704, 65, r55=1))) as device, opened(device.port) as driver:
+        await driver.write(modbus_device(), first, 10.0, 1.0)
+        device.words = chain(COMMON, body(64999, 28), body(124, 24, r25=0))
+        assert device.words[40125] == 0
+        with pytest.raises(DecodeError, match="another one"):
+            await driver.write(modbus_device(), second, 50.0, 1.0)
+        await driver.write(modbus_device(), second, 50.0, 1.0)
+        assert device.words[40100 + 12] == 50
+
+
 async def test_nothing_is_written_to_a_model_that_is_not_there() -> None:
     """Not even to where it was: a set-point in a foreign register is worse than none."""
     setpoint = in_model(704, 24, "int32", write=ANY)
