@@ -177,7 +177,7 @@ def test_a_sunspec_name_becomes_the_offset_of_the_standard() -> None:
         ("feeder-cool.active_power_w", ModbusAddress(0x34, "float32", "input")),
         ("bess-1.power_setpoint_w", ModbusAddress(24, "int32", scale_register=55, model=704)),
         ("bess-2.power_w", OpcUaAddress("nsu=urn:pswd-edge:bess;s=Bess.Power", "Double")),
-        ("cdu-1.supply_temperature_c", ModbusAddress(0x9001, "int16")),
+        ("cdu-1.supply_temperature_c", ModbusAddress(0, "float32")),
         ("chiller-1.capacity_percent", ModbusAddress(12, "int16")),
         ("pdu-1.outlet_state[3]", SnmpAddress("1.3.6.1.4.1.318.1.1.26.9.2.3.1.5.3", "Integer32")),
         ("ups-1.battery_charge_percent", SnmpAddress("1.3.6.1.2.1.33.1.2.4.0", "Integer32")),

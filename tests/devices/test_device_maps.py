@@ -175,7 +175,7 @@ def test_every_point_that_is_read_has_a_scale_beside_it_that_is_read_too(name: s
 
 @pytest.mark.parametrize(("name", "spans"), [
     ("soltaro-bms", ["holding 4132+1", "holding 4164+12", "holding 4225+7", "holding 4243+3", "holding 4291+6"]),
-    ("orv3-bbu-shelf", [f"holding {0x101 + 0x10 * n}+9" for n in range(6)]),
+    ("orv3-bbu-shelf", [*(f"holding {0x101 + 0x10 * n}+9" for n in range(6)), "holding 392+24", "holding 424+24"]),
     ("sunspec-battery-802", ["model 1 0+66", "model 802 0+64"]),
     ("sunspec-battery-803", ["model 1 0+66", "model 802 0+64", "model 803 0+90"]),
     ("sunspec-bess-7xx", ["model 1 0+66", "model 701 0+123", "model 704 0+56", "model 713 0+9", "model 715 0+7"]),
