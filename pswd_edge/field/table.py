@@ -68,7 +68,7 @@ class Table:
         self.trash = len(requests)
         self.requests = list(requests)
         self.sizes = [*(_answer_bytes(r) for r in requests), _NO_ANSWER]
-        ends = list(accumulate((max(size, 0) + size % 2 for size in self.sizes), initial=0))
+        ends = list(accumulate((size + size % 2 for size in (max(s, 0) for s in self.sizes)), initial=0))
         self.places = ends[:-1]
         self.raw = np.zeros(ends[-1], dtype=np.uint8)
         self._bytes = self.raw.data
