@@ -144,7 +144,8 @@ def _check_number(row: ModbusRow, type_: WordType, place: Place) -> None:
             place.complain(("invalid",), f"{raw:.0f}", f"a raw value of {what}")
 
 
-_NOT_OF_A_TEXT = ("scale", "offset", "invalid", "range", "scale_register", "bits", "labels", "write", "frozen_after")
+_NOT_OF_A_TEXT = ("scale", "offset", "invalid", "range", "scale_register", "bits", "labels", "write", "frozen_after",
+                  "jump")
 
 
 def _check_text(row: ModbusRow, place: Place) -> None:

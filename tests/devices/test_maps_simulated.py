@@ -34,7 +34,7 @@ from simulators.servers.registers import RegisterSpace
 from simulators.servers.snmp import SnmpAccess, SnmpServer
 from tests.simulators.servers.fake_plant import FakePlant
 
-CONTEXT = PointContext("unit", 0, 0, 100, frozenset(), frozenset(), 0, None)
+CONTEXT = PointContext("unit", 0, 0, 100, frozenset(), 0, None)
 MAPS = known_maps(MAP_FOLDERS[:1])
 
 

@@ -24,7 +24,7 @@ from tests.field.fieldmaker import opened
 
 MODELS = [1, 103, 124, *range(201, 205), *range(211, 214), *range(701, 716), 802, 803]
 COUNTS = {"NPt": 3, "NCrv": 2, "NCrvSet": 2, "NCtl": 2, "NPrt": 2, "NStr": 3}
-CONTEXT = PointContext("unit", 0, 0, 100, frozenset(), frozenset(), 0, None)
+CONTEXT = PointContext("unit", 0, 0, 100, frozenset(), 0, None)
 Found = list[tuple[str, Any]]
 
 

@@ -72,13 +72,14 @@ def pack_spans(
         spans += _merge(kind, needs, limit, gap, walls)
     if problems:
         raise ConfigError(problems)
-    return spans + _model_spans(points, max_count, max_gap)
+    return spans + _model_spans(points, max_count, max_gap, walls)
 
 
-def _model_spans(points: Sequence[Point], limit: int, gap: int) -> list[Span]:
+def _model_spans(points: Sequence[Point], limit: int, gap: int, walls: Sequence[int]) -> list[Span]:
     """No span crosses a model, as each may be anywhere; each brings ID and L along where they are near, to be checked.
 
     Only here a span may be longer than `limit`, where a value is so far from its scale register: it is read in parts.
+    Barriers are what a device was found to refuse: no hole is bridged across one.
     """
     places: dict[tuple[int, int], list[Point]] = {}
     for point in points:
@@ -88,8 +89,9 @@ def _model_spans(points: Sequence[Point], limit: int, gap: int) -> list[Span]:
     spans: list[Span] = []
     for place, found in sorted(places.items()):
         needs = _needs(found)
-        for span in _merge("holding", needs, limit, gap, (), parts=True):
+        for span in _merge("holding", needs, limit, gap, walls, parts=True):
             near = span.start <= gap and (span.start + span.length <= limit or span.length > limit)
+            near = near and _crossed(0, span.start + 1, walls) is None
             start = 0 if near else span.start
             length = span.start + span.length - start
             spans.append(Span("holding", start, length, span.points, *place))

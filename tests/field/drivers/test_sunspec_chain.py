@@ -301,6 +301,20 @@ async def test_a_missing_model_is_told_once_and_its_points_are_bad() -> None:
         assert "has no SunSpec model 713: got 1, 701 from 40002" in texts[0]
 
 
+async def test_points_beyond_a_short_model_cost_the_others_of_their_request_nothing() -> None:
+    """A bank of one string, a map of two: the refused request is searched, and what the model has is read on."""
+    points = [in_model(803, register, period_ms=20) for register in (4, 32, 33, 64, 65)]
+    async with sunspec_device(chain(COMMON, body(803, 26 + 32))) as device:
+        field = field_of(small_site([device.port], [points], [(0, 1)]), Told())
+        good = [Quality.GOOD] * 3 + [Quality.BAD] * 2
+        async with running(field), asyncio.timeout(20):
+            while field.table.quality.tolist() != good:
+                await cycles(field, 5)
+            assert field.table.value[:3].tolist() == [4.0, 32.0, 33.0]
+            await cycles(field, 10)
+            assert field.table.quality.tolist() == good
+
+
 async def test_a_connection_that_is_lost_in_the_middle_of_a_walk_is_made_anew_and_walked_anew() -> None:
     """The search of the old connection must not answer a request of the new one."""
     async with sunspec_device(chain(COMMON, body(701, 153), body(713, 7))) as device:
