@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from pswd_edge.errors import WriteError
 from pswd_edge.field.drivers.codec import encode
-from pswd_edge.field.texts import TEXT_BYTES_MAX, decode_text
 from pswd_edge.field.table import Group, Table
+from pswd_edge.field.texts import TEXT_BYTES_MAX, decode_text
 from pswd_edge.image.layout import FIELD_BYTES
 from pswd_edge.model.point import ModbusAddress, Point
 from pswd_edge.model.quality import Quality, Reason

@@ -88,13 +88,11 @@ def _model_spans(points: Sequence[Point], limit: int, gap: int, walls: Sequence[
             places.setdefault((address.model, address.occurrence), []).append(point)
     spans: list[Span] = []
     for place, found in sorted(places.items()):
-        needs = _needs(found)
-        for span in _merge("holding", needs, limit, gap, walls, parts=True):
-            near = span.start <= gap and (span.start + span.length <= limit or span.length > limit)
-            near = near and _crossed(0, span.start + 1, walls) is None
-            start = 0 if near else span.start
-            length = span.start + span.length - start
-            spans.append(Span("holding", start, length, span.points, *place))
+        needs = [n._replace(start=0) if n.start <= gap and _crossed(0, n.start + 1, walls) is None else n
+                 for n in _needs(found)]
+        needs.sort(key=lambda n: n[:2])
+        spans += [span._replace(model=place[0], occurrence=place[1])
+                  for span in _merge("holding", needs, limit, gap, walls, parts=True)]
     return spans
 
 

@@ -63,14 +63,17 @@ class ModelReads:
         self._search.add_done_callback(partial(_tell, heard))
 
     async def read(self, request: ReadRequest, timeout_s: float) -> bytes:
-        """As a right answer's PDU; made of several where the span is longer than one request carries."""
+        """As a right answer's PDU; made of several where the span is longer than one request carries.
+
+        The part with ID and length comes last: it tells of all before it that the model has not moved meanwhile.
+        """
         device, span = request.device, request.payload.span
         base = await self._chains.locate(device.unit, request.payload.need, timeout_s)
         registers = b""
         try:
-            for start in range(span.start, span.start + span.length, device.max_registers):
+            for start in reversed(range(span.start, span.start + span.length, device.max_registers)):
                 count = min(device.max_registers, span.start + span.length - start)
-                registers += await self._read_words(device.unit, base + start, count, timeout_s)
+                registers = await self._read_words(device.unit, base + start, count, timeout_s) + registers
         except RefusedError as error:
             self._chains.doubt(device.unit, error.code)
             raise
