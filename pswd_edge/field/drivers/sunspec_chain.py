@@ -59,6 +59,7 @@ class Chain:
         self.end_words: bytes | None = None
         self.refusals: int = 0 if old is None else old.refusals
         self.counted: set[tuple[int, int, int]] = set()
+        self._placed: dict[tuple[int, int], Model] = {}
         self._old = None if old is None else old.models
         self._bases = list(BASES)
         self._in_models = False
@@ -104,13 +105,15 @@ class Chain:
 
     def _finish(self, at: int, words: bytes | None) -> None:
         self.done, self.end, self.end_words = True, at, words
+        for model in self.models:
+            occurrence = sum(placed == model.id for placed, _ in self._placed)
+            self._placed[model.id, occurrence] = model
         if self.models != self._old:
             self.refusals = 0
 
     def find(self, need: Need) -> Model | None:
-        """The model, or None where the chain has it not."""
-        found = [m for m in self.models if m.id == need.model]
-        return found[need.occurrence] if need.occurrence < len(found) else None
+        """The model, or None where the chain has it not, or is not known to its end."""
+        return self._placed.get((need.model, need.occurrence))
 
 
 class Chains:
