@@ -125,10 +125,10 @@ def _check_register(form: ModbusMap, row: ModbusRow, place: Place) -> None:
     if type_ == "string":
         _check_text(row, place)
     else:
-        _check_number(row, type_, place)
+        _check_number(row, type_, kind, place)
 
 
-def _check_number(row: ModbusRow, type_: WordType, place: Place) -> None:
+def _check_number(row: ModbusRow, type_: WordType, kind: str, place: Place) -> None:
     if row.length is not None:
         place.complain(("length",), f"a length of type {type_}", "type string beside it")
     if row.bits is not None:
@@ -145,7 +145,7 @@ def _check_number(row: ModbusRow, type_: WordType, place: Place) -> None:
 
 
 _NOT_OF_A_TEXT = ("scale", "offset", "invalid", "range", "scale_register", "bits", "labels", "write", "frozen_after",
-                  "jump")
+                  "jump", "fraction_bits")
 
 
 def _check_text(row: ModbusRow, place: Place) -> None:

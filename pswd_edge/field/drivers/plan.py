@@ -10,6 +10,7 @@ WORDS = {"int16": 1, "uint16": 1, "float16": 1, "bcd16": 1, "bit": 1, "int32": 2
          "int64": 4, "uint64": 4, "float64": 4}
 """Registers of each type but "string", whose address tells."""
 BITS_MAX = 2000               # of one read of coils or discrete inputs, Modbus V1.1b3 6.1
+HEAD_NEAR = 31                # SunSpec: ID and L are read along up to here, also on serial lines: they tell of moves
 BIT_GAP = 256                 # a hole of bits costs a byte for eight: bridging is nearly free
 
 
@@ -88,7 +89,7 @@ def _model_spans(points: Sequence[Point], limit: int, gap: int, walls: Sequence[
             places.setdefault((address.model, address.occurrence), []).append(point)
     spans: list[Span] = []
     for place, found in sorted(places.items()):
-        needs = [n._replace(start=0) if n.start <= gap and _crossed(0, n.start + 1, walls) is None else n
+        needs = [n._replace(start=0) if n.start <= HEAD_NEAR and _crossed(0, n.start + 1, walls) is None else n
                  for n in _needs(found)]
         needs.sort(key=lambda n: n[:2])
         spans += [span._replace(model=place[0], occurrence=place[1])
