@@ -3,6 +3,7 @@
 import asyncio
 import math
 import struct
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,8 @@ from pswd_edge.field.drivers import sunspec_chain
 from pswd_edge.field.drivers.modbus import ModbusDriver
 from pswd_edge.field.drivers.sunspec_chain import MODELS_MAX
 from pswd_edge.model.quality import Quality
+from tests.field.drivers.modbus_lines import TRANSPORTS, bench
+from tests.field.drivers.modbus_lines import opened as lines_opened
 from tests.field.drivers.sunspec_device import body, chain, in_model, plan, read_all, sunspec_device
 from tests.field.fieldmaker import ANY, Told, cycles, field_of, frame, modbus_device, opened, running, small_site
 
@@ -78,6 +81,23 @@ async def test_units_behind_one_gateway_have_chains_of_their_own() -> None:
         assert (await read_all(driver, [POWER], unit=2)).value.tolist() == [2.0]
         device.words = chain(COMMON, body(701, 153, r10=1))
         assert await power(driver) == 1.0
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_models_are_found_and_written_on_every_transport(transport: str, tmp_path: Path) -> None:
+    """The walk is made of ordinary requests; ID and length come along on a serial line too."""
+    points = [in_model(701, 10, "int16", index=0, signal="power_w", scale_register=116),
+              in_model(704, 24, "int32", index=1, signal="power_setpoint_w", scale_register=55, write=ANY),
+              in_model(1, 50, "string", index=2, signal="serial_number", length=16, unit="1")]
+    shown = {"power_w": 4e6, "power_setpoint_w": 0.0}
+    async with bench(transport, tmp_path, points, shown) as unit, lines_opened(unit.settings) as driver:
+        assert [r.text for r in driver.plan(modbus_device(unit=3, count=3), points)] == [
+            "model 1 50+16", "model 701 0+117", "model 704 0+56"]
+        table = await read_all(driver, points, unit=3, count=3)
+        assert table.value[0] == 4e6
+        assert table.texts[2].endswith("serial_number")
+        await driver.write(modbus_device(unit=3), points[1], -2e6, 1.0)
+        assert (await read_all(driver, points, unit=3, count=3)).value[1] == pytest.approx(-2e6, rel=1e-3)
 
 
 # --- moving ---------------------------------------------------------------------------------------------------------
