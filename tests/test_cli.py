@@ -5,9 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from pswd_edge.cli import COMMANDS, main
+from pswd_edge.image import ImageWriter
+from pswd_edge.model.report import FieldReport
+from tests.gateway.uplink.small_image import small_site
 
 ROOT = Path(__file__).parents[1]
 DEMO = str(ROOT / "config" / "demo.yaml")
@@ -75,6 +79,17 @@ def test_status_without_control_says_what_to_do(tmp_path: Path, capsys: pytest.C
     """No traceback where nothing runs."""
     assert main(["status", "--runtime-dir", str(tmp_path)]) == 1
     assert "is the control process running?" in capsys.readouterr().err
+
+
+def test_status_shows_texts_by_the_names_of_their_points(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A device's make and serial number are no numbers: they stand beside the values, under the point's id."""
+    writer = ImageWriter(tmp_path, small_site())
+    field = FieldReport(1e9, (), 3, 0, 0, 1, texts={2: "PM5560"})
+    writer.publish_field(1, msgspec.msgpack.encode(field))
+
+    main(["status", "--json", "--runtime-dir", str(tmp_path)])
+
+    assert json.loads(capsys.readouterr().out)["texts"] == {"pcc.energy_import_wh": "PM5560"}
 
 
 def test_mode_without_control_fails_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -36,7 +36,9 @@ def run(options: argparse.Namespace) -> int:
         age_s = time.monotonic() - image.beat_s
         alive = report is not None and age_s < ALIVE_S
         if options.json:
-            found = {"alive": alive, "report": msgspec.to_builtins(report), "field": msgspec.to_builtins(field)}
+            texts = {} if field is None else {image.site.points[i].id: text for i, text in field.texts.items()}
+            found = {"alive": alive, "report": msgspec.to_builtins(report), "field": msgspec.to_builtins(field),
+                     "texts": texts}
             print(msgspec.json.encode(found).decode())
         elif report is None:
             print("control has not completed a cycle yet")

@@ -15,6 +15,7 @@ from pswd_edge.config.map_form import (
 )
 from pswd_edge.config.mistakes import Mistakes, number
 from pswd_edge.config.place import Place
+from pswd_edge.model.point import WordType
 from pswd_edge.model.signal import SIGNALS, find_signal
 from pswd_edge.model.unit import UNITS
 
@@ -22,6 +23,7 @@ WORDS = {
     "int16": 1, "uint16": 1, "float16": 1, "bcd16": 1, "bit": 1, "int32": 2, "uint32": 2, "float32": 2, "bcd32": 2,
     "int64": 4, "uint64": 4, "float64": 4,
 }
+"""Registers of each type but "string", whose row tells."""
 _FLOAT_MAX = {"float16": 65504.0, "float32": (2 - 2.0**-23) * 2.0**127, "float64": float("inf")}
 
 
@@ -87,29 +89,76 @@ def _check_write(form: MapFile, row: RowForm, write: WriteForm, place: Place) ->
         place.complain(("write", "read_back_values"), "values", "read_back beside them")
 
 
+def word_type(form: ModbusMap, row: ModbusRow) -> WordType | None:
+    """The type of a row, or None where neither it nor the map's defaults say."""
+    return row.type or form.defaults.type
+
+
+def is_text(form: MapFile, key: str) -> bool:
+    """Whether a point of this map is a text."""
+    return any(isinstance(form, ModbusMap) and isinstance(row, ModbusRow) and row.key == key
+               and word_type(form, row) == "string" for row in form.rows)
+
+
+def row_words(row: ModbusRow, type_: WordType) -> int:
+    """How many registers a row takes."""
+    return WORDS.get(type_) or row.length or 1
+
+
 def _check_register(form: ModbusMap, row: ModbusRow, place: Place) -> None:
-    word_type = row.type or form.defaults.type
+    type_ = word_type(form, row)
     kind = row.register_kind or form.defaults.register_kind
-    if word_type is None:
+    if row.address is None:    # noted already
+        return
+    if type_ is None:
         place.complain((), "no type", "type in the row or in defaults")
         return
-    if kind in ("coil", "discrete") and word_type != "bit":
-        place.complain(("type",), repr(word_type), f"'bit' in a {kind}")
-    if row.address + WORDS[word_type] > 65536:
-        place.complain(("address",), f"{row.address} with {WORDS[word_type]} registers", "registers up to 65535")
+    if kind in ("coil", "discrete") and type_ != "bit":
+        place.complain(("type",), repr(type_), f"'bit' in a {kind}")
+    if row.model is not None and kind != "holding":
+        place.complain(("model",), f"a model in registers of kind {kind}", "kind holding, where SunSpec models lie")
+    words = row_words(row, type_)
+    if row.address + words > 65536:
+        place.complain(("address",), f"{row.address} with {words} registers", "registers up to 65535")
     if row.write is not None and kind in ("input", "discrete"):
         place.complain(("write",), f"a write rule in a register of kind {kind}", "kind holding or coil")
+    if type_ == "string":
+        _check_text(row, place)
+    else:
+        _check_number(row, type_, kind, place)
+
+
+def _check_number(row: ModbusRow, type_: WordType, kind: str, place: Place) -> None:
+    if row.length is not None:
+        place.complain(("length",), f"a length of type {type_}", "type string beside it")
     if row.bits is not None:
-        _check_bits(row, row.bits, word_type, place)
+        _check_bits(row, row.bits, type_, place)
     if row.fraction_bits:
-        _check_fraction(row, word_type, place)
+        _check_fraction(row, type_, place)
     if row.write is not None:
-        _check_function(row.write, kind, word_type, place)
-    low, high = _raw_range(word_type, row.bits)
+        _check_function(row.write, kind, type_, place)
+    low, high = _raw_range(type_, row.bits)
     for raw in row.invalid if isinstance(row.invalid, tuple) else (row.invalid,):
         if not low <= raw <= high:
-            what = word_type if row.bits is None else f"bits {row.bits[0]} to {row.bits[1]}, 0 to {high:.0f}"
+            what = type_ if row.bits is None else f"bits {row.bits[0]} to {row.bits[1]}, 0 to {high:.0f}"
             place.complain(("invalid",), f"{raw:.0f}", f"a raw value of {what}")
+
+
+_NOT_OF_A_TEXT = ("scale", "offset", "invalid", "range", "scale_register", "bits", "labels", "write", "frozen_after",
+                  "jump", "fraction_bits")
+
+
+def _check_text(row: ModbusRow, place: Place) -> None:
+    """A text is no number: nothing that needs one may stand beside it."""
+    if row.length is None:
+        place.complain((), "a string without length", "length, its registers")
+    for key in _NOT_OF_A_TEXT:
+        if key in row.model_fields_set and getattr(row, key) not in (None, (), {}):
+            place.complain((key,), f"{key} of a string", "none, as a text is no number")
+    if row.signal is not None:
+        place.complain(("signal",), f"{row.signal!r} as a string", "id, as every standard signal is a number")
+    if row.unit not in ("1", ""):
+        place.complain(("unit",), repr(row.unit), "'1', as a text has no unit")
 
 
 def _check_bits(row: ModbusRow, bits: tuple[int, int], word_type: str, place: Place) -> None:
@@ -172,7 +221,10 @@ def _check_same_address(form: MapFile, document: Document, mistakes: Mistakes) -
 
 
 class _Span(NamedTuple):
-    """Registers that one row takes: from `start`, `words` long, read as `word_type`."""
+    """Registers that one row takes: from `start`, `words` long, read as `word_type`.
+
+    `kind` is the register kind, and the SunSpec model where they lie in one.
+    """
 
     kind: str
     start: int
@@ -194,10 +246,14 @@ def _check_overlaps(form: ModbusMap, document: Document, mistakes: Mistakes) -> 
     """Two rows may read the same registers only in the same way; scale registers are int16."""
     spans: list[_Span] = []
     for index, row in enumerate(form.points):
-        kind = row.register_kind or form.defaults.register_kind
-        word_type = row.type or form.defaults.type
-        if word_type is not None:
-            spans.append(_Span(kind, row.address, WORDS[word_type], word_type, index, "address"))
+        kind: str = row.register_kind or form.defaults.register_kind
+        if row.model is not None:
+            kind += f" {row.model}[{row.occurrence}]"
+        type_ = word_type(form, row)
+        if row.sunspec is not None:    # its definition has no overlaps
+            continue
+        if type_ is not None and row.address is not None:
+            spans.append(_Span(kind, row.address, row_words(row, type_), type_, index, "address"))
         if row.scale_register is not None:
             spans.append(_Span(kind, row.scale_register, 1, "int16", index, "scale_register"))
     spans.sort(key=lambda s: (s.kind, s.start, s.row))

@@ -68,18 +68,33 @@ class RowForm(Form):
 
 
 class ModbusRow(RowForm):
-    """`address` and `scale_register` are wire addresses, from 0."""
+    """`address` and `scale_register` are wire addresses, from 0; with `model` they count from that model's ID register.
 
-    address: Register
+    `sunspec` says it all by the name of a point: address, type, scale register, markers, labels and unit are then those
+    of the model's definition.
+    """
+
+    unit: Annotated[str, Field(min_length=1)] = Field("", description="may be left out beside `sunspec`")
+    sunspec: Text | None = Field(None, description="point of a SunSpec model, as in 701.W or 714.Prt[0].DCW")
+    model: Annotated[Whole, Field(ge=1, le=65534)] | None = Field(None, description="SunSpec model with `address`")
+    occurrence: Annotated[Whole, Field(ge=0, le=63)] = Field(0, description="which of several models of one number")
+    address: Register | None = None
     type: WordType | None = None
     register_kind: RegisterKind | None = Field(None, alias="register")
     word_order: Order | None = None
     byte_order: Order | None = None
     scale_register: Register | None = None
+    length: Annotated[Whole, Field(ge=1, le=125)] | None = Field(None, description="registers of a string")
     bit: Annotated[Whole, Field(ge=0, le=15)] = 0
     bits: tuple[Bit, Bit] | None = Field(None, description="lowest and highest bit of a field in an unsigned integer")
     fraction_bits: Annotated[Whole, Field(ge=0, le=63)] = Field(0, description="binary places: raw / 2^fraction_bits")
     write: ModbusWriteForm | None = None
+
+
+class PlacedRow(ModbusRow):
+    """A row of a SunSpec model after its name was looked up; see `model.point.ModbusAddress` for `counts`."""
+
+    counts: tuple[tuple[int, int], ...] = ()
 
 
 class OpcUaRow(RowForm):
@@ -150,6 +165,9 @@ class ModbusMap(MapFile):
     max_gap: Annotated[Whole, Field(ge=0, le=124)] = 31
     barriers: tuple[Register, ...] = ()
     defaults: ModbusDefaults = Field(default_factory=lambda: ModbusDefaults.model_validate({}))
+    counts: dict[Text, Annotated[Whole, Field(ge=1, le=1000)]] = Field(
+        default_factory=dict, description="SunSpec counts that decide where points are: {705.NPt: 4}"
+    )
     points: tuple[ModbusRow, ...] = Field(min_length=1)
 
     @property

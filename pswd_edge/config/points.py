@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from pswd_edge.config.map_checks import WORDS
+from pswd_edge.config.map_checks import WORDS, word_type
 from pswd_edge.config.map_form import (
     Every,
     MapFile,
@@ -10,6 +10,7 @@ from pswd_edge.config.map_form import (
     ModbusRow,
     OpcUaMap,
     OpcUaRow,
+    PlacedRow,
     RowForm,
     SnmpMap,
     SnmpRow,
@@ -91,11 +92,12 @@ def period_ms(every: Every, cycle_ms: int) -> int:
 def make_address(form: MapFile, row: RowForm) -> Address:
     """Where the point lives, the map's defaults filled in. The form must have passed `check_map`."""
     if isinstance(form, ModbusMap) and isinstance(row, ModbusRow):
-        word_type = row.type or form.defaults.type
-        assert word_type is not None, "check_map lets no row without type pass"
+        word = word_type(form, row)
+        assert word is not None, "check_map lets no row without type pass"
+        assert row.address is not None, "place_rows lets no row without address pass"
         return ModbusAddress(
             register=row.address,
-            type=word_type,
+            type=word,
             kind=row.register_kind or form.defaults.register_kind,
             word_order=row.word_order or form.defaults.word_order,
             byte_order=row.byte_order or form.defaults.byte_order,
@@ -103,6 +105,10 @@ def make_address(form: MapFile, row: RowForm) -> Address:
             bit=row.bit,
             bits=row.bits,
             write_function=0 if row.write is None or row.write.function == "auto" else row.write.function,
+            length=row.length or 0,
+            model=row.model,
+            occurrence=row.occurrence,
+            counts=row.counts if isinstance(row, PlacedRow) else (),
         )
     if isinstance(form, OpcUaMap) and isinstance(row, OpcUaRow):
         return OpcUaAddress(row.node, row.type or form.defaults.type, row.deadband)

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from pswd_edge.config.control_checks import check_control
 from pswd_edge.config.document import Document
 from pswd_edge.config.form import check_settings
+from pswd_edge.config.map_checks import is_text
 from pswd_edge.config.map_form import MAP_FORMS, MapFile
 from pswd_edge.config.mistakes import Mistakes, shown
 from pswd_edge.config.place import Place
@@ -71,6 +72,8 @@ def _check_devices(form: SiteFile, maps: Mapping[str, MapFile], place: Place) ->
         for index, signal in enumerate(device.trend):
             if signal not in names:
                 here.complain(("trend", index), repr(signal), f"a signal of map {device.map}")
+            elif device_map is not None and is_text(device_map, signal):
+                here.complain(("trend", index), f"{signal!r}, which is a text", "a point that is a number")
 
 
 def _check_seat(id_: str, device: DeviceForm, driver: str, seats: dict[_Seat, str], here: Place) -> None:

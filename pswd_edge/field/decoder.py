@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pswd_edge.field.drivers.base import ReadRequest
 from pswd_edge.field.drivers.codec import BCD, FORMATS, byte_order
 from pswd_edge.field.drivers.plan import Span
+from pswd_edge.field.texts import is_text
 from pswd_edge.model.point import ModbusAddress, Point
 from pswd_edge.model.quality import Reason
 
@@ -67,14 +68,14 @@ class _Bits(NamedTuple):
 
 
 class Decoder:
-    """Decodes the raw answers of some requests. Output columns are in the order of `points`."""
+    """Decodes the raw answers of some requests. Output columns are in the order of `points`, texts left out."""
 
     def __init__(self, requests: Sequence[ReadRequest], places: Sequence[int], raw: NDArray[np.uint8]) -> None:
         """`places[i]` is where the answer of `requests[i]` begins in `raw`."""
         rows: list[tuple[Point, int, Span]] = []
         for request, place in zip(requests, places, strict=True):
             span: Span = request.payload.span
-            rows += [(p, place, span) for p in request.points]
+            rows += [(p, place, span) for p in request.points if not is_text(p)]
         self._raw, self._registers = raw, raw[: len(raw) // 2 * 2].view(">u2")
         self.points = np.array([p.index for p, _, _ in rows], dtype=np.intp)
         self._scale = np.array([p.scale for p, _, _ in rows])

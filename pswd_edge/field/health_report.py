@@ -7,6 +7,7 @@ import numpy as np
 from pswd_edge.field.drivers.base import ReadRequest
 from pswd_edge.field.poller import Poller
 from pswd_edge.field.table import Table
+from pswd_edge.field.texts import reported_texts
 from pswd_edge.model.quality import Quality
 from pswd_edge.model.report import DeviceReport, FieldReport
 from pswd_edge.model.site import Site
@@ -28,7 +29,8 @@ class HealthReport:
         good, uncertain, bad = (int((quality == q).sum()) for q in Quality)
         devices = self._reports(table, quality != Quality.GOOD, now_s, utc_s)
         return FieldReport(utc_s, tuple(p.report() for p in pollers), good, uncertain, bad,
-                           sum(d.points_not_good == 0 for d in devices), devices)
+                           sum(d.points_not_good == 0 for d in devices), devices,
+                           reported_texts(table.texts, table.quality))
 
     def _reports(self, table: Table, wrong: np.ndarray, now_s: float, utc_s: float) -> tuple[DeviceReport, ...]:
         not_good = np.bincount(self._device_of[wrong], minlength=self._devices)

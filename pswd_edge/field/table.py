@@ -16,6 +16,7 @@ from pswd_edge.field.drivers.base import ReadRequest, Reply, Value
 from pswd_edge.field.drivers.plan import Span
 from pswd_edge.field.plausible import Columns, Plausible
 from pswd_edge.field.refresh import Refresh
+from pswd_edge.field.texts import decode_text, is_text, text_places
 from pswd_edge.model.point import Point
 from pswd_edge.model.quality import Quality, Reason
 from pswd_edge.model.snapshot import Reading
@@ -25,14 +26,15 @@ LOST_PERIODS = 10             # then there is no value at all
 _TYPED, _NO_ANSWER = -1, -2   # sizes of answers that are no registers
 _FINITE = float(np.finfo(np.float64).max)
 _GOOD, _UNCERTAIN, _BAD = int(Quality.GOOD), int(Quality.UNCERTAIN), int(Quality.BAD)  # enum look-ups cost on this path
-_NOT_A_NUMBER, _OUT_OF_RANGE, _NONE, _STALE, _UNREACHABLE = (
-    int(r) for r in (Reason.NOT_A_NUMBER, Reason.OUT_OF_RANGE, Reason.NONE, Reason.STALE, Reason.UNREACHABLE))
+_NOT_A_NUMBER, _OUT_OF_RANGE, _NONE, _STALE, _UNREACHABLE, _SENTINEL = (
+    int(r) for r in (Reason.NOT_A_NUMBER, Reason.OUT_OF_RANGE, Reason.NONE, Reason.STALE, Reason.UNREACHABLE,
+                     Reason.SENTINEL))
 
 
 class Group:
     """Requests that are settled together: the control inputs, or all the others.
 
-    `raw_slots` are those of them that bring registers, `counts` how many points each of these has.
+    `raw_slots` are those of them that bring registers, `counts` how many points that are numbers each of these has.
     """
 
     def __init__(self, table: "Table", slots: Sequence[int]) -> None:
@@ -43,8 +45,9 @@ class Group:
         self.slots = np.array(slots, dtype=np.intp)
         self.period_s = np.array([table.requests[s].period_ms / 1000 for s in slots])
         self.raw_slots = np.array(raw, dtype=np.intp)
-        self.counts = np.array([len(r.points) for r in requests], dtype=np.intp)
-        points = [p for r in requests for p in r.points]
+        self.texts = text_places(requests, [table.places[s] for s in raw])
+        self.counts = np.array([sum(not is_text(p) for p in r.points) for r in requests], dtype=np.intp)
+        points = [p for r in requests for p in r.points if not is_text(p)]
         every = [(p, s) for s in slots for p in table.requests[s].points]
         self.plausible = Plausible([p for p, _ in every], [s for _, s in every])
         self.low = np.array([max(p.minimum, -_FINITE) for p in points])
@@ -57,6 +60,7 @@ class Table:
     Arrays are indexed by point: `value` (SI, NaN where BAD), `quality`, `reason`, `received_s` (monotonic, -inf
     where it never came), `source_utc_s` (NaN where unknown), `unchanged` (answers in a row with the same value).
     Slot `trash` belongs to no request: answers to what is no longer asked go there.
+    `texts` are the last texts of text points, by point: they count only while the point's quality is not BAD.
     """
 
     def __init__(self, points: Sequence[Point], requests: Sequence[ReadRequest]) -> None:
@@ -64,7 +68,7 @@ class Table:
         self.trash = len(requests)
         self.requests = list(requests)
         self.sizes = [*(_answer_bytes(r) for r in requests), _NO_ANSWER]
-        ends = list(accumulate((max(size, 0) + size % 2 for size in self.sizes), initial=0))
+        ends = list(accumulate((size + size % 2 for size in (max(s, 0) for s in self.sizes)), initial=0))
         self.places = ends[:-1]
         self.raw = np.zeros(ends[-1], dtype=np.uint8)
         self._bytes = self.raw.data
@@ -74,6 +78,8 @@ class Table:
         self.received_s = np.full(count, -np.inf)
         self.source_utc_s = np.full(count, np.nan)
         self.unchanged = np.zeros(count, dtype=np.int32)
+        self.texts: dict[int, str] = {}
+        self._images: dict[int, bytes] = {}
         self.answered_s = np.full(slots, -np.inf)
         self._fresh = np.zeros(slots, dtype=bool)
         self.refresh = Refresh(slots)
@@ -143,6 +149,8 @@ class Table:
         fresh = self._fresh[group.raw_slots]
         if fresh.any():
             self._take(group, fresh)
+            if group.texts:
+                self._take_texts(group, fresh)
         if len(group.plausible.points):
             group.plausible.judge(self._columns, self._fresh, self.refresh.changes, self.refresh.period_s, now_s)
         self._fresh[group.slots] = False
@@ -166,6 +174,18 @@ class Table:
         if not good.all():
             at = np.arange(len(self.value))[points] if isinstance(points, slice) else points
             self._mark_bad(at[~good], value[~good], marked[~good])
+
+    def _take_texts(self, group: Group, fresh: NDArray[np.bool_]) -> None:
+        for request, point, start, end, address, may_be_empty in group.texts:
+            if not fresh[request]:
+                continue
+            image = bytes(self._bytes[start:end])
+            if image != self._images.get(point):
+                self._images[point] = image
+                self.texts[point] = decode_text(image, address)
+            there = may_be_empty or self.texts[point] != ""
+            self.quality[point], self.reason[point] = (_GOOD, _NONE) if there else (_BAD, _SENTINEL)
+            self.received_s[point] = self.answered_s[group.raw_slots[request]]
 
     def _mark_bad(self, points: NDArray[np.intp], value: NDArray[np.float64], marked: NDArray[np.uint8]) -> None:
         self.value[points], self.quality[points] = np.nan, _BAD
@@ -201,6 +221,7 @@ class Table:
         before, after = before[asked], after[asked]
         for name in ("value", "quality", "reason", "received_s", "source_utc_s", "unchanged"):
             getattr(self, name)[after] = getattr(old, name)[before]
+        self.texts = {int(new): old.texts[i] for i, new in zip(before, after, strict=True) if i in old.texts}
         for before_slot, slot in slots.items():
             self._adopt_slot(old, before_slot, slot)
         self.refresh.adopt(old.refresh, slots)

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 WordType = Literal[
     "int16", "uint16", "int32", "uint32", "int64", "uint64", "float16", "float32", "float64", "bcd16", "bcd32", "bit",
+    "string",
 ]
 RegisterKind = Literal["holding", "input", "coil", "discrete"]
 Order = Literal["big", "little"]
@@ -19,6 +20,12 @@ class ModbusAddress(Struct, frozen=True, tag_field="protocol", tag="modbus"):
     bit of a field inside a uint16, uint32 or uint64, which is then only read; None: the whole number.
     `write_function` is the Modbus function that writes it, 0 for the usual one of its type.
     "bcd16" and "bcd32" hold four and eight decimal digits, four bits each, without a sign.
+    "string" is `length` registers of text, which is no number: its value is NaN, its text stands beside it.
+
+    `model`: the point lies in this SunSpec model, the `occurrence`-th of that number in the unit's chain (0 = the
+    first); `register` and `scale_register` then count from the model's ID register, and the driver finds out where
+    that is. `counts` are registers of the model with what they must hold, or `register` would mean another thing: the
+    number of points of a curve, where curves follow each other.
     """
 
     register: int
@@ -30,6 +37,10 @@ class ModbusAddress(Struct, frozen=True, tag_field="protocol", tag="modbus"):
     bit: int = 0
     bits: tuple[int, int] | None = None
     write_function: int = 0
+    length: int = 0
+    model: int | None = None
+    occurrence: int = 0
+    counts: tuple[tuple[int, int], ...] = ()
 
 
 class OpcUaAddress(Struct, frozen=True, tag_field="protocol", tag="opcua"):

@@ -137,7 +137,7 @@ class DeviceReport(Struct, frozen=True):
 
 
 class FieldReport(Struct, frozen=True):
-    """All connections and devices, once a second."""
+    """All connections and devices, once a second. `texts` are those of text points that are not BAD, by point."""
 
     utc_s: float
     links: tuple[LinkReport, ...]
@@ -146,3 +146,4 @@ class FieldReport(Struct, frozen=True):
     points_bad: int
     devices_good: int
     devices: tuple[DeviceReport, ...] = ()
+    texts: dict[int, str] = {}

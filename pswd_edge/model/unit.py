@@ -17,6 +17,7 @@ class Unit(NamedTuple):
 UNITS: dict[str, Unit] = {
     "W": Unit("W"), "kW": Unit("W", 1e3), "MW": Unit("W", 1e6), "mW": Unit("W", 1e-3),
     "var": Unit("var"), "kvar": Unit("var", 1e3), "VA": Unit("VA"), "kVA": Unit("VA", 1e3),
+    "VAh": Unit("VAh"), "varh": Unit("varh"), "Ah": Unit("Ah"),
     "Wh": Unit("Wh"), "kWh": Unit("Wh", 1e3), "MWh": Unit("Wh", 1e6),
     "V": Unit("V"), "kV": Unit("V", 1e3), "mV": Unit("V", 1e-3),
     "A": Unit("A"), "mA": Unit("A", 1e-3),

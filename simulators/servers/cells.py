@@ -134,6 +134,36 @@ class FieldCell(NumberCell):
         self._put(word.to_bytes(self._end - self._at, "big"))
 
 
+class TextCell:
+    """A text: the device's name and the point's, whatever the plant says. Not written by clients."""
+
+    def __init__(self, point: Point, address: ModbusAddress, device: str, words: bytearray) -> None:
+        self.point = point
+        self.register = address.register
+        self.width = address.length
+        self._words = words
+        size = 2 * address.length
+        image = f"{device} {point.signal}".encode("ascii", "replace")[:size].ljust(size, b"\0")
+        words_ = [image[i : i + 2][:: -1 if address.byte_order == "little" else 1] for i in range(0, size, 2)]
+        self._image = b"".join(reversed(words_) if address.word_order == "little" else words_)
+
+    def show(self, value: float) -> None:  # noqa: ARG002 - a text is no number
+        """Put the text."""
+        self._words[2 * self.register : 2 * (self.register + self.width)] = self._image
+
+    def show_bad(self, *, nan: bool) -> None:  # noqa: ARG002 - a text has one way to be bad
+        """Put an empty text."""
+        self._words[2 * self.register : 2 * (self.register + self.width)] = bytes(2 * self.width)
+
+    def take(self, image: bytes) -> float:
+        """Never asked: no text has a write rule."""
+        raise NotImplementedError
+
+    def keep(self, image: bytes) -> None:
+        """Never asked: no text has a write rule."""
+        raise NotImplementedError
+
+
 class BitCell:
     """One bit of a register; others may hold the register's other bits. NaN and markers show as 0."""
 

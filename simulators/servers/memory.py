@@ -9,7 +9,7 @@ _START: dict[tuple[str, str], float] = {
     ("ups", "battery_status"): 2.0, ("ups", "on_battery_s"): 0.0, ("ups", "battery_voltage_v"): 480.0,
     ("ups", "battery_temperature_c"): 24.0, ("ups", "alarms_present"): 0.0,
     ("cdu", "inlet_pressure_bar"): 0.4, ("cdu", "active_power_w"): 3200.0, ("cdu", "pump_1_status"): 1.0,
-    ("cdu", "sensor_alarms"): 0.0, ("cdu", "threshold_alarms"): 0.0,
+    ("cdu", "sensor_alarms"): 0.0, ("cdu", "threshold_alarms"): 0.0, ("cdu", "alarms"): 0.0,
     ("chiller", "local"): 0.0, ("chiller", "capacity_limited"): 0.0, ("chiller", "alarm"): 0.0,
     ("chiller", "evaporator_flow"): 1.0, ("chiller", "outdoor_temperature_c"): 16.0, ("chiller", "current_a"): 410.0,
     ("battery", "connected"): 1.0, ("battery", "setpoint_mode"): 1.0, ("battery", "revert_enable"): 1.0,

@@ -3,13 +3,13 @@
 Source: MODBUS Application Protocol V1.1b3, chapters 4 and 7 (exception codes).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pswd_edge.model.point import ModbusAddress, Point, RegisterKind
-from simulators.servers.cells import BitCell, Cell, CoilCell, FieldCell, NumberCell
+from simulators.servers.cells import BitCell, Cell, CoilCell, FieldCell, NumberCell, TextCell
 from simulators.servers.face import Face
 from simulators.servers.ranges import Limit, choose_exponents, usual_limit
-from simulators.servers.sunspec import fixed_registers
+from simulators.servers.sunspec import BASE, ChainLink, place, usual_chain
 
 ILLEGAL_FUNCTION = 1
 ILLEGAL_ADDRESS = 2
@@ -42,19 +42,26 @@ class RegisterSpace:
         limit: the largest magnitude of each point, for scale registers.
         reserved_reads_zero: holes inside a request read 0 and only a request without any known address is refused
             with exception 2, like most devices; False: one hole refuses the request.
+        chain: the SunSpec models in their order from `base` on; None: model 1 and those of the map, in its order.
     """
 
-    def __init__(self, face: Face, limit: Limit = usual_limit, *, reserved_reads_zero: bool = True) -> None:
+    def __init__(
+        self, face: Face, limit: Limit = usual_limit, *, reserved_reads_zero: bool = True,
+        chain: Sequence[ChainLink] | None = None, base: int = BASE,
+    ) -> None:
         self.face = face
         self._strict = not reserved_reads_zero
         self._banks: dict[RegisterKind, Bank] = {}
         self._cells: list[Cell] = []
         self._writable: dict[tuple[RegisterKind, int], list[Cell]] = {}
         self._swapped = False
-        exponents = choose_exponents(face.points, limit)
-        for register, word in fixed_registers(face.device.map, face.points).items():
+        placed = place(face.points, usual_chain(face.points) if chain is None else chain, base)
+        exponents = choose_exponents(placed.points, limit)
+        if placed.chain:
+            self._bank("holding").known[placed.chain.start : placed.chain.stop] = b"\1" * len(placed.chain)
+        for register, word in placed.words.items():
             self._fix("holding", register, word)
-        for point in face.points:
+        for point in placed.points:
             # a point that reads a scale register itself finds the fixed word there
             if isinstance(point.address, ModbusAddress) and point.address.register not in exponents:
                 self._lay_out(self._cell(point, point.address, exponents), point.address)
@@ -70,6 +77,8 @@ class RegisterSpace:
         memory = self._bank(address.kind).cell_bytes
         if address.kind in _BIT_KINDS:
             return CoilCell(point, address, kind, memory)
+        if address.type == "string":
+            return TextCell(point, address, self.face.device.id, memory)
         if address.type == "bit":
             return BitCell(point, address, kind, memory)
         exponent = 0 if address.scale_register is None else exponents[address.scale_register]

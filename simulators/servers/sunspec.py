@@ -1,38 +1,78 @@
-"""The fixed registers of a SunSpec device: the marker, the model headers, the end model.
+"""The chain of SunSpec models in a simulated device: marker, model headers, end model, and where that puts its points.
 
 Source: SunSpec device information model, 6.2 (marker 'SunS', then {id, length, body}…, then id 0xFFFF, length 0).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
+from msgspec import structs
+
+from pswd_edge.config.sunspec import model_words
 from pswd_edge.model.point import ModbusAddress, Point
+from simulators.servers.coding import FORMS
 
-_BASE = 40000
+BASE = 40000
 _MARKER = (0x5375, 0x6E53)
-_COMMON_ID = 1
+_COMMON = (1, 66)
 _END_ID = 0xFFFF
-# map: models in their order, each with one of its points and that point's offset from the model's id register;
-# so the headers stand where the map's own addresses need them.
-_MODELS: dict[str, tuple[tuple[int, str, int], ...]] = {
-    "sunspec-bess-7xx": (
-        (701, "power_w", 10), (704, "power_setpoint_w", 24), (713, "soc_percent", 4), (715, "heartbeat", 5),
-    ),
-}
-_LAST_BODY = 7    # length of model 715
 
 
-def fixed_registers(map_name: str, points: Iterable[Point]) -> dict[int, int]:
-    """Register to word; empty where the map is no SunSpec map."""
-    at = {p.signal: p.address.register for p in points if isinstance(p.address, ModbusAddress)}
-    models = [(number, at[signal] - offset) for number, signal, offset in _MODELS.get(map_name, ()) if signal in at]
-    if not models:
-        return {}
-    words = {_BASE: _MARKER[0], _BASE + 1: _MARKER[1]}
-    starts = [(_COMMON_ID, _BASE + 2), *models]
-    ends = [start for _, start in models] + [models[-1][1] + 2 + _LAST_BODY]
-    for (number, start), end in zip(starts, ends, strict=True):
-        words[start] = number
-        words[start + 1] = end - start - 2
-    words[ends[-1]] = _END_ID
-    words[ends[-1] + 1] = 0
-    return words
+class ChainLink(NamedTuple):
+    """A model by its id, and its length L (ID and L not counted)."""
+
+    model: int
+    length: int
+
+
+class Placed(NamedTuple):
+    """Points with real registers, fixed words by register, and the registers of the whole chain."""
+
+    points: tuple[Point, ...]
+    words: dict[int, int]
+    chain: range
+
+
+def usual_chain(points: Iterable[Point]) -> tuple[ChainLink, ...]:
+    """Model 1, then the points' models in the order in which the map comes to them; empty where there are none."""
+    ends: dict[tuple[int, int], int] = {}
+    for point in points:
+        address = point.address
+        if isinstance(address, ModbusAddress) and address.model is not None:
+            words = address.length or (FORMS[address.type].pack.size // 2 if address.type in FORMS else 1)
+            end = max(address.register + words, (address.scale_register or 0) + 1)
+            key = (address.model, address.occurrence)
+            ends[key] = max(end, ends.get(key, model_words(address.model, {}) or 0))
+    if not ends:
+        return ()
+    links = [ChainLink(model, end - 2) for (model, _), end in ends.items() if model != _COMMON[0]]
+    return ChainLink(*_COMMON), *links
+
+
+def place(points: Sequence[Point], chain: Sequence[ChainLink], base: int = BASE) -> Placed:
+    """Where a chain puts the points; those of models that it has not are left out, as in a device without them."""
+    if not chain:
+        return Placed(tuple(points), {}, range(0))
+    words = {base: _MARKER[0], base + 1: _MARKER[1]}
+    starts: dict[tuple[int, int], int] = {}
+    at = base + 2
+    for link in chain:
+        words |= {at: link.model, at + 1: link.length}
+        starts[link.model, sum(model == link.model for model, _ in starts)] = at
+        at += 2 + link.length
+    words |= {at: _END_ID, at + 1: 0}
+    placed = [_moved(point, starts, words) for point in points]
+    return Placed(tuple(p for p in placed if p is not None), words, range(base, at + 2))
+
+
+def _moved(point: Point, starts: dict[tuple[int, int], int], words: dict[int, int]) -> Point | None:
+    address = point.address
+    if not isinstance(address, ModbusAddress) or address.model is None:
+        return point
+    start = starts.get((address.model, address.occurrence))
+    if start is None:
+        return None
+    words |= {start + register: count for register, count in address.counts}
+    scale = None if address.scale_register is None else start + address.scale_register
+    moved = structs.replace(address, register=start + address.register, scale_register=scale, model=None)
+    return structs.replace(point, address=moved)

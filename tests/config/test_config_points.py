@@ -147,38 +147,25 @@ def test_the_fields_of_one_register_are_points_of_their_own(tmp_path: Path) -> N
     assert addresses == [ModbusAddress(9, "uint16", bits=b) for b in ((0, 3), (4, 4), (8, 15), None)]
 
 
-# Blocks by their model lengths, ID and L counted, one after the other behind the two words of the marker.
-MARKER = 40000
-LENGTHS = {1: 68, 701: 155, 704: 67, 713: 9, 715: 9}
+# Model and offset from the ID register, and the offset of the scale register, from the published model definitions.
 OFFSETS = {
-    "state": (701, 4), "connected": (701, 5), "alarms": (701, 6), "power_w": (701, 10), "temperature_c": (701, 36),
-    "power_scale": (701, 116), "temperature_scale": (701, 122),
-    "enable": (704, 22), "setpoint_mode": (704, 23), "power_setpoint_w": (704, 24), "revert_enable": (704, 30),
-    "revert_timeout_s": (704, 31), "revert_remaining_s": (704, 33), "setpoint_scale": (704, 55),
-    "soc_percent": (713, 4), "soh_percent": (713, 5), "percent_scale": (713, 8),
-    "control_place": (715, 2), "device_heartbeat": (715, 3), "heartbeat": (715, 5),
-}
-SCALES = {
-    "power_w": "power_scale", "temperature_c": "temperature_scale", "power_setpoint_w": "setpoint_scale",
-    "soc_percent": "percent_scale", "soh_percent": "percent_scale",
+    "state": (701, 4, None), "connected": (701, 5, None), "alarms": (701, 6, None), "power_w": (701, 10, 116),
+    "temperature_c": (701, 36, 122), "power_scale": (701, 116, None),
+    "enable": (704, 22, None), "setpoint_mode": (704, 23, None), "power_setpoint_w": (704, 24, 55),
+    "revert_enable": (704, 30, None), "revert_timeout_s": (704, 31, None), "revert_remaining_s": (704, 33, None),
+    "setpoint_scale": (704, 55, None),
+    "soc_percent": (713, 4, 8), "soh_percent": (713, 5, 8),
+    "control_place": (715, 2, None), "device_heartbeat": (715, 3, None), "heartbeat": (715, 5, None),
+    "manufacturer": (1, 2, None), "model": (1, 18, None), "firmware": (1, 42, None), "serial_number": (1, 50, None),
 }
 
 
-def test_every_sunspec_address_is_its_block_plus_its_offset() -> None:
-    """The chain of blocks is where an error of two registers slips in: L does not count ID and L."""
+def test_a_sunspec_name_becomes_the_offset_of_the_standard() -> None:
+    """Typed here from the standard's own tables, so that a slip of one register in counting sizes cannot hide."""
     form = load_map("sunspec-bess-7xx")
     assert isinstance(form, ModbusMap)
-    blocks, address = {}, MARKER + 2
-    for model, length in LENGTHS.items():
-        blocks[model] = address
-        address += length
-    expected = {key: blocks[model] + offset for key, (model, offset) in OFFSETS.items()}
 
-    assert {row.key: row.address for row in form.rows} == expected
-    assert {row.key: row.scale_register for row in form.rows if row.scale_register is not None} == {
-        key: expected[scale] for key, scale in SCALES.items()
-    }
-    assert address == 40310
+    assert {row.key: (row.model, row.address, row.scale_register) for row in form.rows} == OFFSETS
 
 
 @pytest.mark.parametrize(
@@ -188,9 +175,9 @@ def test_every_sunspec_address_is_its_block_plus_its_offset() -> None:
         ("feeder-a.active_power_w", ModbusAddress(3059, "float32")),
         ("feeder-a.energy_import_wh", ModbusAddress(3203, "int64")),
         ("feeder-cool.active_power_w", ModbusAddress(0x34, "float32", "input")),
-        ("bess-1.power_setpoint_w", ModbusAddress(40249, "int32", scale_register=40280)),
+        ("bess-1.power_setpoint_w", ModbusAddress(24, "int32", scale_register=55, model=704)),
         ("bess-2.power_w", OpcUaAddress("nsu=urn:pswd-edge:bess;s=Bess.Power", "Double")),
-        ("cdu-1.supply_temperature_c", ModbusAddress(0x9001, "int16")),
+        ("cdu-1.supply_temperature_c", ModbusAddress(0, "float32")),
         ("chiller-1.capacity_percent", ModbusAddress(12, "int16")),
         ("pdu-1.outlet_state[3]", SnmpAddress("1.3.6.1.4.1.318.1.1.26.9.2.3.1.5.3", "Integer32")),
         ("ups-1.battery_charge_percent", SnmpAddress("1.3.6.1.2.1.33.1.2.4.0", "Integer32")),

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from pswd_edge.config import load_map
-from pswd_edge.config.map_form import MapFile, ModbusMap
+from pswd_edge.config.map_form import MapFile, ModbusMap, ModbusRow
 from pswd_edge.config.maps import MAP_FOLDERS, known_maps
 from pswd_edge.config.points import PointContext, compile_points
 from pswd_edge.field.decoder import Decoder
@@ -66,19 +66,21 @@ def answered(form: MapFile, registers: str, key: str) -> tuple[float, int, Point
 
 
 def memory(registers: str) -> dict[tuple[str, int], int]:
-    """Words (or bits) by kind and wire address."""
+    """Words (or bits) by kind and wire address, or by model and offset."""
     kinds = {"h": "holding", "i": "input", "c": "coil", "d": "discrete"}
     found = {}
     for part in registers.split("+"):
         where, _, words = part.partition("=")
+        kind, at = kinds.get(where[0], where.partition(":")[0]), where.partition(":")[2] or where[1:]
         for n in range(0, len(words), 4):
-            found[kinds[where[0]], int(where[1:], 0) + n // 4] = int(words[n : n + 4], 16)
+            found[kind, int(at, 0) + n // 4] = int(words[n : n + 4], 16)
     return found
 
 
 def answer(span: Span, found: dict[tuple[str, int], int]) -> bytes:
     """What the device sends for one request, as Modbus packs it."""
-    cells = [found.get((span.kind, r), 0) for r in range(span.start, span.start + span.length)]
+    kind = span.kind if span.model is None else f"m{span.model}"
+    cells = [found.get((kind, r), 0) for r in range(span.start, span.start + span.length)]
     if span.kind in ("holding", "input"):
         return b"".join(cell.to_bytes(2, "big") for cell in cells)
     return sum(bit << n for n, bit in enumerate(cells)).to_bytes((len(cells) + 7) // 8, "little")
@@ -159,8 +161,13 @@ def test_a_command_that_shows_elsewhere_names_what_it_shows(name: str) -> None:
 
 @pytest.mark.parametrize("name", known_maps(MAP_FOLDERS[:1]))
 def test_every_point_that_is_read_has_a_scale_beside_it_that_is_read_too(name: str) -> None:
-    """Where a value has a scale register, the map shows it: a wrong exponent is found by looking."""
-    points = points_of(load_map(name)).values()
+    """Where a value has a scale register, the map shows it: a wrong exponent is found by looking.
+
+    SunSpec rows are left out: which register that is is not typed by hand.
+    """
+    form = load_map(name)
+    by_hand = {row.key for row in form.rows if isinstance(row, ModbusRow) and row.sunspec is None}
+    points = [p for key, p in points_of(form).items() if key in by_hand]
     scales = {p.address.scale_register for p in points if isinstance(p.address, ModbusAddress)} - {None}
     shown = {p.address.register for p in points if isinstance(p.address, ModbusAddress) and p.maximum == 10}
     assert scales <= shown
@@ -168,8 +175,10 @@ def test_every_point_that_is_read_has_a_scale_beside_it_that_is_read_too(name: s
 
 @pytest.mark.parametrize(("name", "spans"), [
     ("soltaro-bms", ["holding 4132+1", "holding 4164+12", "holding 4225+7", "holding 4243+3", "holding 4291+6"]),
-    ("orv3-bbu-shelf", [f"holding {0x101 + 0x10 * n}+9" for n in range(6)]),
-    ("sunspec-battery-802", ["holding 40070+64"]),
+    ("orv3-bbu-shelf", [*(f"holding {0x101 + 0x10 * n}+9" for n in range(6)), "holding 392+24", "holding 424+24"]),
+    ("sunspec-battery-802", ["model 1 0+66", "model 802 0+64"]),
+    ("sunspec-battery-803", ["model 1 0+66", "model 802 0+64", "model 803 0+90"]),
+    ("sunspec-bess-7xx", ["model 1 0+66", "model 701 0+123", "model 704 0+56", "model 713 0+9", "model 715 0+7"]),
     ("trane-ch530", ["input 1+9", "discrete 1+1"]),
 ])
 def test_requests_stay_inside_the_blocks_that_the_device_has(name: str, spans: list[str]) -> None:

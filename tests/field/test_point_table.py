@@ -197,3 +197,15 @@ def test_requests_of_a_group_that_did_not_answer_keep_their_values() -> None:
     assert table.value.tolist() == [0.0, 99.0, 2.0]
     assert table.received_s.tolist() == [T, T + 0.1, T]
     assert table.unchanged.tolist() == [0, 0, 0]
+
+
+def test_registers_stand_where_they_are_read_behind_answers_of_another_kind() -> None:
+    """A request of typed values takes no bytes: an odd place after it would shift every register of the site by one."""
+    typed = ReadRequest(modbus_device(), (modbus_point(0, index=0),), 100, "nodes", 1, "one node")
+    (registers,) = request_of([modbus_point(0, index=1)])
+    table = Table((modbus_point(0, index=0), modbus_point(0, index=1)), [typed, registers])
+    group = Group(table, range(2))
+    table.put_values(0, [Value(5.0)], T)
+    table.put_raw(1, b"\x01\x02", T)
+    table.settle(group, T)
+    assert table.value.tolist() == [5.0, 258.0]

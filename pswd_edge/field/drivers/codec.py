@@ -34,6 +34,8 @@ def encode(point: Point, value: float, power_of_ten: int = 0) -> bytes:
     address = point.address
     if not isinstance(address, ModbusAddress):
         raise WriteError(f"{point.id}: got a {type(address).__name__}: expected a Modbus address")
+    if address.type == "string":
+        raise WriteError(f"{point.id}: got a number for a text: expected a point that is a number; nothing was written")
     if address.bits is not None:
         raise WriteError(f"{point.id}: got bits {address.bits[0]} to {address.bits[1]} of a {address.type}: expected a "
                          "whole one; nothing was written")

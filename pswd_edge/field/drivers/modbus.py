@@ -15,6 +15,8 @@ from pswd_edge.field.drivers.modbus_config import RESOLVED, ModbusConfig
 from pswd_edge.field.drivers.modbus_dial import Dialler
 from pswd_edge.field.drivers.modbus_write import check_written, write_pdu
 from pswd_edge.field.drivers.plan import Span, pack_spans
+from pswd_edge.field.drivers.sunspec_chain import Need
+from pswd_edge.field.drivers.sunspec_read import ModelReads, need_of
 from pswd_edge.model.device import Device
 from pswd_edge.model.point import ModbusAddress, Point
 
@@ -31,6 +33,7 @@ class Payload(NamedTuple):
     pdu: bytes
     answer_head: bytes
     answer_bytes: int
+    need: Need | None = None
 
 
 class ModbusDriver:
@@ -43,6 +46,8 @@ class ModbusDriver:
         self._dialler = Dialler(self._config)
         self._link: Link | None = None
         self._scales: dict[tuple[int, int], int] = {}
+        self._models = ModelReads(self._exchange)
+        self._moves = 0
 
     @property
     def late(self) -> int:
@@ -56,7 +61,7 @@ class ModbusDriver:
         gap = min(device.max_gap, _RTU_GAP) if self._config.rtu else device.max_gap
         spans = pack_spans(points, max_count=device.max_registers, max_gap=gap, barriers=device.barriers)
         return [ReadRequest(device, span.points, span.points[0].period_ms, _payload(span), span.length,
-                            f"{span.kind} {span.start}+{span.length}") for span in spans]
+                            span.text) for span in spans]
 
     async def open(self) -> None:
         """Connect; the caller bounds the time."""
@@ -66,6 +71,7 @@ class ModbusDriver:
 
     async def close(self) -> None:
         """Drop the connection."""
+        self._models.forget()
         if self._link is not None:
             self._link.close()
             self._link = None
@@ -74,6 +80,8 @@ class ModbusDriver:
         """The registers of one span as they came, big-endian."""
         if self._link is None:
             raise UnreachableError(self._nowhere())
+        if request.payload.need is not None:
+            return self.take(request, await self._models.read(request, timeout_s))
         return self.take(request, await self._link.exchange(request.device.unit, request.payload.pdu, timeout_s))
 
     def sender(self, request: ReadRequest) -> Send:
@@ -81,14 +89,18 @@ class ModbusDriver:
         if self._link is None:
             error = UnreachableError(self._nowhere())
             return lambda _timeout_s, _now_s, heard: heard(error)
+        if request.payload.need is not None:
+            return self._models.sender(self._link.ask, request)
         return partial(self._link.ask, request.device.unit, request.payload.pdu)
 
     def take(self, request: ReadRequest, answer: bytes) -> bytes:
         """The second half of `read`: the registers that a right answer carries."""
         payload: Payload = request.payload
         if len(answer) == payload.answer_bytes and answer.startswith(payload.answer_head):
+            if payload.need is not None:
+                self._models.check(request, answer[2:])
             return answer[2:]
-        _raise_refusal(answer, payload.pdu)
+        self._raise_refusal(request.device, answer, payload.pdu)
         raise DecodeError(f"read {request.text}: got {answer[:8].hex()} ({len(answer)} bytes): "
                           f"expected {payload.answer_head.hex()} and {payload.answer_head[1]} bytes")
 
@@ -97,17 +109,31 @@ class ModbusDriver:
         address = point.address
         if not isinstance(address, ModbusAddress):
             raise WriteError(f"{point.id}: got a {type(address).__name__}: expected a Modbus address")
+        if address.model is not None:
+            address = await self._models.real(device, address, timeout_s)
         power = await self._power_of_ten(device, address, timeout_s)
         pdu = write_pdu(point, address, value, power)
-        answer = await self._exchange(device.unit, pdu, timeout_s)
+        answer = await self._answer(device.unit, pdu, timeout_s)
+        self._raise_refusal(device, answer, pdu)
         check_written(point, pdu, answer, value, power)
 
-    async def _exchange(self, unit: int, pdu: bytes, timeout_s: float) -> bytes:
+    async def _answer(self, unit: int, pdu: bytes, timeout_s: float) -> bytes:
         if self._link is None:
             raise UnreachableError(self._nowhere())
-        answer = await self._link.exchange(unit, pdu, timeout_s)
+        return await self._link.exchange(unit, pdu, timeout_s)
+
+    async def _exchange(self, unit: int, pdu: bytes, timeout_s: float) -> bytes:
+        answer = await self._answer(unit, pdu, timeout_s)
         _raise_refusal(answer, pdu)
         return answer
+
+    def _raise_refusal(self, device: Device, answer: bytes, pdu: bytes) -> None:
+        """As the function of this name; a refusal may mean that SunSpec models have moved."""
+        try:
+            _raise_refusal(answer, pdu)
+        except RefusedError as error:
+            self._models.doubt(device.unit, error.code)
+            raise
 
     def _nowhere(self) -> str:
         return f"{self._config.where}: not connected"
@@ -116,6 +142,9 @@ class ModbusDriver:
         """The content of the point's scale register, read once for each connection."""
         if address.scale_register is None:
             return 0
+        if self._moves != self._models.moves:  # models that moved have their scales elsewhere
+            self._scales.clear()
+            self._moves = self._models.moves
         key = (device.unit, address.scale_register)
         if key not in self._scales:
             pdu = struct.pack(">BHH", _FUNCTION[address.kind], address.scale_register, 1)
@@ -134,7 +163,9 @@ class ModbusDriver:
 def _payload(span: Span) -> Payload:
     function = _FUNCTION[span.kind]
     size = (span.length + 7) // 8 if span.kind in ("coil", "discrete") else 2 * span.length
-    return Payload(span, struct.pack(">BHH", function, span.start, span.length), bytes([function, size]), 2 + size)
+    need = need_of([p.address for p in span.points if isinstance(p.address, ModbusAddress)], span.start + span.length)
+    return Payload(span, struct.pack(">BHH", function, span.start, span.length), bytes([function, size & 0xFF]),
+                   2 + size, need)
 
 
 def _raise_refusal(answer: bytes, pdu: bytes) -> None:

@@ -129,9 +129,9 @@ async def test_the_control_channel_does_and_refuses(campus):
     assert [a["ok"] for a in answers] == [True] * 9 + [False] * 6
     assert "ramp_60s_max_mw_per_min" in answers[1]["summary"]
     assert campus.plant.signals("rack-1")["power_cap_w"] == 2e7
-    assert (await read(campus, "cooling", 0x9001, 1, unit=13)) != b""
+    assert (await read(campus, "cooling", 0, 2, unit=13)) != b""
     with pytest.raises((asyncio.IncompleteReadError, TimeoutError)):    # an exception answer is shorter than a value
-        await read(campus, "cooling", 0x9001, 1, unit=12)
+        await read(campus, "cooling", 0, 2, unit=12)
     campus.faults.set("cdu-1", "exception", None)
 
 

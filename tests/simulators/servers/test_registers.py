@@ -11,6 +11,7 @@ from pswd_edge.field.drivers.modbus import ModbusDriver
 from simulators.servers.pdu import answer
 from simulators.servers.ranges import choose_exponents, usual_limit
 from simulators.servers.registers import RefusedRequest, RegisterSpace
+from simulators.servers.sunspec import ChainLink
 
 
 @pytest.mark.parametrize(
@@ -95,25 +96,53 @@ def test_a_percent_has_hundredths():
     assert space.read_words("holding", 0, 2).hex() == "15ae" + "fffe"
 
 
-def test_sunspec_models_can_be_walked_from_the_marker():
-    """A client that finds its way by ids and lengths must end at the end model and meet each id on the way."""
-    points = [
-        modbus("power_w", 40080, "int16", scale_register=40186), modbus("power_setpoint_w", 40249, "int32"),
-        modbus("soc_percent", 40296, "uint16"), modbus("heartbeat", 40306, "uint32"),
-    ]
-    face, _, _ = face_of(points, dict.fromkeys(("power_w", "power_setpoint_w", "soc_percent", "heartbeat"), 0.0),
-                         map_="sunspec-bess-7xx", kind="battery")
-    space = RegisterSpace(face)
+SUNSPEC = [
+    modbus("power_w", 10, "int16", scale_register=116, model=701), modbus("power_setpoint_w", 24, "int32", model=704),
+    modbus("soc_percent", 4, "uint16", model=713), modbus("heartbeat", 5, "uint32", model=715),
+]
 
-    assert space.read_words("holding", 40000, 2) == b"SunS"
-    found, at = [], 40002
+
+def walk(space: RegisterSpace, base: int = 40000) -> list[tuple[int, int]]:
+    assert space.read_words("holding", base, 2) == b"SunS"
+    found, at = [], base + 2
     while True:
         model, length = (int.from_bytes(space.read_words("holding", at + i, 1), "big") for i in (0, 1))
         found.append((model, length))
         if model == 0xFFFF:
-            break
+            return found
         at += 2 + length
-    assert found == [(1, 66), (701, 153), (704, 65), (713, 7), (715, 7), (0xFFFF, 0)]
+
+
+def test_sunspec_models_can_be_walked_from_the_marker():
+    """A client that finds its way by ids and lengths must end at the end model and meet each id on the way."""
+    face, _, _ = face_of(SUNSPEC, {p.signal: 0.0 for p in SUNSPEC}, kind="battery")
+
+    assert walk(RegisterSpace(face)) == [(1, 66), (701, 153), (704, 65), (713, 7), (715, 7), (0xFFFF, 0)]
+
+
+def test_sunspec_models_stand_in_the_order_and_at_the_base_that_a_test_asks_for():
+    """Other firmware, other order, models that nobody knows: the points go with their models."""
+    face, _, _ = face_of(SUNSPEC, {"power_w": 1e6, "heartbeat": 7.0}, kind="battery")
+    chain = [ChainLink(715, 7), ChainLink(64999, 3), ChainLink(701, 153), ChainLink(1, 65)]
+    space = RegisterSpace(face, chain=chain, base=50000)
+
+    assert walk(space, 50000) == [(715, 7), (64999, 3), (701, 153), (1, 65), (0xFFFF, 0)]
+    assert space.read_words("holding", 50002 + 5, 2).hex() == "00000007"
+    model_701 = 50002 + 9 + 5
+    assert space.read_words("holding", model_701 + 10, 1).hex() == "0064"
+    assert space.read_words("holding", model_701 + 116, 1).hex() == "0004"
+    with pytest.raises(RefusedRequest):
+        space.read_words("holding", 40000, 2)
+
+
+def test_a_text_is_shown_in_the_order_of_its_words_and_bytes():
+    """"dut name" in four registers, filled with NUL."""
+    points = [modbus("name", 0, "string", length=5, unit="1"),
+              modbus("swapped", 9, "string", length=2, unit="1", word_order="little", byte_order="little")]
+    space, _ = space_of(points, {})
+
+    assert space.read_words("holding", 0, 5) == b"dut name\0\0"
+    assert space.read_words("holding", 9, 2) == b" tud"
 
 
 def test_holes_read_zero_inside_a_block_and_are_refused_alone():
