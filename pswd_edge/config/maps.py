@@ -7,8 +7,9 @@ from typing import NamedTuple
 from pswd_edge.config.document import Document, read_document
 from pswd_edge.config.form import read_form
 from pswd_edge.config.map_checks import check_map
-from pswd_edge.config.map_form import MAP_FORMS, MapFile
+from pswd_edge.config.map_form import MAP_FORMS, MapFile, SnmpMap
 from pswd_edge.config.mistakes import Mistakes, shown
+from pswd_edge.config.repeat import repeated
 from pswd_edge.errors import ConfigError
 
 _PACKAGE = Path(__file__).parents[1]
@@ -61,6 +62,8 @@ def read_map(path: Path, mistakes: Mistakes) -> ReadMap | None:
             document.file, document.line(("driver",)), "driver", shown(driver), "one of " + ", ".join(MAP_FORMS)
         )
         return None
+    if form is SnmpMap:
+        document = repeated(document, mistakes)
     read = read_form(form, document, document.root, (), mistakes)
     check_map(read, document, path.stem, mistakes)
     return ReadMap(read, document)
