@@ -69,6 +69,7 @@ $(VENV)/.system: $(VENV)/.run
 	command -v gcc >/dev/null || missing="$$missing gcc libc6-dev"; \
 	test -e /usr/include/modbus/modbus.h || missing="$$missing libmodbus-dev"; \
 	command -v npm >/dev/null || missing="$$missing nodejs npm"; \
+	command -v snmptrap >/dev/null || missing="$$missing snmp"; \
 	if test -z "$$missing"; then :; \
 	elif test "$$(id -u)" = 0 && command -v apt-get >/dev/null; then \
 		echo "installing for the tests:" $$missing; \

@@ -35,7 +35,7 @@ FORMS = {
     name: getattr(module, name)
     for module, names in (
         (site_form, ("SiteFile", "NameForm", "ConnectionForm", "DeviceForm", "CircuitForm", "GridForm",
-                     "ListenerForm", "UplinkForm")),
+                     "ListenerForm", "UplinkForm", "TrapsForm")),
         (control_form, ("ControlForm", "InputForm", "LoadRangeForm", "BatteryForm", "LoadControllerForm", "TierForm")),
         (map_form, ("MapFile", "RowForm", "WriteForm", "Defaults")),
     ) for name in names

@@ -8,6 +8,7 @@ import pwd
 import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import uvloop
@@ -23,6 +24,8 @@ from pswd_edge.field.drivers.base import Driver
 from pswd_edge.field.drivers.registry import driver_configs, find_driver
 from pswd_edge.field.field import Field
 from pswd_edge.field.learnt import Learnt
+from pswd_edge.field.traps import TrapReceiver
+from pswd_edge.field.work import Tell
 from pswd_edge.gateway.server import NICENESS, run_gateway, wait_for_image
 from pswd_edge.gateway.uplink.uplink import Uplink
 from pswd_edge.image import ImageReader, ImageWriter
@@ -49,8 +52,11 @@ def compiled_site(path: Path) -> Site:
 
 def make_driver(connection: Connection) -> Driver:
     """The driver of a connection, with its secrets resolved."""
-    settings = {k: _resolved(v) for k, v in connection.settings.items()}
-    return find_driver(connection.driver)(settings)
+    return find_driver(connection.driver)(_settings(connection))
+
+
+def _settings(connection: Connection) -> dict[str, Any]:
+    return {k: _resolved(v) for k, v in connection.settings.items()}
 
 
 def _resolved(value: object) -> object:
@@ -87,6 +93,7 @@ async def control(site: Site, path: Path | None = None) -> None:
     reloader = None if path is None else Reloader(path, site, field, cycle, image, journal)
     doors = [_door(runtime / GATEWAY_SOCKET, Level.API, cycle, reloader, 0o660),
              _door(runtime / OPERATOR_SOCKET, Level.OPERATOR, cycle, reloader, 0o600)]
+    listening = await _listen_for_traps(site, field, journal.tell)
     field.start()
     for door in doors:
         await door.open()
@@ -99,11 +106,24 @@ async def control(site: Site, path: Path | None = None) -> None:
         await cycle.run()
     finally:
         notify("STOPPING=1")
+        if listening is not None:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
         for door in doors:
             await door.close()
         await field.stop()
         await ledger.close()
         bell.close()
+
+
+async def _listen_for_traps(site: Site, field: Field, tell: Tell) -> asyncio.Task[None] | None:
+    """None where the site has no `snmp_traps`."""
+    if site.snmp_traps is None:
+        return None
+    snmp = {c.index: _settings(c) for c in site.connections if c.driver == "snmp"}
+    receiver = TrapReceiver(site, site.snmp_traps, snmp, tell, field.hurry)
+    await receiver.prepare()
+    return asyncio.create_task(receiver.run(), name="traps")
 
 
 def _uids(*names: str) -> frozenset[int]:

@@ -7,25 +7,28 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pswd_edge.bench import field, opcua_site, outages, reconnects
+from pswd_edge.bench import field, opcua_site, outages, reconnects, snmp
 from pswd_edge.commands import bench_api, bench_event
 from pswd_edge.log import configure_log
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
-    parser.add_argument("what", choices=["field", "opcua", "outages", "reconnects", "event", "api"], help="field: the "
-                        "control process polling D devices beside a bare loop; opcua: the same with OPC UA servers; "
-                        "outages: what a dead device costs the others; reconnects: what thousands of them leave "
-                        "behind; event: a step at the meter to the command at a battery; api: PSWD answers")
+    parser.add_argument("what", choices=["field", "opcua", "snmp", "outages", "reconnects", "event", "api"],
+                        help="field: the control process polling D devices beside a bare loop; opcua: the same with "
+                        "OPC UA servers; snmp: the same with SNMP agents; outages: what a dead device costs the "
+                        "others; reconnects: what thousands of them leave behind; event: a step at the meter to the "
+                        "command at a battery; api: PSWD answers")
+    parser.add_argument("--agents", type=int, default=20, help="snmp: agents, a connection each (default 20)")
+    parser.add_argument("--oids", type=int, default=20, help="snmp: objects of each agent, 1 to 60 (default 20)")
     parser.add_argument("--devices", type=int, default=100, help="field: devices of 100 registers each (default 100)")
-    parser.add_argument("--seconds", type=float, default=30.0, help="field, opcua, api: how long (default 30)")
-    parser.add_argument("--period-ms", type=int, default=100, help="field, opcua, event: the cycle (default 100); "
-                        "event: then only the grid meter and the batteries are read in every cycle")
+    parser.add_argument("--seconds", type=float, default=30.0, help="field, opcua, snmp, api: how long (default 30)")
+    parser.add_argument("--period-ms", type=int, default=100, help="field, opcua, snmp, event: the cycle (default "
+                        "100); event: then only the grid meter and the batteries are read in every cycle")
     parser.add_argument("--latency-ms", type=float, default=0.0, help="field: how late the devices answer (default 0)")
     parser.add_argument("--fast", type=int, help="field: so many devices in every cycle, the others every 100 ms")
     parser.add_argument("--count", type=int, default=10_000, help="reconnects: how many (default 10000)")
-    parser.add_argument("--port", type=int, default=15099, help="field: loopback port of the cheap simulator")
+    parser.add_argument("--port", type=int, default=15099, help="field, snmp: loopback port of the cheap simulator")
     parser.add_argument("--servers", type=int, default=20, help="opcua: servers, a connection each (default 20)")
     parser.add_argument("--nodes", type=int, default=50, help="opcua: nodes of each, one Read (default 50)")
     parser.add_argument("--trials", type=int, default=300, help="event: number of steps (default 300)")
@@ -51,9 +54,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _measure(options: argparse.Namespace) -> tuple[dict[str, Any], bool]:
-    if options.what == "field":
-        found = field.run(field.Load(options.devices, options.seconds, options.period_ms, options.port,
-                                     options.latency_ms, options.fast))
+    if options.what in ("field", "opcua", "snmp"):
+        found = _polling(options)
         return found, found["slots_missed"] == 0 and found["polls_done"] > 0
     if options.what == "outages":
         found = outages.run(options.devices, options.seconds, 10, options.port)
@@ -61,14 +63,20 @@ def _measure(options: argparse.Namespace) -> tuple[dict[str, Any], bool]:
     if options.what == "reconnects":
         found = reconnects.run(options.count, options.devices, options.port)
         return found, found["devices_good_at_the_end"] == options.devices
-    if options.what == "opcua":
-        found = opcua_site.run(options.servers, options.nodes, options.seconds, options.period_ms)
-        return found, found["slots_missed"] == 0 and found["polls_done"] > 0
     if options.what == "event":
         return _event(options)
     found = asyncio.run(bench_api.measure(options.site, options.folder, options.http_port, options.seconds,
                                           options.rate))
     return found, all(200 <= int(status) < 300 for status in found["statuses"])
+
+
+def _polling(options: argparse.Namespace) -> dict[str, Any]:
+    if options.what == "opcua":
+        return opcua_site.run(options.servers, options.nodes, options.seconds, options.period_ms)
+    if options.what == "snmp":
+        return snmp.run(options.agents, options.oids, options.seconds, options.period_ms, options.port)
+    return field.run(field.Load(options.devices, options.seconds, options.period_ms, options.port,
+                                options.latency_ms, options.fast))
 
 
 def _event(options: argparse.Namespace) -> tuple[dict[str, Any], bool]:

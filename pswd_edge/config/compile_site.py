@@ -10,7 +10,7 @@ from pswd_edge.config.site_form import ConnectionForm, DeviceForm, SiteFile
 from pswd_edge.model.circuit import Circuit
 from pswd_edge.model.device import Connection, Device
 from pswd_edge.model.point import Point
-from pswd_edge.model.site import GridFacts, Listener, Site, Uplink
+from pswd_edge.model.site import GridFacts, Listener, Site, TrapSpec, Uplink
 
 
 def compile_form(form: SiteFile, maps: Mapping[str, MapFile]) -> Site:
@@ -38,6 +38,7 @@ def compile_form(form: SiteFile, maps: Mapping[str, MapFile]) -> Site:
         control=compile_control(form.control, by_id, {device.id: device.index for device in devices}),
         listeners=tuple(Listener(**dict(listener)) for listener in form.listeners),
         uplink=None if form.uplink is None else Uplink(**dict(form.uplink)),
+        snmp_traps=None if form.snmp_traps is None else TrapSpec(**dict(form.snmp_traps)),
         grid=GridFacts(**dict(form.grid)),
         state_dir=form.state_dir,
         runtime_dir=form.runtime_dir,

@@ -48,7 +48,7 @@ Span = Annotated[tuple[Number, Number], AfterValidator(_rising)]
 _ID = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
 _POINT_ID = r"^[A-Za-z0-9][A-Za-z0-9_-]*\.[A-Za-z0-9][A-Za-z0-9_\[\]-]*$"
 NODE = r"^((nsu=[^;]+;)?[sigb]=.+|p=\{[^{}]+\}.+)$"
-OID = r"^\.?[0-2](\.[0-9]+)+$"
+OID = r"^\.?[0-2](\.([0-9]+|\{n\}))+$"  # {n}: config/repeat.py
 PATTERN_WORDS = {
     _ID: "letters, digits, - and _", _POINT_ID: "device.signal",
     NODE: "nsu=<namespace URI>;s=<id>, i=<number>, or p={<namespace URI>}<name>/<name>",

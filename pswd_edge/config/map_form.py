@@ -108,10 +108,11 @@ class OpcUaRow(RowForm):
 
 
 class SnmpRow(RowForm):
-    """`oid` in dotted digits, with the instance."""
+    """`oid` in dotted digits, with the instance. A row with `repeat` is written out before it is read as this form."""
 
     oid: Annotated[str, Field(pattern=OID)]
     type: Text | None = None
+    repeat: tuple[Whole, Whole] | None = Field(None, description="one row for each number; {n} stands for it")
 
 
 class Defaults(Form):

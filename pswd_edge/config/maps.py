@@ -7,8 +7,9 @@ from typing import NamedTuple
 from pswd_edge.config.document import Document, read_document
 from pswd_edge.config.form import read_form
 from pswd_edge.config.map_checks import check_map
-from pswd_edge.config.map_form import MAP_FORMS, MapFile, ModbusMap
+from pswd_edge.config.map_form import MAP_FORMS, MapFile, ModbusMap, SnmpMap
 from pswd_edge.config.mistakes import Mistakes, shown
+from pswd_edge.config.repeat import repeated
 from pswd_edge.config.sunspec_rows import place_rows
 from pswd_edge.errors import ConfigError
 
@@ -62,6 +63,8 @@ def read_map(path: Path, mistakes: Mistakes) -> ReadMap | None:
             document.file, document.line(("driver",)), "driver", shown(driver), "one of " + ", ".join(MAP_FORMS)
         )
         return None
+    if form is SnmpMap:
+        document = repeated(document, mistakes)
     read = read_form(form, document, document.root, (), mistakes)
     if isinstance(read, ModbusMap):
         read = place_rows(read, document, mistakes)

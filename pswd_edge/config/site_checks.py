@@ -30,6 +30,7 @@ def check_site_form(
     _check_circuits(form, maps, place)
     check_control(form, maps, place)
     _check_network(form, place)
+    _check_traps(form, place)
 
 
 def _check_connections(form: SiteFile, configs: Mapping[str, type[BaseModel]] | None, place: Place) -> None:
@@ -159,3 +160,23 @@ def _check_network(form: SiteFile, place: Place) -> None:
     uplink = form.uplink
     if uplink is not None and uplink.host and not is_loopback(uplink.host) and uplink.tls_ca is None:
         place.complain(("uplink", "host"), f"{uplink.host!r} without TLS", "tls_ca, or 127.0.0.1")
+
+
+def _check_traps(form: SiteFile, place: Place) -> None:
+    """Control opens this port: on one address that faces devices, and for devices that there are."""
+    traps = form.snmp_traps
+    if traps is None:
+        return
+    versions = {str((c.model_extra or {}).get("version", "3")) for c in form.connections.values() if c.driver == "snmp"}
+    if not versions:
+        place.complain(("snmp_traps",), "a port for traps", "a connection with driver snmp, as no other is listened to")
+    try:
+        everywhere = ipaddress.ip_address(traps.host).is_unspecified if traps.host else False
+    except ValueError:
+        place.complain(("snmp_traps", "host"), repr(traps.host), "the IP address of this machine in the field network")
+        return
+    if everywhere:
+        place.complain(("snmp_traps", "host"), f"{traps.host!r}, every address",
+                       "the IP address of this machine in the field network")
+    if traps.v2c and versions and "2c" not in versions:
+        place.complain(("snmp_traps", "v2c"), "true", "a connection with version 2c, or false")

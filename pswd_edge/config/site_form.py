@@ -85,6 +85,14 @@ class UplinkForm(Form):
     queue_messages: Annotated[Whole, Field(ge=1)] = 10_000
 
 
+class TrapsForm(Form):
+    """Where SNMP traps and informs are listened for, with the credentials of the connection that they come from."""
+
+    host: Text
+    port: Port = 10162
+    v2c: bool = Field(False, description="take traps that prove nothing but a community, from connections of v2c")
+
+
 class SiteFile(Form):
     """The whole file."""
 
@@ -99,3 +107,4 @@ class SiteFile(Form):
     control: ControlForm
     listeners: tuple[ListenerForm, ...] = ()
     uplink: UplinkForm | None = None
+    snmp_traps: TrapsForm | None = None

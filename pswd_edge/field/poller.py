@@ -101,6 +101,15 @@ class Poller:
             self._writes.append(write)
             self.wake()
 
+    def hurry(self, device: int) -> None:
+        """Read the slower classes of this device (its index) as soon as nothing faster waits: it has said something."""
+        if self.state != "open":
+            return
+        for job in self.account.slow:
+            if job.request.device.index == device:
+                self.account.behind.setdefault(job.slot, job)
+        self.wake()
+
     async def visit(self, step: Step) -> Any:
         """Let a tool have the driver for one step, when nothing of the cycle waits. Raises DeviceError.
 

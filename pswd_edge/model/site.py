@@ -38,6 +38,14 @@ class Uplink(Struct, frozen=True):
     queue_messages: int = 10_000
 
 
+class TrapSpec(Struct, frozen=True):
+    """Where SNMP traps and informs are listened for; `v2c`: those that only name a community are taken too."""
+
+    host: str
+    port: int
+    v2c: bool = False
+
+
 class GridFacts(Struct, frozen=True):
     """What the site knows of its grid by contract, until a live source brings it. None: not known, not shown."""
 
@@ -61,6 +69,7 @@ class Site(Struct, frozen=True, dict=True):
     control: ControlSpec
     listeners: tuple[Listener, ...] = ()
     uplink: Uplink | None = None
+    snmp_traps: TrapSpec | None = None
     grid: GridFacts = GridFacts()
     state_dir: str = "var"
     runtime_dir: str = "var/run"

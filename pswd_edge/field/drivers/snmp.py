@@ -14,6 +14,7 @@ from pswd_edge.errors import ConfigError, SilentError, UnreachableError, WriteEr
 from pswd_edge.field.drivers.base import ReadRequest, Value
 from pswd_edge.field.drivers.deadline import deadline
 from pswd_edge.field.drivers.snmp_config import SnmpConfig
+from pswd_edge.field.drivers.snmp_plan import plan_requests
 from pswd_edge.field.drivers.snmp_read import SnmpReader
 from pswd_edge.field.drivers.snmp_write import SnmpWriter, smi_value, type_mistake
 from pswd_edge.model.device import Device
@@ -37,12 +38,11 @@ class SnmpDriver:
         self._where = f"{self._config.host}:{self._config.port}"
 
     def plan(self, device: Device, points: Sequence[Point]) -> list[ReadRequest]:
-        """GETs of at most `max_oids` objects. Raises ConfigError for an object id or type that cannot be."""
+        """GETs of at most `max_oids` objects, GETBULK for longer columns. Raises ConfigError for what cannot be."""
         problems = [problem for point in points if (problem := _mistake(point)) is not None]
         if problems:
             raise ConfigError(problems)
-        step = self._config.max_oids
-        return [_request(device, tuple(points[i : i + step])) for i in range(0, len(points), step)]
+        return plan_requests(device, points, self._config.max_oids)
 
     async def open(self) -> None:
         """Make the sockets; with v3 find the agent's engine and prove the user's secrets (RefusedError if wrong)."""
@@ -72,9 +72,9 @@ class SnmpDriver:
         return str(host), int(port)
 
     async def read(self, request: ReadRequest, timeout_s: float) -> Sequence[Value]:
-        """One GET; an object that the agent does not have spoils its own point only."""
-        found = await self._reader.get(request.payload, timeout_s, f"read {request.text}")
-        return [value_of(found.get(oid)) for oid in request.payload]
+        """One exchange, or as many as this agent needs; an object that it lacks spoils its own point only."""
+        found = await self._reader.ask(request.payload, timeout_s, request.text)
+        return [value_of(found.get(oid)) for oid in request.payload.oids]
 
     async def write(self, device: Device, point: Point, value: float, timeout_s: float) -> None:
         """One SET, sent once; noError from the agent is the acknowledgement."""
@@ -97,20 +97,28 @@ class SnmpDriver:
             self._writer.close()
 
 
-def value_of(raw: ValueType) -> Value:
-    """One object as a `Value`, unscaled; None (the agent has no such object) is BAD.
+def value_of(raw: ValueType | Reason) -> Value:
+    """One object as a `Value`, unscaled; None (the agent has no such object) and a `Reason` are BAD.
 
     Agents without a type for fractions send decimals as text; any other text is no number.
     """
+    if type(raw) is int:
+        return Value(float(raw))
     if raw is None:
         return _ABSENT
+    if isinstance(raw, Reason):
+        return Value(math.nan, Quality.BAD, raw)
+    return _number(raw)
+
+
+def _number(raw: ValueType) -> Value:
+    if not isinstance(raw, int | float | bytes):  # an object id or an IP address: "1.3" is no decimal
+        return _NO_NUMBER
     try:
         number = float(raw)
     except ValueError:
         return _NO_NUMBER
-    if not math.isfinite(number):
-        return Value(math.nan, Quality.BAD, Reason.NOT_A_NUMBER)
-    return Value(number)
+    return Value(number) if math.isfinite(number) else Value(math.nan, Quality.BAD, Reason.NOT_A_NUMBER)
 
 
 def _mistake(point: Point) -> str | None:
@@ -121,8 +129,3 @@ def _mistake(point: Point) -> str | None:
         return f"{point.id}: got oid {address.oid!r}: expected numbers and dots, as 1.3.6.1.2.1.1.3.0"
     mistake = type_mistake(address) if point.write is not None else None
     return None if mistake is None else f"{point.id}: {mistake}"
-
-
-def _request(device: Device, points: tuple[Point, ...]) -> ReadRequest:
-    oids = tuple(p.address.oid.removeprefix(".") for p in points if isinstance(p.address, SnmpAddress))
-    return ReadRequest(device, points, points[0].period_ms, oids, len(oids), f"{len(oids)} oids from {oids[0]}")

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 AuthProtocol = Literal["sha", "sha224", "sha256", "sha384", "sha512"]
 PrivProtocol = Literal["aes128", "aes192", "aes256"]
+Identity = tuple[str | None, ...]
 
 
 class SnmpConfig(BaseModel):
@@ -45,6 +46,16 @@ class SnmpConfig(BaseModel):
         if self.priv_secret is not None and self.auth_secret is None:
             raise ValueError("priv_secret without auth_secret: expected both")
         return self
+
+    @property
+    def level(self) -> int:
+        """The security level of version 3: 1 nothing, 2 authentication, 3 and privacy."""
+        return 1 + (self.auth_secret is not None) + (self.priv_secret is not None)
+
+    @property
+    def identity(self) -> Identity:
+        """What makes two users of version 3 the same."""
+        return self.username, self.auth_protocol, self.auth_secret, self.priv_protocol, self.priv_secret
 
     @property
     def writes(self) -> bool:

@@ -24,14 +24,14 @@ _TYPES: dict[str, tuple[type[Any], int, int]] = {
     "Gauge32": (rfc1902.Gauge32, 0, 2**32 - 1),
     "TimeTicks": (rfc1902.TimeTicks, 0, 2**32 - 1),
 }
-_AUTH = {
+AUTH = {
     "sha": lcd.USM_AUTH_HMAC96_SHA,
     "sha224": lcd.USM_AUTH_HMAC128_SHA224,
     "sha256": lcd.USM_AUTH_HMAC192_SHA256,
     "sha384": lcd.USM_AUTH_HMAC256_SHA384,
     "sha512": lcd.USM_AUTH_HMAC384_SHA512,
 }
-_PRIV = {
+PRIV = {
     "aes128": lcd.USM_PRIV_CFB128_AES,
     "aes192": lcd.USM_PRIV_CFB192_AES_BLUMENTHAL,
     "aes256": lcd.USM_PRIV_CFB256_AES_BLUMENTHAL,
@@ -148,8 +148,8 @@ def _new_engine(config: SnmpConfig, address: tuple[str, int], engine_id: bytes) 
     """An engine that knows the agent and the user's keys for it; no socket. Takes tens of milliseconds."""
     engine = SnmpEngine()
     lcd.add_v3_user(
-        engine, config.username, _AUTH[config.auth_protocol], config.auth_secret,
-        _PRIV[config.priv_protocol], config.priv_secret, securityEngineId=rfc1902.OctetString(engine_id),
+        engine, config.username, AUTH[config.auth_protocol], config.auth_secret,
+        PRIV[config.priv_protocol], config.priv_secret, securityEngineId=rfc1902.OctetString(engine_id),
     )  # fmt: skip
     lcd.add_target_parameters(engine, _PARAMETERS, config.username, "authPriv", 3)
     domain = udp6.DOMAIN_NAME if ":" in address[0] else udp.DOMAIN_NAME

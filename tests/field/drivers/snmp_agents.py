@@ -17,7 +17,13 @@ USER, AUTH_SECRET, PRIV_SECRET, COMMUNITY = "pswd", "auth-secret-1", "priv-secre
 
 TREE = "1.3.6.1.4.1.8072.9999.1"
 NUMBER, TEXT, DECIMAL, COMMAND, LOCKED = (f"{TREE}.{i}.0" for i in range(1, 6))
+COLUMN = f"{TREE}.50.1.3"       # rows 1 to 90 but 7: the row's own number
 UP_TIME = "1.3.6.1.2.1.1.3.0"
+
+# our words and net-snmp's
+AUTH = {"sha": "SHA", "sha224": "SHA-224", "sha256": "SHA-256", "sha384": "SHA-384", "sha512": "SHA-512"}
+PRIV = {"aes128": "AES", "aes192": "AES192", "aes256": "AES256"}
+PAIRS = [(auth, priv) for auth in AUTH for priv in PRIV]
 
 _CONFIGURATION = f"""
 agentaddress udp:127.0.0.1:{{port}}
@@ -27,13 +33,21 @@ createUser strong SHA-512 "{AUTH_SECRET}" AES256 "{PRIV_SECRET}"
 createUser looker SHA "{AUTH_SECRET}"
 rwuser {USER} authpriv
 rwuser strong authpriv
+{{pairs}}
 rouser looker authnopriv
 override {NUMBER} integer 42
 override {TEXT} octet_str "normal"
 override {DECIMAL} octet_str "21.5"
 override -rw {COMMAND} integer 0
 override {LOCKED} integer 1
-"""
+""" + "".join(f"override {COLUMN}.{row} integer {row}\n" for row in range(1, 91) if row != 7)
+
+
+def _pairs() -> str:
+    """A user of each pair of protocols, named by it."""
+    return "\n".join(
+        f'createUser {auth}-{priv} {AUTH[auth]} "{AUTH_SECRET}" {PRIV[priv]} "{PRIV_SECRET}"\n'
+        f"rwuser {auth}-{priv} authpriv" for auth, priv in PAIRS)
 
 
 def free_udp_port() -> int:
@@ -45,12 +59,12 @@ def free_udp_port() -> int:
 class Snmpd:
     """A running snmpd on loopback; `stop` and `start` keep its port, its engine id and its boot count."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, more: str = "") -> None:
         self._folder = folder
         self.port = free_udp_port()
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "snmpd.conf").write_text(_CONFIGURATION.format(port=self.port))
+        (folder / "snmpd.conf").write_text(_CONFIGURATION.format(port=self.port, pairs=_pairs()) + more)
 
     def start(self) -> None:
         state = str(self._folder / "state")
@@ -70,22 +84,36 @@ class Snmpd:
             self._process = None
 
     def _await_answer(self) -> None:
-        """Wait for the agent's port: it is bound in its own time."""
-        bound = f"0100007F:{self.port:04X}"
-        until = time.monotonic() + 10
-        while time.monotonic() < until:
-            rows = Path("/proc/net/udp").read_text().splitlines()[1:]
-            if any(row.split()[1] == bound for row in rows):
-                return
-            time.sleep(0.02)
-        raise TimeoutError((self._folder / "log").read_text())
+        try:
+            await_udp_port(self.port, 10.0)
+        except TimeoutError:
+            raise TimeoutError((self._folder / "log").read_text()) from None
+
+
+def await_udp_port(port: int, seconds: float) -> None:
+    """Wait until another process has bound this port of 127.0.0.1."""
+    bound = f"0100007F:{port:04X}"
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        rows = Path("/proc/net/udp").read_text().splitlines()[1:]
+        if any(row.split()[1] == bound for row in rows):
+            return
+        time.sleep(0.02)
+    raise TimeoutError(f"nobody listens on UDP port {port}")
 
 
 class OddAgent(asyncio.DatagramProtocol):
-    """A v2c agent that answers as it is told: late, with an error status, with rubbish, or never."""
+    """A v2c agent that answers as it is told: late, with an error status, with rubbish, or never.
+
+    `most` objects fit into an answer, else it is tooBig; `sick` objects make it genErr; `absent` ones it does not have.
+    """
 
     def __init__(self) -> None:
         self.asked = 0
+        self.text: bytes | None = None
+        self.most = 1000
+        self.sick: set[str] = set()
+        self.absent: set[str] = set()
         self.number = 1
         self.delay_s: float | None = 0.0
         self.status = 0
@@ -122,9 +150,19 @@ class OddAgent(asyncio.DatagramProtocol):
         pdu = v2c.GetResponsePDU()
         v2c.apiPDU.set_defaults(pdu)
         v2c.apiPDU.set_request_id(pdu, v2c.apiPDU.get_request_id(asked))
-        v2c.apiPDU.set_error_status(pdu, self.status)
-        content = v2c.Null("") if self.status else v2c.Integer32(self.number)  # RFC 3416, 4.2.1: echoed with an error
-        pairs = [(oid, content) for oid, _ in v2c.apiPDU.get_varbinds(asked)]
+        oids = [str(oid) for oid, _ in v2c.apiPDU.get_varbinds(asked)]
+        status = self.status or (len(oids) > self.most) or 5 * bool(self.sick & set(oids))
+        v2c.apiPDU.set_error_status(pdu, status)
+        pairs = [(v2c.ObjectIdentifier(oid), self._content(oid, status)) for oid in oids]
+        if status == 1:  # RFC 3416, 4.2.1: without variable bindings
+            pairs = []
         v2c.apiPDU.set_varbinds(pdu, pairs)
         v2c.apiMessage.set_pdu(message, pdu)
         return encoder.encode(message)
+
+    def _content(self, oid: str, status: int) -> Any:
+        if status:
+            return v2c.Null("")  # RFC 3416, 4.2.1: echoed with an error
+        if self.text is not None:
+            return v2c.OctetString(self.text)
+        return v2c.NoSuchInstance("") if oid in self.absent else v2c.Integer32(self.number)
