@@ -23,7 +23,7 @@ from pswd_edge.model.site import Site
 Step = Callable[[Driver], Awaitable[Any]]
 Visit = Callable[[int, Step], Awaitable[Any]]
 """Lends the driver of a connection (by index) for one step. Raises DeviceError."""
-EXCHANGE_S = 1.0              # at most, for one request
+EXCHANGE_S = 0.5              # at most, for one request: a cycle that begins meanwhile waits for it
 
 
 class Visitor:
