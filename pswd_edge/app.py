@@ -55,10 +55,11 @@ def compiled_site(path: Path) -> Site:
 
 def make_driver(connection: Connection) -> Driver:
     """The driver of a connection, with its secrets resolved."""
-    return find_driver(connection.driver)(_settings(connection))
+    return find_driver(connection.driver)(resolved_settings(connection))
 
 
-def _settings(connection: Connection) -> dict[str, Any]:
+def resolved_settings(connection: Connection) -> dict[str, Any]:
+    """A connection's settings with the secrets themselves in place of their references. Raises SecretError."""
     return {k: _resolved(v) for k, v in connection.settings.items()}
 
 
@@ -124,7 +125,7 @@ async def _listen_for_traps(site: Site, field: Field, tell: Tell) -> asyncio.Tas
     """None where the site has no `snmp_traps`."""
     if site.snmp_traps is None:
         return None
-    snmp = {c.index: _settings(c) for c in site.connections if c.driver == "snmp"}
+    snmp = {c.index: resolved_settings(c) for c in site.connections if c.driver == "snmp"}
     receiver = TrapReceiver(site, site.snmp_traps, snmp, tell, field.hurry)
     await receiver.prepare()
     return asyncio.create_task(receiver.run(), name="traps")

@@ -71,8 +71,18 @@ class Devices:
     """What a tool looks at: through control where `client` is given, else by sessions of its own."""
 
     def __init__(self, site: Site, client: DoorClient | None, sessions: Sessions | None) -> None:
-        self.site, self._client = site, client
+        self.site, self._client, self._sessions = site, client, sessions
         self._visitor = None if sessions is None else Visitor(site, sessions.visit)
+
+    @property
+    def own(self) -> bool:
+        """Whether the sessions are this process' own."""
+        return self._sessions is not None
+
+    async def close(self) -> None:
+        """Close the sessions that are our own; the next look opens them again."""
+        if self._sessions is not None:
+            await self._sessions.close()
 
     async def read(self, points: Sequence[Point]) -> list[FreshReading]:
         """These points now."""

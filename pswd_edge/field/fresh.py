@@ -35,7 +35,8 @@ def exchange_of(answer: Answer) -> Exchange:
     span = span_of(request)
     start = 0 if span is None else span.start
     if answer.error is not None or not reply:
-        return Exchange(request.text, answer.round_trip_ms, start=start, error=str(answer.error or "no answer"))
+        return Exchange(request.text, answer.round_trip_ms, start=start, error=str(answer.error or "no answer"),
+                        problem=type(answer.error).__name__)
     if isinstance(reply, bytes):
         return Exchange(request.text, answer.round_trip_ms, start=start, raw=reply.hex())
     value = reply[0]

@@ -7,7 +7,7 @@ that make a plausible voltage by chance are rare. Habits of vendors (address, or
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -67,6 +67,12 @@ def rank(registers: Registers, register: int, clue: Clue, types: Iterable[WordTy
             if found.raw == 0 or _TINY < abs(found.raw) < _HUGE]
     best.sort(key=lambda g: -g.evidence)
     return _merged(best, clue)
+
+
+def share(guesses: Sequence[Guess]) -> list[float]:
+    """How the guesses divide certainty among themselves, 0..1, if one of them is right and the priors are."""
+    weights = [math.exp(g.evidence - guesses[0].evidence) for g in guesses]
+    return [w / sum(weights) for w in weights]
 
 
 def _best_scale(found: Decoding, register: int, clue: Clue) -> Guess:

@@ -130,7 +130,7 @@ class Visitor:
         try:
             requests = await self._plan(device, _cover(look))
         except PswdError as error:
-            return [Exchange(request=look.device, round_trip_ms=0.0, error=str(error))]
+            return [Exchange(request=look.device, round_trip_ms=0.0, error=str(error), problem=type(error).__name__)]
         return [exchange_of(await self._exchange(request)) for request in requests]
 
 

@@ -56,7 +56,8 @@ class FreshReading(Struct, frozen=True):
 class Exchange(Struct, frozen=True):
     """One request at an address and what came back: registers (`raw`, hex), or `value` with its quality, or `error`.
 
-    `start` is the first register of `raw`. `value` is as the device sent it, without scale.
+    `start` is the first register of `raw`. `value` is as the device sent it, without scale. `problem` is the class of
+    the error ("RefusedError", "SilentError", …).
     """
 
     request: str
@@ -68,6 +69,7 @@ class Exchange(Struct, frozen=True):
     reason: str = ""
     source_utc_s: float | None = None
     error: str = ""
+    problem: str = ""
 
 
 class Looked(Answer, frozen=True, kw_only=True, tag=True):
