@@ -77,12 +77,20 @@ async def _probe(options: argparse.Namespace) -> int:
 # --- registers --------------------------------------------------------------------------------------------------------
 
 
+def map_unit(point: Point) -> str:
+    """The unit that a point's map row has most likely: a scale of 1000 W is kW."""
+    step = (point.unit, point.scale, point.offset)
+    fitting = [name for name, u in UNITS.items() if (u.si, u.factor, u.offset) == step]
+    return fitting[0] if fitting else point.unit
+
+
 def clue_of(options: argparse.Namespace, point: Point | None) -> Clue:
     """What the command line says of the value, completed from the point's map row."""
-    unit = options.unit or (point.unit if point is not None else "1")
+    unit = options.unit or ("1" if point is None else map_unit(point))
     low, high = options.range or (None, None)
-    if options.range is None and point is not None and options.unit in (None, point.unit):
-        low, high = (b if abs(b) < 1e300 else None for b in (point.minimum, point.maximum))
+    if options.range is None and point is not None and UNITS[unit].si == point.unit:
+        bounds = ((b - UNITS[unit].offset) / UNITS[unit].factor for b in (point.minimum, point.maximum))
+        low, high = (b if abs(b) < 1e300 else None for b in bounds)
     if options.expect is None:
         return Clue(unit, low, high)
     try:

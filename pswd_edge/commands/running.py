@@ -105,11 +105,11 @@ def refuse_second_session(wanted: set[Endpoint], *runtime_dirs: Path) -> None:
                             f"throw it out; ask through it instead: leave --site out, with --runtime-dir {runtime_dir}")
 
 
-def refuse_while_running(site: Site, runtime_dir: Path) -> None:
-    """A tool that opens a site's devices itself must not while control does. Raises PswdError."""
+def refuse_while_running(site: Site, runtime_dir: Path, instead: str = "") -> None:
+    """A tool that opens a site's devices itself must not while control does. Raises PswdError, with what to do."""
     own = Path(site.runtime_dir)
     if control_runs(own):
-        raise PswdError(f"{own}: control of this site runs, and each device has one session; ask through it: leave "
-                        f"--site out, with --runtime-dir {own}")
+        raise PswdError(f"{own}: control of this site runs, and each device has one session; "
+                        + (instead or f"ask through it: leave --site out, with --runtime-dir {own}"))
     wanted = {Endpoint(a, e.port) for e in map(endpoint_of, site.connections) for a in addresses(e.host)}
     refuse_second_session(wanted, runtime_dir)

@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
         print("pswd-edge write --direct: expected --site FILE; nothing was written", file=sys.stderr)
         return 2
     site = compiled_site(options.site)
-    refuse_while_running(site, options.runtime_dir)
+    refuse_while_running(site, options.runtime_dir, "write through it: leave --direct and --site out")
     point = writable(site, options.point)
     value = value_of(options.value, point)
     rule = _within(point, value)
