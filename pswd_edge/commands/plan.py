@@ -25,7 +25,7 @@ EPILOG = """examples:
   pswd-edge plan site.yaml --measured          beside what the running control measures
   pswd-edge plan site.yaml --measure           reads the devices 20 times; while no control runs
 
-scan: every unit answers. dead unit: one keeps silent and costs a time-out. all slow: every answer comes just in time."""
+scan: every unit answers. dead unit: one is silent and costs a time-out. all slow: every answer comes just in time."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -33,7 +33,7 @@ class Load(NamedTuple):
 
     `requests`, `points` and `size_bytes` are the class' own; a scan of it holds those of the faster classes too.
     `size_bytes` counts requests and answers on the wire, None where the protocol does not say. `dead_ms`: one unit
-    keeps silent. `slow_ms`: every answer comes just within its time-out. `trip_max_ms` is the round trip that just fits.
+    is silent. `slow_ms`: every answer comes just within its time-out. `trip_max_ms` is the round trip that just fits.
     """
 
     connection: str

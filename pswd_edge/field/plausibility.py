@@ -19,7 +19,7 @@ from pswd_edge.model.unit import UNITS
 _SCALES = {1.0: 0.0, 0.1: 0.4, 0.01: 0.8, 0.001: 1.2, 10.0: 1.5, 100.0: 1.8, 1000.0: 1.2}
 _OFFSETS = {0: 0.0, -1: 0.8, 1: 1.2}
 _KINDS = {"holding": 0.0, "input": 0.1}
-_ORDERS = {("big", "big"): 0.0, ("little", "big"): 0.7, ("big", "little"): 3.0, ("little", "little"): 3.0}
+_ORDERS = {("big", "big"): 0.0, ("little", "big"): 0.7, ("big", "little"): 4.5, ("little", "little"): 4.0}
 _TYPES: dict[WordType, float] = {
     "float32": 0.0, "int16": 0.0, "uint16": 0.0, "int32": 0.2, "uint32": 0.2, "int64": 2.5, "uint64": 2.5,
     "float64": 4.5, "float16": 3.0, "bcd16": 3.0, "bcd32": 3.0,
@@ -31,7 +31,7 @@ _SIGNED = frozenset({"W", "var", "A", "degC"})    # of two integers that say the
 _ZERO = 0.05                  # share of measured values that are just 0
 _NEGATIVE = 0.25              # share of negative ones, where the unit has them
 _TINY, _HUGE = 1e-12, 1e18    # of what anything measures, in any unit
-_RANGE = 0.9                  # how much a range that was given is believed
+_RANGE = 0.5                  # share of values that spread over a range which was given, instead of as its unit's do
 
 
 class Clue(NamedTuple):
@@ -153,8 +153,8 @@ def _density(value: float, clue: Clue) -> float:
 
 def _shown(value: float, display: float, step: float) -> float:
     """Often the very digits of the display, else near: what is measured moves between two looks."""
-    return (0.6 * _normal(value, display, max(0.6 * step, 1e-6 * abs(display)))
-            + 0.4 * _normal(value, display, max(2 * step, 0.005 * abs(display), 1e-6)))
+    return (0.8 * _normal(value, display, max(0.4 * step, 1e-6 * abs(display)))
+            + 0.2 * _normal(value, display, max(1.5 * step, 0.005 * abs(display), 1e-6)))
 
 
 def _within(value: float, low: float, high: float) -> float:
