@@ -127,7 +127,9 @@ def _tell_outcome(outcome: Outcome, image: ImageReader) -> None:
 
 async def _watch(image: ImageReader, point: Point, cycle: int) -> AsyncIterator[dict[str, Any]]:
     """The set-point's states as they change, from the cycle that uses it until one that lasts; at most 10 s."""
-    ends_s = time.monotonic() + _WAIT_S
+    ends_s, answered = time.monotonic() + _WAIT_S, image.report()
+    if answered is not None:  # a slow ledger brings it into force later than the outcome could know
+        cycle = max(cycle, answered.cycle + 2)
     before: dict[str, Any] = {}
     while time.monotonic() < ends_s:
         report = image.report()
