@@ -56,17 +56,23 @@ def _free(name: str, taken: set[str]) -> str:
 
 
 def suggest(find: Find) -> None:
-    """Add the known maps that its identity or its SunSpec models point to."""
-    words = {w for w in re.split(r"\W+", find.title.lower()) if len(w) > 2}
-    for name in known_maps(MAP_FOLDERS):
+    """Add the known maps that its identity or its SunSpec models point to, those with most common words first."""
+    words, fitting = _words(find.title), []
+    for name in known_maps(MAP_FOLDERS) if find.protocol == "modbus" and not find.models else ():
         try:
             form = load_map(name)
         except ConfigError:
             continue
-        vendor = set(re.split(r"\W+", f"{form.vendor} {form.map}".lower()))
-        if find.protocol == "modbus" and isinstance(form, ModbusMap) and not find.models and words & vendor:
-            find.maps.append(name)
+        common = words & _words(f"{form.vendor} {form.map}")
+        if isinstance(form, ModbusMap) and any(w.isalpha() for w in common):
+            fitting.append((-len(common), name))
+    find.maps += [name for _, name in sorted(fitting)]
     find.maps += [n for m in find.models for n in known_maps(MAP_FOLDERS) if re.fullmatch(rf"sunspec-\w+-{m}", n)]
+
+
+def _words(text: str) -> set[str]:
+    """Words and numbers of three characters or more: "UMG 801" and "umg801" say the same."""
+    return {w for w in re.findall(r"[a-z]+|[0-9]+", text.lower()) if len(w) > 2}
 
 
 # --- maps -------------------------------------------------------------------------------------------------------------
