@@ -143,7 +143,7 @@ def _uids(*names: str) -> frozenset[int]:
 class Looker:
     """Joins the door's looks to the field. Each is told as an event, with its origin."""
 
-    def __init__(self, visitor: Visitor, journal: Journal, clock: SystemClock) -> None:
+    def __init__(self, visitor: Callable[[], Visitor], journal: Journal, clock: SystemClock) -> None:
         self._visitor, self._journal, self._clock = visitor, journal, clock
 
     async def look(self, look: Look, authority: Level) -> Looked | Rejected | Failed:
@@ -153,7 +153,7 @@ class Looker:
             return refused
         if authority > Level.OPERATOR:
             return Rejected(id=look.id, code="forbidden", reason="devices are read through the operator's socket only")
-        found = await self._visitor.look(look)
+        found = await self._visitor().look(look)
         outcome = f"{type(found).__name__} {found.reason}".rstrip()
         self._journal.tell("info", "looked", "devices", f"{look.origin} read {looked_at(look)}: {outcome}")
         return found

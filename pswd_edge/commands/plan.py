@@ -108,7 +108,7 @@ def _measured_cells(x: Load) -> list[str]:
     if m is None or not x.fastest:
         return ["-"] * 5
     scans = [f"{m.scan_p50_ms:.2f}", f"{m.scan_p99_ms:.2f}", f"{x.ratio:.2f}"] if x.ratio is not None else ["-"] * 3
-    return [f"{m.trip_p50_ms:.2f}", f"{m.trip_p99_ms:.2f}", *scans]
+    return [*([f"{m.trip_p50_ms:.2f}", f"{m.trip_p99_ms:.2f}"] if m.trip_p99_ms else ["-", "-"]), *scans]
 
 
 def advice_of(site: Site, requests: Sequence[ReadRequest], x: Load) -> Iterator[str]:

@@ -13,7 +13,7 @@ from pswd_edge.commands.running import control_runs
 from pswd_edge.commands.session import Sessions
 from pswd_edge.errors import DeviceError, ImageError, PswdError
 from pswd_edge.field.drivers.base import ReadRequest
-from pswd_edge.field.field import plan_site
+from pswd_edge.field.siteplan import plan_site
 from pswd_edge.image import ImageReader
 from pswd_edge.model.site import Site
 
