@@ -11,7 +11,7 @@ from pswd_edge.commands.plan_time import Measured
 from pswd_edge.commands.progress import Progress
 from pswd_edge.commands.running import control_runs
 from pswd_edge.commands.session import Sessions
-from pswd_edge.errors import DeviceError, ImageError, PswdError
+from pswd_edge.errors import ImageError, PswdError
 from pswd_edge.field.drivers.base import ReadRequest
 from pswd_edge.field.siteplan import plan_site
 from pswd_edge.image import ImageReader
@@ -46,7 +46,7 @@ async def by_reading(site: Site, times: int) -> tuple[dict[str, Measured], list[
             mine = replace(site, devices=tuple(d for d in site.devices if d.connection == index))
             requests = plan_site(mine, {index: driver})
             return connection.id, await _passes(sessions, index, requests, times, progress)
-        except DeviceError as error:
+        except PswdError as error:  # a device that does not answer, a secret that cannot be read
             notes.append(f"{connection.id}: {error}")
             return None
 

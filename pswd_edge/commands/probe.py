@@ -11,7 +11,7 @@ from typing import Any
 from pswd_edge.clock import iso_utc
 from pswd_edge.commands.probe_aim import Aim, aimed
 from pswd_edge.commands.probe_nodes import describe
-from pswd_edge.commands.probe_registers import as_rows, read_around, shown
+from pswd_edge.commands.probe_registers import as_rows, identity, read_around, shown
 from pswd_edge.commands.read import fresh_rows
 from pswd_edge.commands.read import shown as shown_readings
 from pswd_edge.commands.recording import secrets_of, write_recording
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         "or `DEVICE [SIGNAL]` of a site")
     parser.add_argument("--site", type=Path, help="open the device of this site from here; refused while control runs")
     add_runtime_dir(parser)
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a key of the connection, as "
+    parser.add_argument("--set", action="append", metavar="KEY=VALUE", help="a key of the connection, as "
                         "in a site file; may be given more than once; secrets as file:PATH")
     parser.add_argument("--address", type=lambda text: int(text, 0), help="Modbus wire address, from 0; 0x40 works too")
     parser.add_argument("--kind", choices=list(_KINDS), default="both", help="kind of register")
@@ -115,7 +115,8 @@ async def _registers(options: argparse.Namespace, devices: Devices, aim: Aim) ->
     rows = as_rows(guesses, clue.unit, name)
     if options.record is not None:
         _record(options.record, devices.site, aim.device, {
-            "protocol": "modbus", "address": address.register, "expect": options.expect, "unit": clue.unit,
+            "protocol": "modbus", "identity": await identity(devices, aim.device), "address": address.register,
+            "expect": options.expect, "unit": clue.unit,
             "registers": {k: {str(r): w for r, w in words.items()} for k, words in found.registers.items()}})
     if options.json:
         print(json.dumps({"address": address.register, "registers": found.registers, "notes": found.notes,

@@ -60,7 +60,7 @@ def _adhoc(options: argparse.Namespace, words: Sequence[str]) -> tuple[Site, Aim
     if len(words) != 3:
         raise PswdError(f"probe {words[0]}: got {len(words) - 1} words: expected two, see pswd-edge probe --help")
     protocol, where, what = words
-    settings = settings_of(options.set)
+    settings = settings_of(options.set or ())
     if protocol == "opcua":
         return adhoc_site("opcua", {"url": where, **settings}), Aim(DEVICE, OpcUaAddress(what), None)
     if where != "-":

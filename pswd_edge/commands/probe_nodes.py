@@ -3,11 +3,11 @@
 from typing import Any
 
 from pswd_edge.app import resolved_settings
-from pswd_edge.commands.opcua_wire import describe as describe_variable
-from pswd_edge.commands.opcua_wire import session
-from pswd_edge.commands.snmp_wire import Agent
 from pswd_edge.errors import DeviceError
+from pswd_edge.field.drivers.opcua_explore import describe as describe_variable
+from pswd_edge.field.drivers.opcua_explore import session
 from pswd_edge.field.drivers.snmp_config import SnmpConfig
+from pswd_edge.field.drivers.snmp_explore import Agent
 from pswd_edge.model.device import Connection
 from pswd_edge.model.point import OpcUaAddress, SnmpAddress
 

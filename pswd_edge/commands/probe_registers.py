@@ -5,13 +5,15 @@ from typing import Any, NamedTuple
 
 from pswd_edge.commands.session import Devices
 from pswd_edge.commands.table import table
+from pswd_edge.errors import DeviceError
 from pswd_edge.field.decodings import FIRST, LAST
+from pswd_edge.field.drivers.modbus_explore import Wire
 from pswd_edge.field.plausibility import Guess, share
 from pswd_edge.model.look import Exchange
 from pswd_edge.model.point import ModbusAddress, RegisterKind
 from pswd_edge.model.unit import UNITS
 
-_REGISTERS = LAST - FIRST + 1
+_IDENTITY_S = 1.0
 
 
 class Around(NamedTuple):
@@ -58,6 +60,23 @@ def _take(words: dict[int, int], exchanges: Sequence[Exchange]) -> None:
         raw = bytes.fromhex(exchange.raw)
         for i in range(len(raw) // 2):
             words.setdefault(exchange.start + i, int.from_bytes(raw[2 * i : 2 * i + 2], "big"))
+
+
+async def identity(devices: Devices, device: str) -> dict[str, str]:
+    """Who the device says it is (function 43), where it says so on a TCP port; our own sessions are closed for it."""
+    found = devices.site.devices[devices.site.device_index[device]]
+    settings = devices.site.connections[found.connection].settings
+    if not devices.own or settings.get("transport", "tcp") != "tcp" or not settings.get("host"):
+        return {}
+    await devices.close()
+    wire = Wire(str(settings["host"]), int(settings.get("port") or 502))
+    try:
+        await wire.open(_IDENTITY_S)
+        return await wire.identity(found.unit, _IDENTITY_S)
+    except DeviceError:
+        return {}
+    finally:
+        await wire.close()
 
 
 # --- shown ------------------------------------------------------------------------------------------------------------

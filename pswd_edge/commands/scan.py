@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--opcua-ports", default="4840", help="OPC UA ports; none leaves OPC UA out")
     parser.add_argument("--snmp-ports", default="161", help="SNMP ports, asked where credentials are given")
     parser.add_argument("--units", default="quick", help="Modbus units: quick, all, or 1,3,10-12")
-    parser.add_argument("--set", action="append", default=[], metavar="PROTOCOL.KEY=VALUE",
+    parser.add_argument("--set", action="append", metavar="PROTOCOL.KEY=VALUE",
                         help="a key of the connection, as snmp.username=pswd; secrets as file:PATH")
     parser.add_argument("--rate", type=float, default=20.0, help="requests a second, to all hosts together")
     parser.add_argument("--timeout-ms", type=int, default=300, help="how long to wait for an answer")
@@ -81,7 +81,7 @@ class Scan:
         self.pace = Pace(options.rate)
         self.seconds = 0.0
         self._hosts = [str(h) for h in hosts]
-        self._settings = settings_by_protocol(options.set)
+        self._settings = settings_by_protocol(options.set or ())
         self._modbus = ports_of(options.ports, "--ports")
         self._opcua = ports_of(options.opcua_ports, "--opcua-ports")
         self._snmp = ports_of(options.snmp_ports, "--snmp-ports") if "snmp" in self._settings else []

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from pswd_edge.commands.opcua_wire import Offer, Variable
+from pswd_edge.field.drivers.opcua_explore import Offer, Variable
 
 
 @dataclass(slots=True)

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Sequence
 
-from pswd_edge.commands.modbus_wire import Wire, printable
 from pswd_edge.commands.pace import Pace
 from pswd_edge.commands.scan_found import Find
 from pswd_edge.errors import DecodeError, DeviceError, RefusedError, SilentError, UnreachableError
+from pswd_edge.field.drivers.modbus_explore import Wire
+from pswd_edge.field.drivers.said import printable
 
 _NO_TARGET = (10, 11)         # the gateway answers for a unit that is not there
 _BASES = (40000, 50000, 0)    # SunSpec Device Information Model Specification V1.1, 6.2

@@ -4,14 +4,14 @@ import asyncio
 import contextlib
 from typing import Any
 
-from pswd_edge.commands.opcua_wire import browse, offers, session
 from pswd_edge.commands.pace import Pace
 from pswd_edge.commands.scan_found import Find
-from pswd_edge.commands.snmp_wire import Agent
 from pswd_edge.config.map_form import OpcUaMap, SnmpMap
 from pswd_edge.config.maps import MAP_FOLDERS, known_maps, load_map
 from pswd_edge.errors import ConfigError, DeviceError
+from pswd_edge.field.drivers.opcua_explore import browse, offers, session
 from pswd_edge.field.drivers.snmp_config import SnmpConfig
+from pswd_edge.field.drivers.snmp_explore import Agent
 
 _SYSTEM = {"text": "1.3.6.1.2.1.1.1.0", "object_id": "1.3.6.1.2.1.1.2.0", "name": "1.3.6.1.2.1.1.5.0"}
 _FIRST_OBJECTS = 3

@@ -183,6 +183,9 @@ def _shown(point: Point, value: float | None) -> str:
 def _within(point: Point, value: float) -> WriteRule:
     rule = point.write
     assert rule is not None  # `writable` gave it
+    if getattr(rule, "sbo", False) or getattr(rule, "after", ()):
+        raise PswdError(f"{point.id}: its map wants more than a write (a selection, or other points first), which only "
+                        "control does; nothing was written")
     if not rule.minimum <= value <= rule.maximum:
         raise PswdError(f"{point.id}: got {value:g} {point.unit}: expected {rule.minimum:g}..{rule.maximum:g} (by its "
                         "map); nothing was written")

@@ -8,7 +8,7 @@ from pswd_edge.errors import DecodeError, PswdError, RefusedError
 from pswd_edge.field.drivers.base import ReadRequest, Value
 from pswd_edge.field.drivers.plan import WORDS, Span
 from pswd_edge.field.table import Group, Table
-from pswd_edge.model.look import Exchange, FreshReading
+from pswd_edge.model.look import ERROR_MAX, Exchange, FreshReading
 from pswd_edge.model.point import ModbusAddress, Point
 from pswd_edge.model.quality import Quality, Reason
 
@@ -23,6 +23,10 @@ class Answer:
         self.round_trip_ms = math.nan
 
 
+def _text(error: PswdError | None) -> str:
+    return "" if error is None else str(error)[:ERROR_MAX]
+
+
 def span_of(request: ReadRequest) -> Span | None:
     """The registers of a request, None in protocols that have none."""
     span = getattr(request.payload, "span", None)
@@ -35,7 +39,7 @@ def exchange_of(answer: Answer) -> Exchange:
     span = span_of(request)
     start = 0 if span is None else span.start
     if answer.error is not None or not reply:
-        return Exchange(request.text, answer.round_trip_ms, start=start, error=str(answer.error or "no answer"),
+        return Exchange(request.text, answer.round_trip_ms, start=start, error=_text(answer.error) or "no answer",
                         problem=type(answer.error).__name__)
     if isinstance(reply, bytes):
         return Exchange(request.text, answer.round_trip_ms, start=start, raw=reply.hex())
@@ -63,7 +67,7 @@ def _reading(table: Table, point: Point, answer: Answer, now_s: float) -> FreshR
     found, source_utc_s = table.reading(point.index, now_s), float(table.source_utc_s[point.index])
     return FreshReading(
         point.id, _number(found.value), found.quality.name, found.reason.name, _number(source_utc_s),
-        answer.request.text, _own_registers(point, answer), answer.round_trip_ms, str(answer.error or ""))
+        answer.request.text, _own_registers(point, answer), answer.round_trip_ms, _text(answer.error))
 
 
 def _own_registers(point: Point, answer: Answer) -> str:
@@ -85,7 +89,7 @@ def _why(error: PswdError | None) -> Reason:
 
 def unread(point: Point, error: str) -> FreshReading:
     """A reading of a point that could not be asked for."""
-    return FreshReading(point.id, None, Quality.BAD.name, Reason.NEVER_READ.name, None, "", "", 0.0, error)
+    return FreshReading(point.id, None, Quality.BAD.name, Reason.NEVER_READ.name, None, "", "", 0.0, error[:ERROR_MAX])
 
 
 def _number(value: float) -> float | None:

@@ -9,7 +9,8 @@ from msgspec import Struct
 from pswd_edge.model.command import Answer, Envelope, Outcome, Request
 from pswd_edge.model.point import ModbusAddress, OpcUaAddress, SnmpAddress
 
-POINTS_MAX = 128              # of one look; an answer of them stays under half of the door's frame
+POINTS_MAX = 64               # of one look: their answer fits the door's frame, whatever went wrong with each
+ERROR_MAX = 300               # characters
 REGISTERS_MAX = 125           # of one look at raw registers, as of one Modbus request
 LOOK_S = 2.0                  # a look takes no longer, however many requests it needs
 

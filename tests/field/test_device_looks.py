@@ -126,7 +126,7 @@ async def test_a_drivers_mistake_met_by_a_tool_costs_no_connection() -> None:
 
 
 @pytest.mark.parametrize(("look", "code"), [
-    (points("dev0.nosuch"), "not_found"), (points(), "invalid"), (points(*["dev0.p0"] * 129), "invalid"),
+    (points("dev0.nosuch"), "not_found"), (points(), "invalid"), (points(*["dev0.p0"] * 65), "invalid"),
     (raw(device="dev9"), "not_found"), (raw(count=126), "invalid"), (raw(count=0), "invalid"),
     (raw(ModbusAddress(70_000, "uint16")), "invalid"),
 ])

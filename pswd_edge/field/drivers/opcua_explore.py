@@ -11,9 +11,9 @@ from asyncua.client.client import Client
 from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.uaerrors import UaError
 
-from pswd_edge.commands.modbus_wire import printable
 from pswd_edge.errors import DeviceError, RefusedError, SilentError, UnreachableError
 from pswd_edge.field.drivers.opcua_value import parse_node
+from pswd_edge.field.drivers.said import printable
 
 _NUMBERS = frozenset({"Boolean", "SByte", "Byte", "Int16", "UInt16", "Int32", "UInt32", "Int64", "UInt64", "Float",
                       "Double"})

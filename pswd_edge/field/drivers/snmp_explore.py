@@ -19,9 +19,9 @@ from gufo.snmp import (
 )
 from gufo.snmp.aio import SnmpSession
 
-from pswd_edge.commands.modbus_wire import printable
 from pswd_edge.errors import DeviceError, RefusedError, SilentError
 from pswd_edge.field.drivers.deadline import deadline
+from pswd_edge.field.drivers.said import printable
 from pswd_edge.field.drivers.snmp_config import SnmpConfig
 
 _AUTH: dict[str, type[BaseAuthKey]] = {

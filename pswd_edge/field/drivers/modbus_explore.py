@@ -9,6 +9,7 @@ import struct
 from typing import Self
 
 from pswd_edge.errors import DecodeError, RefusedError, SilentError, UnreachableError
+from pswd_edge.field.drivers.said import printable
 
 _HEAD = struct.Struct(">HHHB")
 _OBJECTS = {0: "vendor", 1: "product_code", 2: "revision", 3: "vendor_url", 4: "product_name", 5: "model_name",
@@ -99,8 +100,3 @@ def identity_of(answer: bytes) -> dict[str, str]:
         found[_OBJECTS.get(code, f"object_{code}")] = printable(text)
         at += 2 + size
     return found
-
-
-def printable(text: bytes) -> str:
-    """What a device says of itself, safe to print and to write into a file: ASCII, at most 80 characters."""
-    return "".join(chr(b) for b in text if 32 <= b < 127).strip()[:80]
