@@ -42,7 +42,7 @@ EPILOG = """examples:
 Batteries follow the control law: ask for their power with `pswd-edge mode MANUAL --battery-w`."""
 _WAIT_S, _LOOK_S = 10.0, 0.05
 _WRITE_S = 2.0
-_SETTLED = ("verified", "refused", "mismatch", "silent")
+_SETTLED = ("verified", "effective", "refused", "mismatch", "ineffective", "silent")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -148,6 +148,8 @@ def _is_settled(point: Point, found: SetpointReport | None) -> bool:
     if found is None or found.waiting_since is not None:
         return False
     shows = point.write is not None and point.write.read_back is not None
+    if found.state == "verified" and getattr(point.write, "effect", None) is not None:
+        return False  # its effect on a meter comes after it
     return found.state in _SETTLED or found.wanted is None or (found.state == "acknowledged" and not shows)
 
 
@@ -159,7 +161,7 @@ def _state(point: Point, found: SetpointReport | None, image: ImageReader) -> di
     if rule is not None and rule.read_back is not None:
         reading, _ = image.value(rule.read_back, time.monotonic())
         shown = reading.value if math.isfinite(reading.value) else None  # NaN
-    holds = found.state in ("verified", "acknowledged") and found.waiting_since is None
+    holds = found.state in ("effective", "verified", "acknowledged") and found.waiting_since is None
     return {"state": found.state, "wanted": found.wanted, "winner": found.winner, "limit": found.limit,
             "written": found.written, "read_back": shown, "holds": holds}
 
