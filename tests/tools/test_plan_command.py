@@ -1,15 +1,17 @@
 """`pswd-edge plan`: computed times against pencil and paper, and measured ones against a device of known slowness."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
+from pswd_edge.app import compiled_site
 from pswd_edge.commands.plan import advice_of
 from pswd_edge.commands.plan_time import Measured, loads_of, wire_ms
 from pswd_edge.model.device import Connection
 from pswd_edge.model.site import Site
 from tests.field.fieldmaker import far_points, modbus_point, raw_device, request_of, small_site
-from tests.tools.toolrig import site_file, typed
+from tests.tools.toolrig import control_of, site_file, typed
 
 NONE = ("--runtime-dir", "/nonexistent")
 
@@ -98,3 +100,26 @@ async def test_measured_without_control_says_what_to_do(tmp_path: Path) -> None:
 
     assert found.status == 1
     assert "--measure" in found.err
+
+
+async def test_measured_shows_what_the_running_control_measures(tmp_path: Path) -> None:
+    """The same device, the same 20 ms, without a second session with it."""
+    secret = tmp_path / "secret"
+    secret.write_text("word")
+    secret.chmod(0o600)
+    async with raw_device() as device:
+        device.delay_s = 0.02
+        path = site_file(tmp_path, device.port, [("file:/run/secret", f"file:{secret}")])
+        async with control_of(compiled_site(path), tmp_path) as runtime:
+            await asyncio.sleep(2.5)
+            found = await typed("plan", path, "--measured", "--json", "--runtime-dir", runtime)
+            refused = await typed("plan", path, "--measure", "--runtime-dir", runtime)
+            sessions = device.connections
+
+    meters = next(c for c in found.json["connections"] if c["connection"] == "meters" and c["fastest"])
+    assert meters["measured"]["trip_p50_ms"] >= 20
+    assert meters["measured"]["scan_p99_ms"] >= meters["measured"]["scan_p50_ms"] >= 20
+    assert next(c for c in found.json["connections"] if c["connection"] == "racks")["measured"] is None
+    assert refused.status == 1
+    assert "plan --measured" in refused.err
+    assert sessions == 1
