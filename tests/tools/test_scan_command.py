@@ -19,7 +19,7 @@ from pswd_edge.config.map_form import ModbusRow
 from pswd_edge.config.maps import load_map
 from pswd_edge.errors import PswdError
 from tests.field.drivers.opcua_site import NAMESPACE, OpcUaSite
-from tests.field.drivers.snmp_agents import COMMUNITY, SNMPD, Snmpd
+from tests.field.drivers.snmp_agents import AUTH_SECRET, COMMUNITY, PRIV_SECRET, SNMPD, USER, Snmpd
 from tests.field.fieldmaker import RawDevice, raw_device
 from tests.tools.scannable import identity, made, sunspec_words
 from tests.tools.toolrig import ROOT, Typed, control_of, tool_site, typed
@@ -152,7 +152,7 @@ async def test_the_drafted_site_names_connections_devices_and_what_is_not_known(
     async with raw_device() as meter, raw_device() as unknown:
         made(meter, {1: JANITZA})
         made(unknown, {7: None})
-        await scanned([meter, unknown], "--units", "1,7", "--out", tmp_path)
+        found = await scanned([meter, unknown], "--units", "1,7", "--out", tmp_path)
     text = (tmp_path / SITE_FILE).read_text()
     draft = yaml.safe_load(text)
 
@@ -160,6 +160,8 @@ async def test_the_drafted_site_names_connections_devices_and_what_is_not_known(
     (device,) = draft["devices"].values()
     assert device == {"map": "janitza-umg801", "connection": f"c-127-0-0-1-{meter.port}", "unit": 1}
     assert f"pswd-edge probe modbus 127.0.0.1:{unknown.port} 7 --address N" in text
+    assert f"127.0.0.1:{meter.port} unit 1: modbus Janitza electronics UMG 801 1.4" in found.err.splitlines()
+    assert f"written: {tmp_path / SITE_FILE}" in found.out
 
 
 async def test_ctrl_c_keeps_what_was_found(tmp_path: Path) -> None:
@@ -227,6 +229,31 @@ async def test_snmp_is_asked_only_with_credentials_that_were_given(tmp_path: Pat
     assert wrong.json["found"] == []
     assert right.json["found"][0]["identity"]["object_id"].startswith("1.3.6.1.4.1.8072")
     assert COMMUNITY not in right.out + right.err
+
+
+@pytest.mark.skipif(not SNMPD, reason="net-snmp's snmpd is not installed on this machine")
+async def test_snmp_v3_takes_the_user_that_is_given(tmp_path: Path) -> None:
+    """Secrets by reference only; the wrong one finds nothing."""
+    agent = Snmpd(tmp_path / "snmpd")
+    await asyncio.to_thread(agent.start)
+    for name, word in (("auth", AUTH_SECRET), ("priv", PRIV_SECRET), ("wrong", "not-this-secret")):
+        (tmp_path / name).write_text(word)
+        (tmp_path / name).chmod(0o600)
+
+    async def asked(auth: str) -> Typed:
+        none = ("--ports", "none", "--opcua-ports", "none", "--runtime-dir", "/nonexistent", "--rate", 500, "--json")
+        keys = (f"username={USER}", f"auth_secret=file:{tmp_path / auth}", f"priv_secret=file:{tmp_path / 'priv'}")
+        sets = [word for key in keys for word in ("--set", f"snmp.{key}")]
+        return await typed("scan", "127.0.0.1", *none, "--snmp-ports", agent.port, *sets)
+
+    try:
+        right, wrong = await asked("auth"), await asked("wrong")
+    finally:
+        await asyncio.to_thread(agent.stop)
+
+    assert len(right.json["found"]) == 1
+    assert wrong.json["found"] == []
+    assert AUTH_SECRET not in right.out + right.err
 
 
 @pytest.mark.parametrize(("target", "said"), [
