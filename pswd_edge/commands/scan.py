@@ -50,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="a key of the connection, as snmp.username=pswd; secrets as file:PATH")
     parser.add_argument("--rate", type=float, default=20.0, help="requests a second, to all hosts together")
     parser.add_argument("--timeout-ms", type=int, default=300, help="how long to wait for an answer")
+    parser.add_argument("--match", action="store_true", help="Modbus: try the known device maps on each unit")
     parser.add_argument("--nodes", type=int, default=200, help="OPC UA: nodes looked at in a server")
     parser.add_argument("--yes-large", action="store_true", help="more than 256 addresses are meant")
     add_runtime_dir(parser)
@@ -86,7 +87,7 @@ class Scan:
         self._opcua = ports_of(options.opcua_ports, "--opcua-ports")
         self._snmp = ports_of(options.snmp_ports, "--snmp-ports") if "snmp" in self._settings else []
         self._units = units_of(options.units)
-        self._timeout_s, self._nodes = options.timeout_ms / 1000, options.nodes
+        self._timeout_s, self._nodes, self._match = options.timeout_ms / 1000, options.nodes, options.match
         self._owned = owned(options.runtime_dir)
         self._progress = Progress("scan", quiet=options.json)
         for host in not_here(hosts)[:1]:
@@ -132,7 +133,7 @@ class Scan:
         return mine
 
     async def _modbus_port(self, host: str, port: int) -> None:
-        link = Port(host, port, self.pace, self._timeout_s)
+        link = Port(host, port, self.pace, self._timeout_s, match=self._match)
         if not await link.open():
             return
         try:

@@ -66,7 +66,7 @@ def suggest(find: Find) -> None:
         common = words & _words(f"{form.vendor} {form.map}")
         if isinstance(form, ModbusMap) and any(w.isalpha() for w in common):
             fitting.append((-len(common), name))
-    find.maps += [name for _, name in sorted(fitting)]
+    find.maps += [name for _, name in sorted(fitting) if name not in find.maps]
     find.maps += [n for m in find.models for n in known_maps(MAP_FOLDERS) if re.fullmatch(rf"sunspec-\w+-{m}", n)]
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from pswd_edge.commands.pace import Pace
 from pswd_edge.commands.scan_found import Find
+from pswd_edge.commands.scan_match import fitting_maps
 from pswd_edge.errors import DecodeError, DeviceError, RefusedError, SilentError, UnreachableError
 from pswd_edge.field.drivers.modbus_explore import Wire
 from pswd_edge.field.drivers.said import printable
@@ -19,8 +20,9 @@ _UNLIKELY = (233, 239)
 class Port:
     """One Modbus TCP port, asked in turn with everything else that is scanned."""
 
-    def __init__(self, host: str, port: int, pace: Pace, timeout_s: float) -> None:
-        self._wire = Wire(host, port)
+    def __init__(self, host: str, port: int, pace: Pace, timeout_s: float, *, match: bool = False) -> None:
+        """`match`: try the known maps on units that do not say who they are."""
+        self._wire, self._match = Wire(host, port), match
         self._host, self._port, self._pace, self._timeout_s = host, port, pace, timeout_s
 
     async def open(self) -> bool:
@@ -95,6 +97,11 @@ class Port:
             await self._again()
         except DeviceError as error:
             found.notes.append(f"SunSpec chain cut short: {error}")
+        if self._match and not found.models:
+            try:
+                found.maps += await fitting_maps(self._wire, unit, self._pace, self._timeout_s)
+            except UnreachableError:
+                await self._again()
         return found
 
     async def _sunspec(self, found: Find) -> None:

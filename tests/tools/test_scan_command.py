@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import struct
 import sys
 from collections.abc import Sequence
 from ipaddress import ip_address
@@ -85,6 +86,20 @@ async def test_a_device_that_ignores_unit_ids_is_one_device() -> None:
 
     assert len(found) == 1
     assert "every unit id" in found[0]["notes"][0]
+
+
+async def test_a_device_that_says_nothing_is_known_by_what_it_holds() -> None:
+    """The map whose registers are all there and possible: the meter's, though it has no identification at all."""
+    form = load_map("eastron-sdm630")
+    words = dict.fromkeys(range(600), 0)
+    for row in form.rows:
+        value = {"V": 231.0, "Hz": 50.02, "A": 12.5}.get(row.unit, 4321.0)
+        words.update(enumerate(struct.unpack(">2H", struct.pack(">f", value)), start=row.address))
+    async with raw_device() as device:
+        made(device, {1: None}, words)
+        found = (await scanned([device], "--match", "--json")).json["found"]
+
+    assert found[0]["maps"][0] == "eastron-sdm630"
 
 
 async def test_a_silent_device_costs_its_time_outs_and_is_not_found() -> None:
