@@ -17,6 +17,7 @@ from pswd_edge.model.device import Connection
 from pswd_edge.model.site import Site
 
 _PORTS = {"modbus": 502, "opcua": 4840, "snmp": 161}
+_TLS_PORT = 802               # Modbus/TCP Security
 _CONNECT_S = 1.0
 
 
@@ -76,7 +77,8 @@ def endpoint_of(connection: Connection) -> Endpoint:
     if "url" in settings:
         url = urlsplit(str(settings["url"]))
         return Endpoint(url.hostname or "", url.port or _PORTS["opcua"])
-    return Endpoint(str(settings.get("host", "")), int(settings.get("port") or _PORTS.get(connection.driver, 0)))
+    usual = _TLS_PORT if settings.get("transport") == "tls" else _PORTS.get(connection.driver, 0)
+    return Endpoint(str(settings.get("host", "")), int(settings.get("port") or usual))
 
 
 def addresses(host: str) -> set[str]:
