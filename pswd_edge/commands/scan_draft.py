@@ -14,9 +14,9 @@ from pswd_edge.model.signal import find_signal
 from pswd_edge.model.unit import UNITS
 
 SITE_FILE = "site-draft.yaml"
-_METER = {"active_power_w": "W", "reactive_power_var": "VAR", "apparent_power_va": "VA", "power_factor": "PF",
-          "frequency_hz": "Hz", "voltage_l1_v": "PhVphA", "voltage_l2_v": "PhVphB", "voltage_l3_v": "PhVphC",
-          "current_l1_a": "AphA", "current_l2_a": "AphB", "current_l3_a": "AphC", "energy_import_wh": "TotWhImp",
+_METER = {"active_power_w": "W", "reactive_power_var": "VAR", "apparent_power_va": "VA", "frequency_hz": "Hz",
+          "voltage_l1_v": "PhVphA", "voltage_l2_v": "PhVphB", "voltage_l3_v": "PhVphC", "current_l1_a": "AphA",
+          "current_l2_a": "AphB", "current_l3_a": "AphC", "energy_import_wh": "TotWhImp",
           "energy_export_wh": "TotWhExp"}
 _INVERTER = {"active_power_w": "W", "frequency_hz": "Hz", "voltage_l1_v": "PhVphA", "state": "St"}
 SUNSPEC: dict[int, dict[str, str]] = {
@@ -27,7 +27,7 @@ SUNSPEC: dict[int, dict[str, str]] = {
     802: {"soc_percent": "SoC", "soh_percent": "SoH", "dc_voltage_v": "V", "dc_current_a": "A", "power_w": "W",
           "state": "State"},
 }
-"""Signals and the points of SunSpec models that measure them. Single-phase meters lack some: check each."""
+"""Signals and the points of SunSpec models that measure them. PF is left out: its unit differs from model to model."""
 _STORAGE = {124, 713, 714, 715, 802, 803, 804, 805, 806, 807, 808, 809}
 
 

@@ -14,7 +14,6 @@ import msgspec
 
 from pswd_edge.app import compiled_site
 from pswd_edge.commands.quantity import seconds, value_of
-from pswd_edge.commands.read import label
 from pswd_edge.commands.running import (
     add_runtime_dir,
     control_runs,
@@ -23,13 +22,11 @@ from pswd_edge.commands.running import (
     operator,
     refuse_while_running,
 )
-from pswd_edge.commands.session import Sessions
-from pswd_edge.errors import DeviceError, PswdError
-from pswd_edge.field.visitor import Visitor
+from pswd_edge.commands.write_direct import confirmed, shown_value, within, write_direct
+from pswd_edge.errors import PswdError
 from pswd_edge.image import ImageReader
 from pswd_edge.model.command import Accepted, Clamped, Mode, Outcome, SetPoint
-from pswd_edge.model.look import FreshReading
-from pswd_edge.model.point import Point, WriteRule
+from pswd_edge.model.point import Point
 from pswd_edge.model.report import SetpointReport
 from pswd_edge.model.site import Site
 
@@ -41,7 +38,6 @@ EPILOG = """examples:
 
 Batteries follow the control law: ask for their power with `pswd-edge mode MANUAL --battery-w`."""
 _WAIT_S, _LOOK_S = 10.0, 0.05
-_WRITE_S = 2.0
 _SETTLED = ("verified", "effective", "refused", "mismatch", "ineffective", "silent")
 
 
@@ -74,11 +70,11 @@ def run(options: argparse.Namespace) -> int:
     refuse_while_running(site, options.runtime_dir, "write through it: leave --direct and --site out")
     point = writable(site, options.point)
     value = value_of(options.value, point)
-    rule = _within(point, value)
-    if not options.yes and not _confirmed(point, value, rule):
+    rule = within(point, value)
+    if not options.yes and not confirmed(point, value, rule):
         print("not confirmed: nothing was written", file=sys.stderr)
         return 1
-    return asyncio.run(_direct(site, point, value, as_json=options.json))
+    return asyncio.run(write_direct(site, point, value, as_json=options.json))
 
 
 def writable(site: Site, name: str) -> Point:
@@ -169,72 +165,5 @@ def _state(point: Point, found: SetpointReport | None, image: ImageReader) -> di
 def _state_line(point: Point, state: dict[str, Any]) -> str:
     limit = f", bound by {state['limit']}" if state["limit"] else ""
     who = f" of {state['winner']}" if state["winner"] else ""
-    return (f"{state['state']:12} wanted {_shown(point, state['wanted'])}{who}{limit}; device holds "
-            f"{_shown(point, state['written'])}, shows {_shown(point, state['read_back'])}")
-
-
-def _shown(point: Point, value: float | None) -> str:
-    if value is None:
-        return "nothing known"
-    return f"{value:.10g} {label(point, value) or ('' if point.unit == '1' else point.unit)}".rstrip()
-
-
-# --- without control --------------------------------------------------------------------------------------------------
-
-
-def _within(point: Point, value: float) -> WriteRule:
-    rule = point.write
-    assert rule is not None  # `writable` gave it
-    if getattr(rule, "sbo", False) or getattr(rule, "after", ()):
-        raise PswdError(f"{point.id}: its map wants more than a write (a selection, or other points first), which only "
-                        "control does; nothing was written")
-    if not rule.minimum <= value <= rule.maximum:
-        raise PswdError(f"{point.id}: got {value:g} {point.unit}: expected {rule.minimum:g}..{rule.maximum:g} (by its "
-                        "map); nothing was written")
-    return rule
-
-
-def _confirmed(point: Point, value: float, rule: WriteRule) -> bool:
-    reverts = f"it falls back after {rule.revert_s:g} s" if rule.revert_s else "it stays until somebody writes again"
-    print(f"No control runs: no limit, no ramp and no record guards this write. {point.id} gets "
-          f"{_shown(point, value)}; {reverts}.", file=sys.stderr)
-    print(f"Type {point.id} to write it: ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip() == point.id
-
-
-async def _direct(site: Site, point: Point, value: float, *, as_json: bool) -> int:
-    sessions = Sessions(site)
-    device = site.devices[point.device]
-    try:
-        driver = await sessions.driver(device.connection)
-        await driver.write(device, point, value, _WRITE_S)
-        found = await _read_back(site, sessions, point)
-    except DeviceError as error:
-        raise PswdError(f"{point.id}: {error}") from error
-    finally:
-        await sessions.close()
-    holds = found is None or _agrees(point, value, found.value)
-    if as_json:
-        print(json.dumps({"acknowledged": True, "read_back": None if found is None else found.value, "holds": holds}))
-    elif found is None:
-        print(f"acknowledged: {_shown(point, value)}; the device shows nothing to compare with")
-    else:
-        print(f"acknowledged: {_shown(point, value)}; read back {_shown(point, found.value)} ({found.quality})"
-              f"{'' if holds else ': it differs'}")
-    return 0 if holds else 1
-
-
-async def _read_back(site: Site, sessions: Sessions, point: Point) -> FreshReading | None:
-    rule = point.write
-    if rule is None or rule.read_back is None:
-        return None
-    await asyncio.sleep(0.1)
-    return (await Visitor(site, sessions.visit).read([site.points[rule.read_back]]))[0]
-
-
-def _agrees(point: Point, value: float, shown: float | None) -> bool:
-    rule = point.write
-    if shown is None or rule is None:
-        return False
-    expected = float(rule.read_back_values.get(int(value), int(value))) if rule.read_back_values else value
-    return abs(shown - expected) <= max(rule.tolerance, 1e-6 * abs(expected))
+    return (f"{state['state']:12} wanted {shown_value(point, state['wanted'])}{who}{limit}; device holds "
+            f"{shown_value(point, state['written'])}, shows {shown_value(point, state['read_back'])}")

@@ -14,7 +14,8 @@ import yaml
 from sunspec2 import mdef
 
 from pswd_edge.commands import scan_targets
-from pswd_edge.commands.scan_draft import SITE_FILE, SUNSPEC
+from pswd_edge.commands.scan_draft import SITE_FILE, SUNSPEC, write_drafts
+from pswd_edge.commands.scan_found import Find
 from pswd_edge.commands.scan_targets import hosts_of, not_here, numbers_of, units_of
 from pswd_edge.config.map_form import ModbusRow
 from pswd_edge.config.maps import load_map
@@ -66,6 +67,15 @@ async def test_a_sunspec_chain_becomes_a_drafted_map(tmp_path: Path) -> None:
     assert {"signal": "active_power_w", "sunspec": "203.W"} in draft["points"]
     if "sunspec" in ModbusRow.model_fields:
         assert load_map(path).rung == "drafted"
+
+
+@pytest.mark.skipif("sunspec" not in ModbusRow.model_fields, reason="device maps know no SunSpec rows yet")
+@pytest.mark.parametrize("models", [[1, m] for m in SUNSPEC] + [[1, 701, 713, 802]], ids=str)
+def test_every_sunspec_draft_is_a_map_that_loads(tmp_path: Path, models: list[int]) -> None:
+    """A draft with mistakes would only move the night's work."""
+    find = Find("modbus", "10.0.4.11", 502, 1, sunspec_base=40000, models=models)
+    (path,) = [p for p in write_drafts(tmp_path, [find], "now") if p.name != SITE_FILE]
+    assert load_map(path).rung == "drafted"
 
 
 def test_every_drafted_sunspec_point_is_in_its_models_definition() -> None:
