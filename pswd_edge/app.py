@@ -19,19 +19,22 @@ from pswd_edge.config.secrets import resolve_secret
 from pswd_edge.control.cycle import ControlCycle, watched_points
 from pswd_edge.control.journal import Journal
 from pswd_edge.control.ledger import Ledger
+from pswd_edge.control.requests import check
 from pswd_edge.door import GATEWAY_SOCKET, OPERATOR_SOCKET, DoorServer, Peer
 from pswd_edge.field.drivers.base import Driver
 from pswd_edge.field.drivers.registry import driver_configs, find_driver
 from pswd_edge.field.field import Field
 from pswd_edge.field.learnt import Learnt
 from pswd_edge.field.traps import TrapReceiver
+from pswd_edge.field.visitor import Visitor
 from pswd_edge.field.work import Tell
 from pswd_edge.gateway.server import NICENESS, run_gateway, wait_for_image
 from pswd_edge.gateway.uplink.uplink import Uplink
 from pswd_edge.image import ImageReader, ImageWriter
 from pswd_edge.image.notify import RowBell
-from pswd_edge.model.command import Accepted, Level, Outcome, Rejected, Reload, Request
+from pswd_edge.model.command import Accepted, Failed, Level, Outcome, Rejected, Reload
 from pswd_edge.model.device import Connection
+from pswd_edge.model.look import DoorAnswer, DoorRequest, Look, Looked, looked_at
 from pswd_edge.model.site import Site
 from pswd_edge.reload import Reloader
 from pswd_edge.systemd import notify
@@ -52,10 +55,11 @@ def compiled_site(path: Path) -> Site:
 
 def make_driver(connection: Connection) -> Driver:
     """The driver of a connection, with its secrets resolved."""
-    return find_driver(connection.driver)(_settings(connection))
+    return find_driver(connection.driver)(resolved_settings(connection))
 
 
-def _settings(connection: Connection) -> dict[str, Any]:
+def resolved_settings(connection: Connection) -> dict[str, Any]:
+    """A connection's settings with the secrets themselves in place of their references. Raises SecretError."""
     return {k: _resolved(v) for k, v in connection.settings.items()}
 
 
@@ -91,8 +95,9 @@ async def control(site: Site, path: Path | None = None) -> None:
     cycle = ControlCycle(site, field, image, journal, ledger, clock, bell, notify)
     await cycle.desk.restore()
     reloader = None if path is None else Reloader(path, site, field, cycle, image, journal)
-    doors = [_door(runtime / GATEWAY_SOCKET, Level.API, cycle, reloader, 0o660),
-             _door(runtime / OPERATOR_SOCKET, Level.OPERATOR, cycle, reloader, 0o600)]
+    looker = Looker(lambda: Visitor(field.site, lambda c, step: field.pollers[c].visit(step)), journal, clock)
+    doors = [_door(runtime / GATEWAY_SOCKET, Level.API, cycle, reloader, looker, 0o660),
+             _door(runtime / OPERATOR_SOCKET, Level.OPERATOR, cycle, reloader, looker, 0o600)]
     listening = await _listen_for_traps(site, field, journal.tell)
     field.start()
     for door in doors:
@@ -120,7 +125,7 @@ async def _listen_for_traps(site: Site, field: Field, tell: Tell) -> asyncio.Tas
     """None where the site has no `snmp_traps`."""
     if site.snmp_traps is None:
         return None
-    snmp = {c.index: _settings(c) for c in site.connections if c.driver == "snmp"}
+    snmp = {c.index: resolved_settings(c) for c in site.connections if c.driver == "snmp"}
     receiver = TrapReceiver(site, site.snmp_traps, snmp, tell, field.hurry)
     await receiver.prepare()
     return asyncio.create_task(receiver.run(), name="traps")
@@ -135,10 +140,32 @@ def _uids(*names: str) -> frozenset[int]:
     return frozenset(found)
 
 
-def _door(path: Path, authority: Level, cycle: ControlCycle, reloader: Reloader | None, mode: int) -> DoorServer:
+class Looker:
+    """Joins the door's looks to the field. Each is told as an event, with its origin."""
+
+    def __init__(self, visitor: Callable[[], Visitor], journal: Journal, clock: SystemClock) -> None:
+        self._visitor, self._journal, self._clock = visitor, journal, clock
+
+    async def look(self, look: Look, authority: Level) -> Looked | Rejected | Failed:
+        """What was found; refused to everybody but the operator's socket."""
+        refused = check(look, authority, self._clock.utc_s())
+        if refused is not None:
+            return refused
+        if authority > Level.OPERATOR:
+            return Rejected(id=look.id, code="forbidden", reason="devices are read through the operator's socket only")
+        found = await self._visitor().look(look)
+        outcome = f"{type(found).__name__} {found.reason}".rstrip()
+        self._journal.tell("info", "looked", "devices", f"{look.origin} read {looked_at(look)}: {outcome}")
+        return found
+
+
+def _door(path: Path, authority: Level, cycle: ControlCycle, reloader: Reloader | None, looker: Looker,
+          mode: int) -> DoorServer:
     uids = _uids(GATEWAY_USER) if authority is Level.API else _uids()
 
-    async def handler(request: Request, peer: Peer) -> Outcome:
+    async def handler(request: DoorRequest, peer: Peer) -> DoorAnswer:
+        if isinstance(request, Look):
+            return await looker.look(request, peer.authority)
         if isinstance(request, Reload):
             return await _reloaded(request, peer, reloader)
         return await cycle.handle(request, peer.authority)

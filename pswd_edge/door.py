@@ -1,9 +1,9 @@
 """The door: a Unix socket that takes typed requests into the control process, both ends.
 
-A frame is a length (u32, little-endian) and that many bytes of MessagePack: a `Request` on the way in, an `Outcome`
-on the way out, in order. The socket a peer came through caps its authority: the gateway's socket reaches
-`Level.API`, the operator's socket (another file, other permissions) `Level.OPERATOR`. The kernel tells the peer's
-uid (SO_PEERCRED); where `uids` is given, nobody else is heard.
+A frame is a length (u32, little-endian) and that many bytes of MessagePack: a `Request` or a `Look` on the way in, an
+`Outcome` or what was `Looked` at on the way out, in order. The socket a peer came through caps its authority: the
+gateway's socket reaches `Level.API`, the operator's socket (another file, other permissions) `Level.OPERATOR`. The
+kernel tells the peer's uid (SO_PEERCRED); where `uids` is given, nobody else is heard.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ import structlog
 
 from pswd_edge.errors import DoorError
 from pswd_edge.model.command import Failed, Level, Outcome, Rejected, Request
+from pswd_edge.model.look import LOOK_S, DoorAnswer, DoorRequest, Look, Looked
 
 GATEWAY_SOCKET = "door.sock"
 OPERATOR_SOCKET = "operator.sock"
@@ -40,7 +41,7 @@ class Peer(NamedTuple):
     authority: Level
 
 
-Handler = Callable[[Request, Peer], Awaitable[Outcome]]
+Handler = Callable[[DoorRequest, Peer], Awaitable[DoorAnswer]]
 
 
 class DoorServer:
@@ -49,7 +50,7 @@ class DoorServer:
     def __init__(self, path: Path, authority: Level, handler: Handler, uids: frozenset[int] | None = None,
                  mode: int = 0o660) -> None:
         self._path, self._authority, self._handler, self._uids, self._mode = path, authority, handler, uids, mode
-        self._decoder = msgspec.msgpack.Decoder(Request)
+        self._decoder = msgspec.msgpack.Decoder(DoorRequest)
         self._encoder = msgspec.msgpack.Encoder()
         self._open: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
@@ -94,7 +95,7 @@ class DoorServer:
             async with asyncio.timeout(_FRAME_S):  # a peer that asks and never reads must not keep its place either
                 await writer.drain()
 
-    async def _answer(self, frame: bytes, peer: Peer) -> Outcome:
+    async def _answer(self, frame: bytes, peer: Peer) -> DoorAnswer:
         try:
             request = self._decoder.decode(frame)
         except msgspec.MsgspecError as error:
@@ -113,7 +114,7 @@ class DoorClient:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._decoder = msgspec.msgpack.Decoder(Outcome)
+        self._decoder = msgspec.msgpack.Decoder(DoorAnswer)
         self._encoder = msgspec.msgpack.Encoder()
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._turn = asyncio.Lock()
@@ -125,18 +126,31 @@ class DoorClient:
             DoorError: no answer in `timeout_s` (waiting for a turn included) or no control process. The request may
                 have been taken: ask again with the same id to learn its outcome.
         """
+        outcome = await self._asked(request, timeout_s)
+        if isinstance(outcome, Looked):
+            raise DoorError(f"{self._path}: got the answer to a look: expected an outcome; ask again with the same id")
+        return outcome
+
+    async def look(self, look: Look, timeout_s: float = 2 * LOOK_S) -> Looked | Rejected | Failed:
+        """Look at devices (operator's socket only). Raises DoorError as `ask`."""
+        found = await self._asked(look, timeout_s)
+        if not isinstance(found, Looked | Rejected | Failed):
+            raise DoorError(f"{self._path}: got {type(found).__name__}: expected what was found; look again")
+        return found
+
+    async def _asked(self, request: DoorRequest, timeout_s: float) -> DoorAnswer:
         try:
             async with asyncio.timeout(timeout_s), self._turn:
                 return await self._exchange(request)
         except (OSError, DoorError, msgspec.MsgspecError) as error:  # TimeoutError is an OSError
             raise DoorError(f"{self._path}: no answer from control ({str(error) or type(error).__name__})") from error
 
-    async def _exchange(self, request: Request) -> Outcome:
+    async def _exchange(self, request: DoorRequest) -> DoorAnswer:
         try:
             reader, writer = self._living() or await self._connect()
             writer.write(_framed(self._encoder.encode(request)))
             await writer.drain()
-            outcome: Outcome = self._decoder.decode(await _answer_frame(reader))
+            outcome: DoorAnswer = self._decoder.decode(await _answer_frame(reader))
         except BaseException:
             self.close()  # an answer still on its way must not be taken for the next request's
             raise

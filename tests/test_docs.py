@@ -333,8 +333,8 @@ def test_asyncua_stays_behind_the_opcua_driver() -> None:
     """Decision 7: the library is LGPL, and is imported in one place only."""
     imports = re.compile(r"(?m)^(from|import) asyncua")
     users = {p.name for p in HOUSE.rglob("*.py") if imports.search(p.read_text(encoding="utf-8"))}
-    assert users == {"opcua.py", "opcua_answer.py", "opcua_feed.py", "opcua_link.py", "opcua_security.py",
-                     "opcua_session.py", "opcua_value.py", "opcua_watch.py"}
+    assert users == {"opcua.py", "opcua_answer.py", "opcua_explore.py", "opcua_feed.py", "opcua_link.py",
+                     "opcua_security.py", "opcua_session.py", "opcua_value.py", "opcua_watch.py"}
 
 
 def test_no_page_names_the_workshop() -> None:

@@ -31,6 +31,17 @@ from pswd_edge.model.command import (
     SetMode,
     SetPoint,
 )
+from pswd_edge.model.look import (
+    ERROR_MAX,
+    POINTS_MAX,
+    Exchange,
+    FreshReading,
+    Look,
+    Looked,
+    ReadPoints,
+    ReadRaw,
+)
+from pswd_edge.model.point import ModbusAddress, OpcUaAddress
 from pswd_edge.model.workload import Announcement, Headroom, Workload, WorkloadState
 
 ENVELOPE = {"id": "r-1", "origin": "api:alice", "role": "infrastructure_manager", "issued_utc_s": 1.78e9, "ttl_s": 60.0}
@@ -117,6 +128,53 @@ async def test_every_request_arrives_as_it_was_sent(tmp_path: Path, request_: Re
     async with opened(tmp_path / "d", keep), asking(tmp_path / "d") as client:
         assert await client.ask(request_) == Accepted(id="r-1")
     assert seen == [request_]
+
+
+READING = FreshReading("a.b", None, "BAD", "REFUSED", None, "holding 1+2", "0001", 1.5, "why")
+
+
+@pytest.mark.parametrize("look", [
+    ReadPoints(**ENVELOPE, points=("pcc.active_power_w",)),
+    ReadRaw(**ENVELOPE, device="pcc", address=ModbusAddress(3059, "uint16", "input"), count=6),
+    ReadRaw(**ENVELOPE, device="bess", address=OpcUaAddress("nsu=urn:x;s=y")),
+], ids=["points", "registers", "node"])
+async def test_a_look_and_what_was_found_arrive_whole(tmp_path: Path, look: Look) -> None:
+    """None stays None: a value that is not there must not arrive as a number."""
+    found = Looked(id="r-1", readings=(READING,), exchanges=(Exchange("holding 1+2", 0.5, 1, "00010002"),))
+    seen: list[Look] = []
+
+    async def answer(request: Look, peer: Peer) -> Looked:
+        seen.append(request)
+        return found
+
+    async with opened(tmp_path / "d", answer), asking(tmp_path / "d") as client:
+        assert await client.look(look) == found
+    assert seen == [look]
+
+
+async def test_the_largest_look_fits_a_frame(tmp_path: Path) -> None:
+    """64 points with long names, each with a long error."""
+    name, error = "d" * 60 + "." + "s" * 60, "e" * ERROR_MAX
+    long = FreshReading(name, None, "BAD", "UNREACHABLE", 1.78e9, "holding 40000+125", "ff" * 8, 1.5, error)
+
+    async def answer(request: Look, peer: Peer) -> Looked:
+        return Looked(id="r-1", readings=(long,) * POINTS_MAX)
+
+    async with opened(tmp_path / "d", answer), asking(tmp_path / "d") as client:
+        found = await client.look(ReadPoints(**ENVELOPE, points=("x",)))
+    assert len(found.readings) == POINTS_MAX
+
+
+async def test_an_answer_of_another_kind_is_no_outcome(tmp_path: Path) -> None:
+    """What was found is no decision, and a decision is nothing that was found."""
+    async def mixed(request: Request | Look, peer: Peer) -> Outcome | Looked:
+        return Looked(id="r-1") if isinstance(request, SetMode) else Accepted(id="r-1")
+
+    async with opened(tmp_path / "d", mixed), asking(tmp_path / "d") as client:
+        with pytest.raises(DoorError):
+            await client.ask(mode_order())
+        with pytest.raises(DoorError):
+            await client.look(ReadPoints(**ENVELOPE, points=("x",)))
 
 
 @pytest.mark.parametrize("outcome", OUTCOMES, ids=lambda o: type(o).__name__)

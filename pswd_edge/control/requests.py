@@ -25,6 +25,7 @@ from pswd_edge.model.command import (
     SetMode,
     SetPoint,
 )
+from pswd_edge.model.look import DoorRequest
 from pswd_edge.model.site import Site
 from pswd_edge.model.workload import Headroom, Workload, WorkloadState
 
@@ -57,7 +58,7 @@ class Facts(NamedTuple):
     headroom: Headroom
 
 
-def check(request: Request, authority: Level, utc_s: float) -> Rejected | None:
+def check(request: DoorRequest, authority: Level, utc_s: float) -> Rejected | None:
     """Form, age, identity and authority; None where they are in order. "malformed" ones are not worth remembering."""
     def no(code: str, reason: str) -> Rejected:
         return Rejected(id=request.id[:TEXT_MAX], code=code, reason=reason)
@@ -78,7 +79,7 @@ def check(request: Request, authority: Level, utc_s: float) -> Rejected | None:
     return None
 
 
-def _wrong_form(request: Request) -> tuple[str, str] | None:
+def _wrong_form(request: DoorRequest) -> tuple[str, str] | None:
     """Code and reason of the first text or number that no request may carry; None where there is none."""
     values = list(_values(request))
     texts = (_wrong_text(n, v) for n, v in values if isinstance(v, str))

@@ -7,6 +7,7 @@ from pswd_edge.errors import DecodeError, DeviceError, RefusedError, SilentError
 from pswd_edge.field.drivers.base import Reply
 from pswd_edge.field.health import Breaker
 from pswd_edge.field.isolate import is_illegal
+from pswd_edge.field.spread import Spread
 from pswd_edge.field.table import Table
 from pswd_edge.field.unit import Unit
 from pswd_edge.field.work import Counts, Job, Tell, Write
@@ -32,6 +33,7 @@ class Account:
         self.slow: Sequence[Job] = ()
         self.behind: dict[int, Job] = {}
         self.last_s = 0.0
+        self.trips = Spread(connection.index)
         self.on_refused: Callable[[Job], None] = lambda _job: None
         self._table, self._tell = table, tell
         self._silent_in_a_row = 0
@@ -82,7 +84,10 @@ class Account:
             self._table.put_values(job.slot, answer, now_s)  # type: ignore[arg-type]  # Reply is one or the other
         self.counts.answered += 1
         round_trip_s = now_s - started_s
-        if round_trip_s >= unit.latency.filtered_s or not self.counts.answered & 7:  # up at once, down in every eighth
+        if not self.counts.answered & 7:  # up at once, down in every eighth
+            unit.latency.add(round_trip_s)
+            self.trips.add(round_trip_s)
+        elif round_trip_s >= unit.latency.filtered_s:
             unit.latency.add(round_trip_s)
         if self._silent_in_a_row or self.breaker.failures or unit.breaker.failures:
             self.proven(job.request.device, unit)

@@ -54,6 +54,11 @@ class Field:
     # --- the plan -----------------------------------------------------------------------------------------------
 
     @property
+    def site(self) -> Site:
+        """The site that is in force."""
+        return self._plan.site
+
+    @property
     def table(self) -> Table:
         """What is known of every point."""
         return self._plan.table

@@ -15,6 +15,7 @@ from pswd_edge.errors import DeviceError, SilentError, UnreachableError
 from pswd_edge.field.account import Account
 from pswd_edge.field.chain import Chain, unexpected
 from pswd_edge.field.drivers.base import DirectDriver, Driver
+from pswd_edge.field.spread import Spread
 from pswd_edge.field.table import Table
 from pswd_edge.field.work import Batch, Job, Step, Tell, Visit, Write
 from pswd_edge.model.device import Connection
@@ -53,6 +54,7 @@ class Poller:
         self._writes: deque[Write] = deque()
         self._visits: deque[Visit] = deque()
         self._chain = Chain(self, self.account, self._writes, input_done)
+        self._scans, self._began_s = Spread(connection.index), 0.0
 
     # --- called by the cycle ------------------------------------------------------------------------------------
 
@@ -62,7 +64,7 @@ class Poller:
         Where the last scan is still under way this slot is missed: counted, never queued.
         """
         if self._parked and self._direct:
-            self._parked, self._cycle = False, cycle
+            self._parked, self._cycle, self._began_s = False, cycle, time.monotonic()
             self._chain.start(batch, cycle)
             return batch.critical
         if self.state != "open":
@@ -70,7 +72,7 @@ class Poller:
         if self._scanning or self._chain.running or self._batch is not None:
             self.counts.slots_missed += len(batch.jobs)
             return 0
-        self._batch, self._cycle = batch, cycle
+        self._batch, self._cycle, self._began_s = batch, cycle, time.monotonic()
         self.wake()
         return batch.critical
 
@@ -147,7 +149,7 @@ class Poller:
         timeout_s = max((u.timeout_s for u in units), default=self.connection.timeout_max_ms / 1e3)
         return LinkReport(self.connection.index, self.state, self.reason, round_trip_s * 1e3, timeout_s * 1e3, c.asked,
                           c.answered, c.silent, c.refused, c.late + getattr(self._driver, "late", 0), c.reconnects,
-                          c.slots_missed)
+                          c.slots_missed, *self.account.trips.percentiles_ms(), *self._scans.percentiles_ms())
 
     def wake(self) -> None:
         """There is something for the task to do; while a chain of callbacks runs, its end wakes the task."""
@@ -160,6 +162,8 @@ class Poller:
     def scanned(self, cycle: int, left: int, rest: tuple[Job, ...]) -> None:
         """The chain has ended; `rest` are jobs that a write has pre-empted, `left` critical jobs not told yet."""
         self._parked = True
+        if self.has_fast and not rest:
+            self._scans.add(time.monotonic() - self._began_s)
         if rest:
             self._batch = Batch(rest, left)
         elif left:
@@ -274,6 +278,7 @@ class Poller:
                     self._input_done(cycle)
         finally:
             self._scanning = False
+            self._scans.add(time.monotonic() - self._began_s)
             self._release(cycle, left)
 
     async def _poll(self, job: Job, scan: int) -> None:

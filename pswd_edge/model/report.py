@@ -106,7 +106,11 @@ class Report(Struct, frozen=True):
 
 
 class LinkReport(Struct, frozen=True):
-    """One connection's health. `state`: "closed", "open", "backoff". Times in ms; counts since start."""
+    """One connection's health. `state`: "closed", "open", "backoff". Times in ms; counts since start.
+
+    `trip_*` are round trips of reads that were answered, one in eight, `scan_*` scans of the cycle's own class from
+    their begin to their last answer; the last 256 each, 0.0 where there was none.
+    """
 
     connection: int
     state: str
@@ -120,6 +124,10 @@ class LinkReport(Struct, frozen=True):
     late: int
     reconnects: int
     slots_missed: int
+    trip_p50_ms: float = 0.0
+    trip_p99_ms: float = 0.0
+    scan_p50_ms: float = 0.0
+    scan_p99_ms: float = 0.0
 
 
 class DeviceReport(Struct, frozen=True):

@@ -72,3 +72,16 @@ async def test_visits_are_bounded_and_end_with_the_connection() -> None:
                 await field.pollers[0].visit(hang)
         for found in await asyncio.gather(*waiting, return_exceptions=True):
             assert isinstance(found, UnreachableError)
+
+
+async def test_round_trips_and_scans_are_measured() -> None:
+    """`plan` shows them beside what it computed: a device that takes 5 ms is seen to take 5 ms."""
+    async with raw_device() as device:
+        device.delay_s = 0.005
+        async with running(one_device(device)) as field:
+            await cycles(field, 30)
+            (link,) = field.report(0.0).links
+
+    assert 5.0 <= link.trip_p50_ms <= link.trip_p99_ms
+    assert link.trip_p50_ms <= link.scan_p50_ms + 1.0
+    assert 5.0 <= link.scan_p50_ms <= link.scan_p99_ms
