@@ -51,7 +51,7 @@ def _candidates(unit: int) -> Iterator[tuple[str, list[Point], list[ReadRequest]
             form = load_map(name)
         except ConfigError:
             continue
-        if not isinstance(form, ModbusMap) or name.startswith("sunspec"):
+        if not isinstance(form, ModbusMap) or any(r.sunspec or r.model for r in form.points):
             continue
         points = [p for p in compile_points(form, _CONTEXT) if p.readable and isinstance(p.address, ModbusAddress)]
         device = Device(0, "device", form.kind, 0, unit, name, 0, len(points), form.max_registers, form.max_gap,

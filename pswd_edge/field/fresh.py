@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pswd_edge.errors import DecodeError, PswdError, RefusedError
 from pswd_edge.field.drivers.base import ReadRequest, Value
-from pswd_edge.field.drivers.plan import WORDS, Span
+from pswd_edge.field.drivers.plan import Span, words_of
 from pswd_edge.field.table import Group, Table
 from pswd_edge.model.look import ERROR_MAX, Exchange, FreshReading
 from pswd_edge.model.point import ModbusAddress, Point
@@ -78,7 +78,7 @@ def _own_registers(point: Point, answer: Answer) -> str:
         at = address.register - span.start
         return str(answer.reply[at // 8] >> at % 8 & 1)
     at = 2 * (address.register - span.start)
-    return answer.reply[at : at + 2 * WORDS[address.type]].hex()
+    return answer.reply[at : at + 2 * words_of(address)].hex()
 
 
 def _why(error: PswdError | None) -> Reason:
