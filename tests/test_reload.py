@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pswd_edge import app
 from pswd_edge import reload as reload_module
 from pswd_edge.app import compiled_site, control
 from pswd_edge.door import OPERATOR_SOCKET, DoorClient
@@ -79,6 +80,12 @@ class House:
 
     def events(self, image: ImageReader) -> list[str]:
         return [e.code for e in image.events(0)]
+
+
+@pytest.fixture(autouse=True)
+def _the_collector_is_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Control freezes what lives at its start, which here is the whole test run."""
+    monkeypatch.setattr(app, "_tame_collector", lambda: None)
 
 
 @asynccontextmanager
