@@ -36,7 +36,8 @@ FORMS = {
     for module, names in (
         (site_form, ("SiteFile", "NameForm", "ConnectionForm", "DeviceForm", "CircuitForm", "GridForm",
                      "ListenerForm", "UplinkForm", "TrapsForm")),
-        (control_form, ("ControlForm", "InputForm", "LoadRangeForm", "BatteryForm", "LoadControllerForm", "TierForm")),
+        (control_form, ("ControlForm", "InputForm", "LoadRangeForm", "BatteryForm", "LoadControllerForm", "TierForm",
+                        "EffectForm")),
         (map_form, ("MapFile", "RowForm", "WriteForm", "Defaults")),
     ) for name in names
 }

@@ -16,6 +16,7 @@ import uvloop
 from pswd_edge.clock import SystemClock
 from pswd_edge.config import load_site
 from pswd_edge.config.secrets import resolve_secret
+from pswd_edge.control.commissioned import FILE, Commissioned
 from pswd_edge.control.cycle import ControlCycle, watched_points
 from pswd_edge.control.journal import Journal
 from pswd_edge.control.ledger import Ledger
@@ -92,7 +93,8 @@ async def control(site: Site, path: Path | None = None) -> None:
     field = Field(site, make_driver, watched_points(site), actuated, journal.tell, learnt)
     ledger = Ledger(Path(site.state_dir) / "ledger.sqlite")
     bell = RowBell(rows_dir(runtime))
-    cycle = ControlCycle(site, field, image, journal, ledger, clock, bell, notify)
+    commissioned = Commissioned(site, Path(site.state_dir) / FILE)
+    cycle = ControlCycle(site, field, image, journal, ledger, clock, bell, notify, commissioned)
     await cycle.desk.restore()
     reloader = None if path is None else Reloader(path, site, field, cycle, image, journal)
     looker = Looker(lambda: Visitor(field.site, lambda c, step: field.pollers[c].visit(step)), journal, clock)
@@ -111,6 +113,7 @@ async def control(site: Site, path: Path | None = None) -> None:
         await cycle.run()
     finally:
         notify("STOPPING=1")
+        cycle.commissioning.close()
         if listening is not None:
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)

@@ -20,6 +20,7 @@ COMMANDS = {
     "status": Command("status", "what control does now: mode, powers, batteries, devices, alarms"),
     "mode": Command("mode", "change the mode: OBSERVE, AUTO, MANUAL or SAFE"),
     "reload": Command("reload", "take up the changed site file while control runs"),
+    "commission": Command("commission", "try a device's actuated points, and write down that they work"),
     "check": Command("check", "list every mistake of a site file and its device maps"),
     "read": Command("read", "values with quality and age, from a running control or fresh from the devices"),
     "write": Command("write", "hold a writable point at a value, through control, and see it acknowledged"),

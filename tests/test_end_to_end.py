@@ -1,6 +1,7 @@
 """The whole system on real sockets: simulators, control, gateway, broker, as the demo runs them."""
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -208,3 +209,31 @@ async def test_the_operator_leads_the_batteries_by_hand(rig):
     auto = await asyncio.create_subprocess_exec(*run, "AUTO", *where, cwd=ROOT)
     assert await auto.wait() == 0
     await until(lambda: rig.image.report().mode is Mode.AUTO)
+
+
+async def test_a_battery_is_commissioned_at_night(rig):
+    """OBSERVE, `pswd-edge commission`, a record with what was seen, and AUTO again: over real sockets."""
+    where = ["--runtime-dir", rig.site.runtime_dir]
+
+    async def command(*words: str) -> tuple[int, str]:
+        process = await asyncio.create_subprocess_exec(sys.executable, "-m", "pswd_edge", *words, *where, cwd=ROOT,
+                                                       stdout=asyncio.subprocess.PIPE)
+        out, _ = await process.communicate()
+        return process.returncode, out.decode()
+
+    assert (await command("commission", "bess-2", "--yes"))[0] == 1  # AUTO: nobody else leads
+    assert (await command("mode", "OBSERVE"))[0] == 0
+    await until(lambda: rig.image.report().mode is Mode.OBSERVE)
+    status, out = await command("commission", "bess-2", "--yes", "--json")
+    found = json.loads(out)["points"][0]["outcome"]
+    assert status == 0, out
+    trial = found["trial"]
+    assert trial["asked"] - trial["before"] == pytest.approx(0.8e6)
+    assert trial["meter_after"] - trial["meter_before"] > 0.4e6
+    records = json.loads((Path(rig.site.state_dir) / "commissioned.json").read_text())
+    assert records["bess-2.power_setpoint_w"]["how"] == "nudge"
+    assert records["bess-1.power_setpoint_w"]["how"] == "simulated"
+
+    assert (await command("mode", "AUTO"))[0] == 0
+    await until(lambda: rig.image.report().mode is Mode.AUTO)
+    assert [b.usable for b in rig.image.report().batteries] == [True, True]

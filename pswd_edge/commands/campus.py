@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pswd_edge.app import compiled_site
+from pswd_edge.control.commissioned import record_all
 from pswd_edge.errors import PswdError
 from pswd_edge.gateway.users import add_user
 from pswd_edge.image import ImageReader
@@ -72,6 +73,7 @@ async def running_site(
         users = _users(folder / "state")
         site = compiled_site(path)
         _write_access(folder, site, users, broker)
+        record_all(site, Path(site.state_dir), "demo", time.time(), "simulated")  # nothing here can be damaged
         simulators = await stack.enter_async_context(_simulators(path, folder, simulator_words))
         supervisor = await stack.enter_async_context(_supervised(path, site, folder))
         yield Rig(site, ImageReader(Path(site.runtime_dir)), simulators, broker, users, folder, supervisor)

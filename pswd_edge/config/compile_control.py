@@ -72,6 +72,8 @@ def compile_control(form: ControlForm, points: Mapping[str, Point], devices: Map
         shed_fast_w=form.shed_fast_w,
         release_after_s=form.release_after_s,
         release_gap_s=form.release_gap_s,
+        require_commissioning=form.require_commissioning,
+        disruptive_per_s=form.disruptive_per_s,
     )
 
 
@@ -98,7 +100,7 @@ def _battery(
     return BatteryControl(
         id=id_,
         device=devices[id_],
-        soc=Input(points[f"{id_}.soc_percent"].index, form.soc_max_age_ms, 0.0),
+        soc=Input(points[form.soc or f"{id_}.soc_percent"].index, form.soc_max_age_ms, 0.0),
         power=Input(points[f"{id_}.power_w"].index, form.max_age_ms, form.latency_ms),
         setpoint=points[f"{id_}.power_setpoint_w"].index,
         capacity_wh=form.capacity_wh,

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pswd_edge.config.compile_control import DEFAULT_REVERT_S, compile_control
 from pswd_edge.config.control_form import ControlForm
 from pswd_edge.config.map_form import MapFile, ModbusMap
-from pswd_edge.config.points import PointContext, compile_points, period_ms
+from pswd_edge.config.points import PointContext, compile_points, period_ms, with_effect
 from pswd_edge.config.site_form import ConnectionForm, DeviceForm, SiteFile
 from pswd_edge.model.circuit import Circuit
 from pswd_edge.model.device import Connection, Device
@@ -27,6 +27,8 @@ def compile_form(form: SiteFile, maps: Mapping[str, MapFile]) -> Site:
         devices.append(_device(device, device_map, connections[device.connection].index, context, len(made)))
         points.extend(made)
     by_id = {point.id: point for point in points}
+    for id_, effect in form.control.effects.items():
+        points[by_id[id_].index] = by_id[id_] = with_effect(by_id[id_], by_id[effect.point], effect)
     return Site(
         id=form.site.id,
         facility_id=form.site.facility_id,
@@ -58,7 +60,7 @@ def _connection(index: int, id_: str, form: ConnectionForm) -> Connection:
 
 
 def _context(id_: str, device: DeviceForm, index: int, first_point: int, control: ControlForm) -> PointContext:
-    battery = control.batteries.get(id_)
+    battery, controller = control.batteries.get(id_), control.load_controllers.get(id_)
     revert_s = None
     if battery is not None:
         revert_s = DEFAULT_REVERT_S if battery.revert_s is None else battery.revert_s
@@ -70,6 +72,8 @@ def _context(id_: str, device: DeviceForm, index: int, first_point: int, control
         trend=frozenset(device.trend),
         every_ms=period_ms(device.every, control.period_ms),
         revert_s=revert_s,
+        rating_w=device.rating_w,
+        range_w=max(battery.charge_w, battery.discharge_w) if battery else controller.rating_w if controller else None,
     )
 
 

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 
 from pswd_edge.config.compile_control import DEFAULT_REVERT_S, tier_power_point, tier_setpoint_signal
-from pswd_edge.config.control_form import BatteryForm, ControlForm, InputForm, TierForm
+from pswd_edge.config.control_form import BatteryForm, ControlForm, EffectForm, InputForm, TierForm
 from pswd_edge.config.limits import check_limits
 from pswd_edge.config.map_form import MapFile, RowForm
 from pswd_edge.config.mistakes import number
 from pswd_edge.config.place import Place
-from pswd_edge.config.points import every_of, period_ms
+from pswd_edge.config.points import every_of, period_ms, si_factor
 from pswd_edge.config.site_form import SiteFile
 from pswd_edge.model.unit import UNITS
 
@@ -34,6 +34,8 @@ class _Points:
     def unit(self, device: str, signal: str) -> str:
         """The SI unit of a point; empty where it is not known."""
         row = self.row(device, signal)
+        if row is not None and row.percent_of is not None:
+            return "W"
         return UNITS[row.unit].si if row is not None and row.unit in UNITS else ""
 
     def every_ms(self, device: str, row: RowForm) -> int:
@@ -41,6 +43,11 @@ class _Points:
         at_most, map_name = self._form.devices[device].every, self._form.devices[device].map
         cycle_ms = self._form.control.period_ms
         return max(period_ms(at_most, cycle_ms), period_ms(every_of(self._maps[map_name], row), cycle_ms))
+
+    def factor(self, device: str, row: RowForm | None) -> float:
+        """What turns the row's unit into the point's, as `si_factor`."""
+        found = self._form.devices.get(device)
+        return 1.0 if row is None or found is None else si_factor(row, found.rating_w)
 
     def need(self, device: str, signal: str, place: Place, keys: tuple[str | int, ...]) -> RowForm | None:
         """The row of a point; its absence is a mistake at `keys`."""
@@ -78,7 +85,20 @@ def check_control(form: SiteFile, maps: Mapping[str, MapFile], place: Place) -> 
         _check_tier(tier, control, points, here.at("tiers", index))
         if tier.id and tier.id in [t.id for t in control.tiers[:index]]:
             here.complain(("tiers", index, "id"), f"{tier.id!r} again", "an id of its own")
+    for id_, effect in control.effects.items():
+        _check_effect(id_, effect, points, here.at("effects", id_))
     check_limits(control, here)
+
+
+def _check_effect(id_: str, effect: EffectForm, points: _Points, place: Place) -> None:
+    device, _, signal = id_.partition(".")
+    row = points.need(device, signal, place, ())
+    if row is not None and row.write is None:
+        place.complain((), f"{id_}, which can only be read", "a point that can be written")
+    meter, _, shown = effect.point.partition(".")
+    row = points.need(meter, shown, place, ("point",)) if effect.point else None
+    if row is not None and not row.readable:
+        place.complain(("point",), f"{effect.point}, which can only be written", "a point that can be read")
 
 
 def _check_point(
@@ -111,9 +131,11 @@ def _check_age(max_age_ms: int, device: str, row: RowForm | None, points: _Point
 
 
 def _check_battery(id_: str, form: BatteryForm, points: _Points, place: Place) -> None:
-    rows = [points.need(id_, signal, place, ()) for signal in BATTERY_SIGNALS]
+    rows = [_check_point(form.soc, "%", points, place, ("soc",)) if form.soc and signal == "soc_percent"
+            else points.need(id_, signal, place, ()) for signal in BATTERY_SIGNALS]
+    bms = form.soc.partition(".")[0] if form.soc else id_
     _check_age(form.max_age_ms, id_, rows[1], points, place.at("max_age_ms"))
-    _check_age(form.soc_max_age_ms, id_, rows[0], points, place.at("soc_max_age_ms"))
+    _check_age(form.soc_max_age_ms, bms, rows[0], points, place.at("soc_max_age_ms"))
     if rows[2] is not None and rows[2].write is None:
         place.complain((), f"{id_}.power_setpoint_w without write rule", "one that can be written")
     if rows[2] is not None:
@@ -121,8 +143,9 @@ def _check_battery(id_: str, form: BatteryForm, points: _Points, place: Place) -
     write = rows[2].write if rows[2] is not None else None
     if write is None:
         return
+    factor = points.factor(id_, rows[2])
     for key, asked, able in (
-        ("discharge_w", form.discharge_w, write.max), ("charge_w", form.charge_w, -write.min),
+        ("discharge_w", form.discharge_w, write.max * factor), ("charge_w", form.charge_w, -write.min * factor),
     ):
         if asked > able:
             place.complain((key,), number(asked), f"{number(able)}, which the map lets write, at most")

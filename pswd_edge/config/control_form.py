@@ -52,6 +52,7 @@ class BatteryForm(Form):
     latency_ms: NotNegative = 0.0
     soc_max_age_ms: Age = 5000
     soc_age_s: NotNegative = 1.0
+    soc: PointId | None = Field(None, description="SoC of another device, where the battery's own map has none")
 
 
 class LoadControllerForm(Form):
@@ -79,6 +80,14 @@ class TierForm(Form):
     min_off_s: NotNegative = 30.0
     actuation_s: NotNegative = 2.0
     max_events_per_h: Annotated[Whole, Field(ge=1)] = 20
+
+
+class EffectForm(Form):
+    """The meter that shows what a write does, where that is none of the device's own."""
+
+    point: PointId
+    tolerance: Positive
+    within_s: Positive = 10.0
 
 
 class ControlForm(Form):
@@ -110,3 +119,6 @@ class ControlForm(Form):
     shed_fast_w: NotNegative = 5e6
     release_after_s: NotNegative = 30.0
     release_gap_s: NotNegative = 10.0
+    require_commissioning: bool = True
+    disruptive_per_s: Annotated[Whole, Field(ge=1, le=100)] = 2
+    effects: dict[PointId, EffectForm] = Field(default_factory=dict)

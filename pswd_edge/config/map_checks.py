@@ -3,18 +3,10 @@
 from typing import NamedTuple
 
 from pswd_edge.config.document import Document
-from pswd_edge.config.map_form import (
-    MapFile,
-    ModbusMap,
-    ModbusRow,
-    ModbusWriteForm,
-    OpcUaRow,
-    RowForm,
-    SnmpRow,
-    WriteForm,
-)
-from pswd_edge.config.mistakes import Mistakes, number
+from pswd_edge.config.map_form import MapFile, ModbusMap, ModbusRow, ModbusWriteForm, OpcUaRow, RowForm, SnmpRow
+from pswd_edge.config.mistakes import Mistakes
 from pswd_edge.config.place import Place
+from pswd_edge.config.write_checks import check_write
 from pswd_edge.model.point import WordType
 from pswd_edge.model.signal import SIGNALS, find_signal
 from pswd_edge.model.unit import UNITS
@@ -37,7 +29,7 @@ def check_map(form: MapFile, document: Document, stem: str, mistakes: Mistakes) 
         _check_name(form.kind, row, place, keys)
         _check_unit(form.kind, row, place)
         if row.write is not None:
-            _check_write(form, row, row.write, place)
+            check_write(form, row, row.write, place)
         if isinstance(form, ModbusMap) and isinstance(row, ModbusRow):
             _check_register(form, row, place)
     if isinstance(form, ModbusMap):
@@ -68,25 +60,15 @@ def _check_unit(kind: str, row: RowForm, place: Place) -> None:
     signal = find_signal(kind, row.signal or "")
     unit = UNITS.get(row.unit)
     si = None if signal is None else signal.unit
+    if row.percent_of is not None:
+        if si not in (None, "W"):
+            place.complain(("percent_of",), f"{row.signal} in percent of a power", "a signal in W")
+        si = "%"
     fitting = [name for name, u in UNITS.items() if si is None or u.si == si]
     if unit is None:
         place.complain(("unit",), repr(row.unit), "one of " + ", ".join(fitting))
     elif si is not None and unit.si != si:
         place.complain(("unit",), repr(row.unit), f"a unit for {row.signal}: " + ", ".join(fitting))
-
-
-def _check_write(form: MapFile, row: RowForm, write: WriteForm, place: Place) -> None:
-    signal = find_signal(form.kind, row.signal or "")
-    if signal is not None and not signal.writable:
-        place.complain(("write",), f"a write rule for {row.signal}", "none, as this signal is only measured")
-    if write.min >= write.max:
-        place.complain(("write", "min"), number(write.min), f"less than max, {number(write.max)}")
-    names = {r.key for r in form.rows}
-    for key, value in (("revert_by", write.revert_by), ("read_back", write.read_back)):
-        if value is not None and value not in names:
-            place.complain(("write", key), repr(value), "a signal of this map")
-    if write.read_back_values and write.read_back is None:
-        place.complain(("write", "read_back_values"), "values", "read_back beside them")
 
 
 def word_type(form: ModbusMap, row: ModbusRow) -> WordType | None:

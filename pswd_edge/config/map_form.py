@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from pswd_edge.config.form import NODE, OID, Form, Number, Span, Text, Whole
-from pswd_edge.model.point import Order, RegisterKind, WordType
+from pswd_edge.model.point import EffectIs, Order, RegisterKind, WordType
 
 Every = Literal["cycle", "100ms", "1s", "10s"]
 Register = Annotated[Whole, Field(ge=0, le=65535)]
@@ -28,6 +28,19 @@ class WriteForm(Form):
     read_back_values: dict[Whole, Whole] = Field(
         default_factory=dict, description="what `read_back` shows for each written value, where they are coded apart"
     )
+    after: tuple[Text, ...] = Field((), description="signals that must be acknowledged before this one is sent")
+    keep_alive_s: Annotated[Number, Field(ge=0)] = Field(0.0, description="every write starts this time anew")
+    keep_alive: bool = Field(False, description="the value is a time in s that every write starts anew")
+    keep_alive_value: Number | None = Field(None, description="written while the device is led, asked for or not")
+    sbo: bool = Field(False, description="disruptive: select before operate")
+    confirm_s: Annotated[Number, Field(gt=0)] = 3.0
+    select: Text | None = Field(None, description="the device's own select point")
+    select_value: Number | None = None
+    select_s: Annotated[Number, Field(gt=0)] = 5.0
+    effect: Text | None = Field(None, description="signal that shows what the write does")
+    effect_is: EffectIs | None = None
+    effect_tolerance: Annotated[Number, Field(gt=0)] | None = Field(None, description="in the SI unit of `effect`")
+    effect_s: Annotated[Number, Field(gt=0)] = 10.0
 
 
 class ModbusWriteForm(WriteForm):
@@ -52,6 +65,7 @@ class RowForm(Form):
     labels: dict[Whole, Text] = Field(default_factory=dict)
     readable: bool = True
     write: WriteForm | None = None
+    percent_of: Literal["rating_w"] | None = Field(None, description="a power that stands in % of the device's rating")
     frozen_after: Annotated[Whole, Field(ge=0)] = Field(
         0, description="changes of the device's answer after which a value that stood still is called frozen; 0 = never"
     )

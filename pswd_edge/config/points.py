@@ -2,6 +2,9 @@
 
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
+from pswd_edge.config.control_form import EffectForm
 from pswd_edge.config.map_checks import WORDS, word_type
 from pswd_edge.config.map_form import (
     Every,
@@ -15,7 +18,7 @@ from pswd_edge.config.map_form import (
     SnmpMap,
     SnmpRow,
 )
-from pswd_edge.model.point import ModbusAddress, OpcUaAddress, Point, SnmpAddress, WriteRule
+from pswd_edge.model.point import EffectIs, ModbusAddress, OpcUaAddress, Point, SnmpAddress, WriteRule
 from pswd_edge.model.unit import UNITS
 
 Address = ModbusAddress | OpcUaAddress | SnmpAddress
@@ -27,7 +30,11 @@ _WHOLE_TYPES = frozenset({
 
 
 class PointContext(NamedTuple):
-    """What the site adds to a map's rows. No point is read more often than `every_ms`; 0: as its map says."""
+    """What the site adds to a map's rows. No point is read more often than `every_ms`; 0: as its map says.
+
+    `rating_w` is the nameplate power, for rows in percent of it. `range_w` is the largest power that control asks of
+    the device; None where it asks for none.
+    """
 
     device: str
     device_index: int
@@ -36,6 +43,8 @@ class PointContext(NamedTuple):
     trend: frozenset[str]
     every_ms: int
     revert_s: float | None
+    rating_w: float | None = None
+    range_w: float | None = None
 
 
 def compile_points(form: MapFile, context: PointContext) -> tuple[Point, ...]:
@@ -45,7 +54,7 @@ def compile_points(form: MapFile, context: PointContext) -> tuple[Point, ...]:
 
 
 def _point(form: MapFile, row: RowForm, indices: dict[str, int], context: PointContext) -> Point:
-    unit = UNITS[row.unit]
+    unit, factor = UNITS[row.unit], si_factor(row, context.rating_w)
     address = make_address(form, row)
     low, high = row.range or (float("-inf"), float("inf"))
     point_id = f"{context.device}.{row.key}"
@@ -54,16 +63,16 @@ def _point(form: MapFile, row: RowForm, indices: dict[str, int], context: PointC
         id=point_id,
         device=context.device_index,
         signal=row.key,
-        unit=unit.si,
+        unit="W" if row.percent_of else unit.si,
         address=address,
-        scale=raw_step(row),
-        offset=row.offset * unit.factor + unit.offset,
+        scale=raw_step(row) * factor,
+        offset=(row.offset * unit.factor + unit.offset) * factor,
         invalid=raw_markers(row, address.type),
-        minimum=low,
-        maximum=high,
+        minimum=low * factor,
+        maximum=high * factor,
         period_ms=max(context.every_ms, period_ms(every_of(form, row), context.period_ms)),
         frozen_after=row.frozen_after,
-        jump=row.jump,
+        jump=row.jump * factor,
         trend=row.key in context.trend,
         readable=row.readable,
         write=_write_rule(row, address, indices, context),
@@ -87,6 +96,11 @@ def every_of(form: MapFile, row: RowForm) -> Every:
 def period_ms(every: Every, cycle_ms: int) -> int:
     """A rate class in ms; none is faster than the cycle."""
     return max(cycle_ms, {"100ms": 100, "1s": 1000, "10s": 10_000}.get(every, cycle_ms))
+
+
+def si_factor(row: RowForm, rating_w: float | None) -> float:
+    """What turns the row's SI unit into the point's: W per percent of the rating where it is `percent_of` it."""
+    return 1.0 if row.percent_of is None or rating_w is None else rating_w / 100
 
 
 def make_address(form: MapFile, row: RowForm) -> Address:
@@ -132,19 +146,61 @@ def _write_rule(
     write = row.write
     if write is None:
         return None
+    factor = si_factor(row, context.rating_w)
     read_back = indices[write.read_back] if write.read_back else indices[row.key] if row.readable else None
     reverts = write.revert_by is not None and context.revert_s is not None
+    first = dict.fromkeys((*((write.revert_by,) if write.revert_by else ()), *write.after))
     return WriteRule(
-        minimum=write.min,
-        maximum=write.max,
-        rate_per_s=write.rate_per_s,
+        minimum=write.min * factor,
+        maximum=write.max * factor,
+        rate_per_s=write.rate_per_s * factor,
         revert_s=context.revert_s if reverts and context.revert_s is not None else write.revert_s,
         min_interval_s=write.min_interval_s,
         eeprom=write.eeprom,
-        tolerance=_tolerance(row, address) if write.tolerance is None else write.tolerance,
+        tolerance=(_tolerance(row, address) if write.tolerance is None else write.tolerance) * factor,
         read_back=read_back,
         read_back_values=dict(write.read_back_values),
+        after=tuple(indices[signal] for signal in first),
+        keep_alive_s=write.keep_alive_s,
+        keep_alive=write.keep_alive,
+        keep_alive_value=write.keep_alive_value,
+        sbo=write.sbo,
+        confirm_s=write.confirm_s,
+        select=indices[write.select] if write.select else None,
+        select_value=write.select_value,
+        select_s=write.select_s,
+        effect=indices[write.effect] if write.effect else None,
+        effect_is=effect_is(row),
+        effect_tolerance=_effect_tolerance(row, factor, context),
+        effect_s=write.effect_s,
+        off_value=float(next((value for value, label in row.labels.items() if label == "off"), 0)),
     )
+
+
+def effect_is(row: RowForm) -> EffectIs:
+    """How the effect is judged where the map does not say: caps and limits from above, switches by what is left."""
+    assert row.write is not None, "asked for writable rows only"
+    if row.write.effect_is is not None:
+        return row.write.effect_is
+    if row.key.endswith(("_cap_w", "_limit_percent")):
+        return "at_most"
+    return "off" if "off" in row.labels.values() else "equals"
+
+
+def _effect_tolerance(row: RowForm, factor: float, context: PointContext) -> float:
+    """Where the map does not say: 5 % of the power that control asks of the device, else of the writable range."""
+    write = row.write
+    assert write is not None, "asked for writable rows only"
+    if write.effect_tolerance is not None:
+        return write.effect_tolerance
+    return 0.05 * (context.range_w or (write.max - write.min) * factor)
+
+
+def with_effect(point: Point, meter: Point, form: EffectForm) -> Point:
+    """The point, its effect looked for at the meter that the site names."""
+    assert point.write is not None, "checked with the references"
+    rule = replace(point.write, effect=meter.index, effect_tolerance=form.tolerance, effect_s=form.within_s)
+    return replace(point, write=rule)
 
 
 def _tolerance(row: RowForm, address: Address) -> float:

@@ -69,6 +69,9 @@ def _check_devices(form: SiteFile, maps: Mapping[str, MapFile], place: Place) ->
             else:
                 _check_seat(id_, device, connection.driver, seats, here)
                 _check_unit(device, connection, here)
+        percent = [row.key for row in device_map.rows if row.percent_of is not None] if device_map else []
+        if percent and device.rating_w is None:
+            here.complain((), "no rating_w", f"the nameplate power, as map {device.map} has {percent[0]} in % of it")
         names = {row.key for row in device_map.rows} if device_map else set(device.trend)
         for index, signal in enumerate(device.trend):
             if signal not in names:

@@ -32,13 +32,17 @@ class ConnectionForm(Form):
 
 
 class DeviceForm(Form):
-    """One device: its map, its connection, and the points whose past the image keeps (`trend`)."""
+    """One device: its map, its connection, and the points whose past the image keeps (`trend`).
+
+    `rating_w` is its nameplate power, where its map has powers in % of it.
+    """
 
     map: Text
     connection: Text
     unit: Annotated[Whole, Field(ge=0, le=255)] = 1
     trend: tuple[Text, ...] = ()
     every: Every = Field("cycle", description="no point of it is read more often, whatever its map says")
+    rating_w: Annotated[Number, Field(gt=0)] | None = None
 
 
 class CircuitForm(Form):

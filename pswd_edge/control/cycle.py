@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from pswd_edge.clock import Clock
+from pswd_edge.control.commissioned import Commissioned
+from pswd_edge.control.commissioning import Commissioning
 from pswd_edge.control.desk import Desk
 from pswd_edge.control.journal import Journal
 from pswd_edge.control.ledger import Ledger
@@ -23,7 +25,7 @@ from pswd_edge.control.succession import carried_law, moved_controllers, moved_p
 from pswd_edge.control.timing import Histogram
 from pswd_edge.image import ImageWriter
 from pswd_edge.image.notify import RowBell
-from pswd_edge.model.command import Level, Mode, Outcome, Request, SetBatteryTarget
+from pswd_edge.model.command import Commission, Level, Mode, Outcome, Request, SetBatteryTarget
 from pswd_edge.model.ports import FieldPort
 from pswd_edge.model.quality import Quality
 from pswd_edge.model.site import Site
@@ -53,7 +55,8 @@ class ControlCycle:
     """Owns the loop. Everything slow (disk, sockets of people) happens elsewhere."""
 
     def __init__(self, site: Site, field: FieldPort, image: ImageWriter, journal: Journal, ledger: Ledger,
-                 clock: Clock, bell: RowBell, notify: Callable[[str], object]) -> None:
+                 clock: Clock, bell: RowBell, notify: Callable[[str], object],
+                 commissioned: Commissioned | None = None) -> None:
         self._field, self._image = field, image
         self._take_site(site)
         self._between: deque[Callable[[], None]] = deque()
@@ -61,6 +64,8 @@ class ControlCycle:
         self.desk = Desk(site, ledger, clock, self.facts)
         self._keeper = ModeKeeper(site.control.start_mode, site.control.auto_after_s)
         self._setpoints = Setpoints(site)
+        self.commissioning = Commissioning(site, field, clock, journal, commissioned or Commissioned(site),
+                                           lambda: self._keeper.mode, lambda: self._decision)
         self._state = law.start(site.control)
         self._started_utc_s = clock.utc_s()
         self._encode = msgspec.msgpack.Encoder().encode
@@ -80,6 +85,8 @@ class ControlCycle:
 
     async def handle(self, request: Request, authority: Level) -> Outcome:
         """One request from the door."""
+        if isinstance(request, Commission):
+            return await self.commissioning.handle(request, authority)
         return await self.desk.handle(request, authority)
 
     def between_cycles(self, action: Callable[[], None]) -> None:
@@ -94,6 +101,7 @@ class ControlCycle:
         for gone in self.desk.move(site, moved, moved_controllers(old, site)):
             self._journal.tell("warning", "expired", "request", gone)
         self._take_site(site)
+        self.commissioning.succeed(site)
         self._ceiling_w = min(self._ceiling_w, site.control.load_maximum_w)
         self._decision = None
         self._image, self._second_s = image, -math.inf  # so that the new image gets everything in the first cycle
@@ -149,7 +157,7 @@ class ControlCycle:
         before = self._state
         self._state, decision = law.cycle(self._spec, before, snapshot, orders, snapshot.time_s - self._last_s)
         verdicts = self._setpoints.compose(decision, self._state, snapshot, orders.mode, self.desk.candidates(),
-                                           self.desk.bounds())
+                                           self.desk.bounds(), orders.barred, self.commissioning.candidates(now_s))
         self._field.apply([(v.point, v.value) for v in verdicts], self.cycle, snapshot.time_s)
         self._tell_changes(before, self._state)
         bad = self._bad_inputs(snapshot, decision)
@@ -181,13 +189,14 @@ class ControlCycle:
 
     def _orders(self) -> law.Orders:
         """What people and programs want now; in MANUAL only the operator's word counts, not an API's from before."""
-        mode, target, ceiling = self._keeper.mode, self.desk.target, self._ceiling()
+        mode, target = self._keeper.mode, self.desk.target
+        orders = law.Orders(mode, self._ceiling(), barred=self.commissioning.bars())
         if target is None or not isinstance(target.request, SetBatteryTarget):
-            return law.Orders(mode, ceiling)
+            return orders
         power, ramp = target.request.power_w, target.request.ramp_w_per_s or None
         if mode is not Mode.MANUAL:
-            return law.Orders(mode, ceiling, power, ramp)
-        return law.Orders(mode, ceiling, manual_w=power if target.level <= Level.OPERATOR else None)
+            return orders._replace(target_w=power, target_ramp_w_per_s=ramp)
+        return orders._replace(manual_w=power if target.level <= Level.OPERATOR else None)
 
     def _ceiling(self) -> float:
         """Upper end of the guaranteed range: lowered at once, raised when the reserve for it is there."""
@@ -225,13 +234,15 @@ class ControlCycle:
             math.nan if reference is None else reference.reference_w,
             math.nan if reference is None else reference.filtered_w,
             decision.fleet.discharge_available_w, decision.fleet.charge_available_w, decision.limits,
-            self._room(decision))
+            self._room(decision), self.commissioning.bars())
 
     def _conditions(self, decision: law.Decision) -> Iterator[tuple[str, str]]:
         for name in decision.degraded:
             yield name, f"degraded: {name.replace('_', ' ')}"
         if self._keeper.mode is Mode.SAFE:
             yield "safe_state", f"SAFE: {self._keeper.reason}"
+        if self.commissioning.kept.message:
+            yield "not_commissioned", self.commissioning.kept.message
         if decision.need.surplus_w > 0:
             yield "surplus", "more power than reference and batteries can absorb"
 

@@ -80,4 +80,4 @@ def report_of(
 def _setpoint(verdict: Verdict, field: FieldPort) -> SetpointReport:
     slot = field.slot(verdict.point)
     return SetpointReport(verdict.point, verdict.value, verdict.winner, verdict.level, verdict.limit, verdict.losers,
-                          slot.state, slot.written, slot.waiting_since)
+                          slot.state, slot.written, slot.waiting_since, slot.took_ms)

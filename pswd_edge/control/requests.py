@@ -14,6 +14,7 @@ from pswd_edge.model.command import (
     Accepted,
     Announce,
     Clamped,
+    Commission,
     ControlWorkload,
     Failed,
     Level,
@@ -43,7 +44,8 @@ _SECONDS = {"duration_s": 0.0, "delay_tolerance_s": 0.0, "pause_s": 1.0}
 class Facts(NamedTuple):
     """What the last cycle knew; NaN where it is not known.
 
-    `ready` is empty, or says why capacity cannot be judged or commands not be carried out now.
+    `ready` is empty, or says why capacity cannot be judged or commands not be carried out now. `barred` are the points
+    that may not be led, as they were not commissioned.
     """
 
     cycle: int
@@ -56,6 +58,7 @@ class Facts(NamedTuple):
     charge_available_w: float
     limits: Range
     headroom: Headroom
+    barred: frozenset[int] = frozenset()
 
 
 def check(request: DoorRequest, authority: Level, utc_s: float) -> Rejected | None:
@@ -72,8 +75,8 @@ def check(request: DoorRequest, authority: Level, utc_s: float) -> Rejected | No
     most_s = TTL_MAX_S.get(authority, TTL_MAX_S[Level.API])
     if not 0 <= request.ttl_s <= most_s:
         return no("ttl", f"holds for {request.ttl_s:g} s: expected 0..{most_s:g} s")
-    if isinstance(request, SetMode) and authority > Level.OPERATOR:
-        return no("forbidden", "the mode is changed at the operator's socket only (pswd-edge mode)")
+    if isinstance(request, SetMode | Commission) and authority > Level.OPERATOR:
+        return no("forbidden", "modes and commissioning are the operator's socket's only (pswd-edge mode, commission)")
     if isinstance(request, SetPoint | SetBatteryTarget) and request.ttl_s <= 0 and _holds(request):
         return no("ttl", "holds for 0 s: expected a time, so that nothing stays for ever")
     return None
@@ -143,7 +146,7 @@ def decide(
     if isinstance(request, Announce):
         return _announce(request, site, facts, workloads)
     if isinstance(request, ControlWorkload):
-        return _control_workload(request, facts, workloads)
+        return _control_workload(request, site, facts, workloads)
     return Rejected(id=request.id, code="not_found", reason=f"{type(request).__name__} is not for the control loop")
 
 
@@ -157,6 +160,8 @@ def _set_point(request: SetPoint, site: Site, facts: Facts) -> Outcome:
                         "ask for a battery target instead")
     if request.value is None:
         return Accepted(id=request.id, cycle=facts.cycle + 1)
+    if index in facts.barred:
+        return _barred(request.id, request.point)
     expires = facts.utc_s + request.ttl_s
     value = min(max(request.value, rule.minimum), rule.maximum)
     if value != request.value:
@@ -164,6 +169,11 @@ def _set_point(request: SetPoint, site: Site, facts: Facts) -> Outcome:
         return Clamped(id=request.id, cycle=facts.cycle + 1, value=value, limit=limit, expires_utc_s=expires,
                        reason=f"{request.point}: {request.value:g} is outside {rule.minimum:g}..{rule.maximum:g}")
     return Accepted(id=request.id, cycle=facts.cycle + 1, expires_utc_s=expires)
+
+
+def _barred(request_id: str, point: str) -> Failed:
+    return Failed(id=request_id, code="not_commissioned", reason=f"{point} was not commissioned: AUTO leaves it alone "
+                  "(pswd-edge commission)")
 
 
 def _battery_target(request: SetBatteryTarget, facts: Facts, authority: Level) -> Outcome:
@@ -205,12 +215,17 @@ def _announce(request: Announce, site: Site, facts: Facts, workloads: Mapping[st
     return Accepted(id=request.id, cycle=facts.cycle + 1, workload=found, reason="; ".join(found.conditions))
 
 
-def _control_workload(request: ControlWorkload, facts: Facts, workloads: Mapping[str, Workload]) -> Outcome:
+def _control_workload(
+    request: ControlWorkload, site: Site, facts: Facts, workloads: Mapping[str, Workload]
+) -> Outcome:
     workload = workloads.get(request.workload_id)
     if workload is None or workload.state is WorkloadState.REJECTED:
         return Rejected(id=request.id, code="not_found", reason=f"{request.workload_id}: no such workload here")
     if not is_live(workload):
         return Rejected(id=request.id, code="conflict", reason=f"{request.workload_id} is {workload.state.value}")
+    caps = [site.control.load_controllers[c].cap for c in workload.controllers]
+    if facts.barred.intersection(caps) and request.action != "terminate":
+        return _barred(request.id, site.points[next(c for c in caps if c in facts.barred)].id)
     limit, changed = "", None
     if request.action == "throttle":
         changed, limit = _throttled(request, workload, facts)

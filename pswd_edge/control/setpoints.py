@@ -1,7 +1,7 @@
 """From decisions to candidates and bounds: what the law wants of each actuated point."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from pswd_edge.control.arbiter import Bound, Candidate, Verdict, arbitrate
 from pswd_edge.control.rules.allocate import Battery
@@ -35,21 +35,31 @@ class Setpoints:
 
     def compose(
         self, decision: Decision, state: LawState, snapshot: Snapshot, mode: Mode,
-        asked: Iterable[Candidate], bounds: Iterable[Bound],
+        asked: Iterable[Candidate], bounds: Iterable[Bound], barred: frozenset[int] = frozenset(),
+        trial: Sequence[Candidate] = (),
     ) -> list[Verdict]:
-        """The verdict of every point that somebody wants, and of those that nobody wants any more (value None)."""
+        """The verdict of every point that somebody wants, and of those that nobody wants any more (value None).
+
+        Nothing is written to `barred` points. `trial` is what commissioning tries, within the batteries' limits.
+        """
         candidates: list[Candidate] = []
         limits = list(bounds)
         if mode is Mode.OBSERVE:
             candidates += self._adopt(snapshot)
+            tried = {c.point for c in trial}
+            for spec, battery in zip(self._spec.batteries, decision.fleet.batteries, strict=True):
+                limits += _battery_bounds(spec, battery) if spec.setpoint in tried else []
         else:
             self._observing_since_s = None
             self._adopted.clear()
             for spec, battery in zip(self._spec.batteries, decision.fleet.batteries, strict=True):
-                candidates += self._battery(spec, battery, decision, snapshot)
-                limits += _battery_bounds(spec, battery)
-            candidates += [*self._loads(state), *asked]  # ours first: the order of writing is the batteries'
+                if spec.setpoint not in barred:
+                    candidates += self._battery(spec, battery, decision, snapshot)
+                    limits += _battery_bounds(spec, battery)
+            others = [*self._loads(state), *asked]  # ours first: the order of writing is the batteries'
+            candidates += [c for c in others if c.point not in barred] if barred else others
             limits += self._tier_bounds(state)
+        candidates += trial
         points = list(dict.fromkeys(c.point for c in candidates))
         verdicts = [arbitrate(p, candidates, limits) for p in points]
         verdicts += [Verdict(p, None, "", int(Level.PLANNER), "", ()) for p in sorted(self._active - set(points))]
@@ -81,8 +91,7 @@ class Setpoints:
         if spec.enable is not None:
             wanted.append(Candidate(spec.enable, 1.0, Level.LAW, "law"))
         if spec.heartbeat is not None:
-            wanted.append(Candidate(spec.heartbeat, float(int(snapshot.time_s / spec.heartbeat_s) % 65536),
-                                    Level.LAW, "law"))
+            wanted.append(Candidate(spec.heartbeat, beat(self._site, spec, snapshot.time_s), Level.LAW, "law"))
         return wanted
 
     def _loads(self, state: LawState) -> list[Candidate]:
@@ -100,6 +109,12 @@ class Setpoints:
         return [Bound(t.setpoint, 0.0, t.engaged_value, Level.GRID, f"tier:{t.id}")
                 for t, found in zip(self._spec.tiers, state.shed.tiers, strict=True)
                 if found.engaged and t.action == "cap"]
+
+
+def beat(site: Site, spec: BatteryControl, now_s: float) -> float:
+    """The heartbeat counter now; it starts anew within what the map lets write."""
+    rule = None if spec.heartbeat is None else site.points[spec.heartbeat].write
+    return float(int(now_s / spec.heartbeat_s) % int(min(65535, 65535 if rule is None else rule.maximum) + 1))
 
 
 def _battery_bounds(spec: BatteryControl, battery: Battery) -> list[Bound]:

@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
+import math
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 from pswd_edge.errors import DeviceError
@@ -49,7 +50,8 @@ class Field:
         self._plan = make_plan(site, make_driver, watched, self._learnt)
         self._install(self._plan)
         points = {i: site.points[i] for i in actuated}
-        self.actuator = Actuator(points, site.devices, self.pollers, self.table, tell)
+        self.actuator = Actuator(points, site.devices, self.pollers, self.table, tell,
+                                 site.control.disruptive_per_s)
 
     # --- the plan -----------------------------------------------------------------------------------------------
 
@@ -262,7 +264,16 @@ class Field:
     def slot(self, point: int) -> SlotState:
         """How far a set-point is."""
         slot = self.actuator.slots[point]
-        return SlotState(slot.state, slot.written, slot.changed_cycle)
+        took_ms = None if math.isnan(slot.took_s) else 1000 * slot.took_s
+        return SlotState(slot.state, slot.written, slot.changed_cycle, took_ms)
+
+    def clear(self, point: int, who: str) -> bool:
+        """Let a latched operation be tried again."""
+        return self.actuator.clear(point, who)
+
+    def rehearse(self, point: int, done: Callable[[str], None]) -> None:
+        """Dry run of a select-before-operate."""
+        self.actuator.rehearse(point, done)
 
     def acknowledged_cycle(self, cycle: int) -> int:
         """The cycle up to which all set-points are acknowledged."""

@@ -88,7 +88,39 @@ class Reload(Envelope, frozen=True, kw_only=True, tag=True):
     """Take up the site file as it is now. The operator's socket only; what came of it is an event too."""
 
 
-Request = SetMode | SetPoint | SetBatteryTarget | Announce | ControlWorkload | Reload
+class Commission(Envelope, frozen=True, kw_only=True, tag=True):
+    """Try an actuated point in OBSERVE or MANUAL and write down that it works; operator's socket only.
+
+    `action`: "nudge" (moves a set-point by `percent` of its range, at most 1, and back; a battery with all that leads
+    it), "dry_run" (read the state of a switch and select it), "operate" (switch it, and back), "clear" (let a latched
+    operation be tried again).
+    """
+
+    point: str
+    action: str
+    percent: float = 1.0
+
+
+Request = SetMode | SetPoint | SetBatteryTarget | Announce | ControlWorkload | Reload | Commission
+
+
+class Trial(Struct, frozen=True):
+    """What commissioning did and saw, in the points' SI units; None where it is not known or was not looked for.
+
+    `points` are those that are commissioned by it. `before` and `asked` are set-points, `shown` the read-back;
+    `meter_*` what the effect's meter showed before and after; `grid_change_w` at the grid connection.
+    """
+
+    how: str
+    points: tuple[str, ...]
+    before: float | None = None
+    asked: float | None = None
+    shown: float | None = None
+    meter: str = ""
+    meter_before: float | None = None
+    meter_after: float | None = None
+    grid_change_w: float | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Answer(Struct, frozen=True, kw_only=True):
@@ -96,7 +128,8 @@ class Answer(Struct, frozen=True, kw_only=True):
 
     `limit` names what bound it ("ramp", "soc_min", "import_limit", …) or is empty; `reason` is a sentence for a
     person. `cycle` is the first cycle that uses it: the devices have it when `Report.acknowledged_cycle >= cycle`.
-    `expires_utc_s` is its end or None. `workload` is the workload that it made or changed.
+    `expires_utc_s` is its end or None. `workload` is the workload that it made or changed. `trial` is what
+    commissioning saw.
     """
 
     id: str
@@ -106,6 +139,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     expires_utc_s: float | None = None
     workload: Workload | None = None
     eta_s: float | None = None
+    trial: Trial | None = None
 
 
 class Accepted(Answer, frozen=True, kw_only=True, tag=True):

@@ -96,6 +96,8 @@ class ControlSpec(Struct, frozen=True):
     `grid_power`: import positive. `load_meters`: together the whole load; they stand in for a lost grid meter.
     `release_after_s`: a tier is given back when it has not been needed for so long; `release_gap_s` between two.
     `cooling_rating_w` is the heat that the CDUs can carry.
+    `require_commissioning`: AUTO leaves out actuators without a record of commissioning. `disruptive_per_s` is how many
+    select-before-operate writes may be made in a second, on one connection and on the whole site.
     """
 
     period_ms: int
@@ -126,3 +128,5 @@ class ControlSpec(Struct, frozen=True):
     shed_fast_w: float = 5e6
     release_after_s: float = 30.0
     release_gap_s: float = 10.0
+    require_commissioning: bool = True
+    disruptive_per_s: int = 2

@@ -8,6 +8,7 @@ WordType = Literal[
     "int16", "uint16", "int32", "uint32", "int64", "uint64", "float16", "float32", "float64", "bcd16", "bcd32", "bit",
     "string",
 ]
+EffectIs = Literal["equals", "at_most", "off"]
 RegisterKind = Literal["holding", "input", "coil", "discrete"]
 Order = Literal["big", "little"]
 
@@ -69,6 +70,19 @@ class WriteRule(Struct, frozen=True):
     `tolerance` is how far a read-back may be from what was written. `read_back` names the point that shows it
     (its index), or is None where the device shows nothing. `read_back_values` maps a written value to what that point
     then shows, where the two are coded differently; empty: the same value.
+
+    `after` are points (indices) of the same device that must have been acknowledged in the present session before
+    this one is sent. `keep_alive_s` is the device's watchdog time, which every write starts anew (0 = none);
+    `keep_alive`: the value itself is that time. `keep_alive_value` is written while the device is led, though nobody
+    asks for it.
+
+    `sbo` (select before operate): read, select, operate, confirm by read-back within `confirm_s`. `select` is the
+    device's own select point, or None; it takes `select_value`, or the value to come where that is None, and holds for
+    `select_s`.
+
+    `effect` is the point that shows what the write does, or None. It must come within `effect_tolerance` (the unit of
+    that point) in `effect_s`: "equals" the value, "at_most" the value, or nothing is left where the value is
+    `off_value` ("off"; other values are not judged).
     """
 
     minimum: float
@@ -80,6 +94,20 @@ class WriteRule(Struct, frozen=True):
     tolerance: float = 0.0
     read_back: int | None = None
     read_back_values: dict[int, int] = {}
+    after: tuple[int, ...] = ()
+    keep_alive_s: float = 0.0
+    keep_alive: bool = False
+    keep_alive_value: float | None = None
+    sbo: bool = False
+    confirm_s: float = 3.0
+    select: int | None = None
+    select_value: float | None = None
+    select_s: float = 5.0
+    effect: int | None = None
+    effect_is: EffectIs = "equals"
+    effect_tolerance: float = 0.0
+    effect_s: float = 10.0
+    off_value: float = 0.0
 
 
 class Point(Struct, frozen=True):

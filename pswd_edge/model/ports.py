@@ -1,6 +1,6 @@
 """What control needs of the field, as a Protocol: the two never import each other; app.py joins them."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -16,6 +16,7 @@ class SlotState(NamedTuple):
     state: str
     written: float | None
     waiting_since: int | None = None
+    took_ms: float | None = None
 
 
 class Columns(NamedTuple):
@@ -65,6 +66,14 @@ class FieldPort(Protocol):
 
     def slot(self, point: int) -> SlotState:
         """How far a set-point is."""
+        ...
+
+    def clear(self, point: int, who: str) -> bool:
+        """Let a latched select-before-operate be tried again; False where none is latched."""
+        ...
+
+    def rehearse(self, point: int, done: Callable[[str], None]) -> None:
+        """Select without operating; `done` hears why that failed, or an empty text."""
         ...
 
     def acknowledged_cycle(self, cycle: int) -> int:

@@ -11,9 +11,11 @@ class SetpointReport(Struct, frozen=True):
 
     `wanted` is the arbiter's value (None: nobody wants it, not written). `winner` is "law", "api:alice", …;
     `level` its level. `limit` names the binding limit or is empty; `losers` those who asked in vain.
-    `state` is the actuator's: "idle", "pending", "acknowledged", "verified", "mismatch", "refused", "silent".
+    `state` is the actuator's: "idle", "pending", "selected", "acknowledged", "verified" (read back), "effective" (seen
+    on a meter), "mismatch", "ineffective", "refused", "silent".
     `written` is what the device holds, None where that is not known. `waiting_since` is the cycle that first wanted
-    what the device has not acknowledged yet, or None: a command of an earlier cycle has arrived.
+    what the device has not acknowledged yet, or None: a command of an earlier cycle has arrived. `took_ms` is from
+    sending to acknowledgement of the last write, or None before the first.
     """
 
     point: int
@@ -25,6 +27,7 @@ class SetpointReport(Struct, frozen=True):
     state: str
     written: float | None
     waiting_since: int | None = None
+    took_ms: float | None = None
 
 
 class TierReport(Struct, frozen=True):

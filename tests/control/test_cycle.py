@@ -14,12 +14,23 @@ from virtual import MW, bad, demo_site, good
 
 from pswd_edge.clock import FakeClock
 from pswd_edge.control import cycle as module
+from pswd_edge.control.commissioned import Commissioned
 from pswd_edge.control.cycle import ControlCycle, watched_points
 from pswd_edge.control.journal import Journal
 from pswd_edge.control.ledger import Ledger
 from pswd_edge.image import ImageReader, ImageWriter
 from pswd_edge.image.notify import RowBell
-from pswd_edge.model.command import Accepted, Level, Mode, SetBatteryTarget, SetMode, SetPoint
+from pswd_edge.model.command import (
+    Accepted,
+    Commission,
+    Failed,
+    Level,
+    Mode,
+    Rejected,
+    SetBatteryTarget,
+    SetMode,
+    SetPoint,
+)
 from pswd_edge.model.ports import Columns, SlotState
 from pswd_edge.model.report import FieldReport, Report
 from pswd_edge.model.site import Site
@@ -104,7 +115,7 @@ class FakeField:
 class Rig:
     """A cycle on fake time with a real image and a real ledger."""
 
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, kept: Commissioned | None = None) -> None:
         self.clock = FakeClock()
         self.late_s: list[float] = []
         monkeypatch.setattr(module, "asyncio", SimpleNamespace(sleep=self._sleep))
@@ -114,7 +125,7 @@ class Rig:
         self.ledger = Ledger(folder / "ledger.sqlite")
         self.bell = RowBell(folder / "rows")
         self.cycle = ControlCycle(site(), self.field, self.image, self.journal, self.ledger, self.clock, self.bell,
-                                  self._notify)
+                                  self._notify, kept)
         self.reader = ImageReader(folder / "run")
 
     async def _sleep(self, seconds: float) -> None:
@@ -142,6 +153,17 @@ class Rig:
 
     def events(self, code: str) -> list[str]:
         return [e.text for e in self.reader.events(0) if e.code == code]
+
+
+@pytest.fixture
+async def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A site of which nothing was commissioned."""
+    made = Rig(tmp_path, monkeypatch, Commissioned(demo_site(require_commissioning=True)))
+    await made.cycle.desk.restore()
+    yield made
+    await made.ledger.close()
+    made.bell.close()
+    made.reader.close()
 
 
 @pytest.fixture
@@ -383,3 +405,76 @@ def test_every_input_of_the_rules_is_watched() -> None:
     for b in spec.batteries:
         read = {b.soc.point, b.power.point, b.setpoint, b.state, b.charge_limit, b.discharge_limit}
         assert read - {None} <= watched
+
+
+# --- what was not commissioned ----------------------------------------------------------------------------------------
+
+
+async def test_auto_writes_nothing_to_what_was_not_commissioned(bare: Rig) -> None:
+    """Default deny: AUTO is ordered, and no actuator is touched; the alarm names them, batteries are not usable."""
+    await bare.ask(bare.mode(Mode.AUTO))
+    report = await bare.run(20)
+    assert report.mode is Mode.AUTO
+    assert all(not applied for applied in bare.field.applied[2:])
+    assert [b.usable for b in report.batteries] == [False, False]
+    assert "not_commissioned" in report.degraded
+    alarm = next(a for a in report.alarms if a.code == "not_commissioned")
+    assert "bess-1 (never), bess-2 (never)" in alarm.message
+    assert len(bare.events("not_commissioned")) == 1
+
+
+async def test_the_alarm_is_there_before_auto_is_ordered(bare: Rig) -> None:
+    """`status` in OBSERVE says what AUTO would leave out; the mode itself is not held up by it."""
+    report = await bare.run(60)
+    assert report.mode is Mode.AUTO  # start_mode: auto
+    assert any(a.code == "not_commissioned" for a in report.alarms)
+
+
+async def test_manual_leads_what_was_not_commissioned(bare: Rig) -> None:
+    """Somebody is looking: that is how it is found out whether it works."""
+    await bare.ask(bare.mode(Mode.MANUAL))
+    await bare.run(5)
+    assert bare.field.applied[-1]["bess-1.power_setpoint_w"] is not None
+
+
+async def test_a_request_for_what_was_not_commissioned_fails(bare: Rig) -> None:
+    """An answer "accepted" that writes nothing would be a lie; in MANUAL the same request is taken."""
+    await bare.ask(bare.mode(Mode.AUTO))
+    await bare.run(3)
+    order = SetPoint(id="s1", origin="x", role="operator", issued_utc_s=bare.clock.utc_s(), ttl_s=60.0,
+                     point="rack-1.power_cap_w", value=5 * MW)
+    outcome = await bare.ask(order)
+    assert isinstance(outcome, Failed)
+    assert outcome.code == "not_commissioned"
+    await bare.ask(bare.mode(Mode.MANUAL, "m2"))
+    await bare.run(2)
+    assert isinstance(await bare.ask(order), Accepted)
+
+
+async def test_commissioning_is_not_for_the_gateway_s_socket(bare: Rig) -> None:
+    """What faces the network cannot declare an actuator proven."""
+    await bare.run(2)
+    asked = Commission(id="c1", origin="x", role="admin", issued_utc_s=bare.clock.utc_s(),
+                       point="bess-1.power_setpoint_w", action="nudge")
+    outcome = await bare.cycle.handle(asked, Level.API)
+    assert isinstance(outcome, Rejected)
+    assert outcome.code == "forbidden"
+
+
+async def test_a_trial_reaches_the_field_through_the_arbiter(bare: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In OBSERVE, bound by the battery's own limits, and let go when it is over."""
+    await bare.run(2)
+    point = site().control.batteries[0].setpoint
+    bare.cycle.commissioning._wanted[point] = 500 * MW
+    if bare.cycle._keeper.mode is Mode.AUTO:
+        await bare.ask(bare.mode(Mode.OBSERVE, "m3"))
+    await bare.run(2)
+    assert bare.field.applied[-1]["bess-1.power_setpoint_w"] == 60 * MW
+    report = bare.reader.report()
+    assert report is not None
+    verdict = next(s for s in report.setpoints if s.point == point)
+    assert (verdict.winner, verdict.limit) == ("commissioning", "battery")
+    bare.cycle.commissioning._wanted.clear()
+    monkeypatch.setattr("pswd_edge.control.setpoints.ADOPT_S", -1.0)
+    await bare.run(1)
+    assert bare.field.applied[-1]["bess-1.power_setpoint_w"] is None

@@ -131,8 +131,10 @@ def fleet(above_wh: float, below_wh: float, power_w: float = 100 * MW) -> Fleet:
     return Fleet((), above_wh, below_wh, above_wh, power_w, power_w, power_w, power_w)
 
 
-def demo_site() -> Site:
-    return load_site(ROOT / "config" / "demo.yaml", {})
+def demo_site(*, require_commissioning: bool = False) -> Site:
+    """The demo's site; its simulated actuators need no commissioning unless a test is about that."""
+    site = load_site(ROOT / "config" / "demo.yaml", {})
+    return replace(site, control=replace(site.control, require_commissioning=require_commissioning))
 
 
 class Loop:

@@ -1,74 +1,14 @@
 """The actuator: which value is sent when, and what may be said of it afterwards."""
 
 import math
-from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 
-from pswd_edge.errors import DeviceError, RefusedError, SilentError, WriteError
-from pswd_edge.field import actuator
-from pswd_edge.field.actuator import Actuator
-from pswd_edge.field.table import Group, Table
-from pswd_edge.field.work import Write
-from pswd_edge.model.point import OpcUaAddress, Point, WriteRule
-from tests.field.fieldmaker import Told, modbus_device, modbus_point, request_of
-
-REFUSED = RefusedError("exception code 3", 3)
-SILENT = SilentError("no answer in time")
-
-
-@dataclass
-class Wire:
-    """A poller that keeps what it is given; the test answers."""
-
-    sessions: int = 1
-    writes: list[Write] = field(default_factory=list)
-
-    def submit(self, write: Write) -> None:
-        self.writes.append(write)
-
-
-class Bench:
-    """One actuated point (index 0) that is read back at point 1, and a clock."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, type_: str = "int16", **rule: Any) -> None:
-        self.now_s = 1000.0
-        self.cycle = 0
-        rules = {"minimum": -100.0, "maximum": 100.0, "read_back": 1, "tolerance": 0.5} | rule
-        points = [modbus_point(0, type_, write=WriteRule(**rules)), modbus_point(1, "int16", index=1)]
-        self.table = Table(points, request_of(points[1:]))
-        self._group = Group(self.table, [0])
-        self.told, self.wire = Told(), Wire()
-        self.field = Actuator({0: points[0]}, (modbus_device(),), {0: self.wire}, self.table, self.told)  # type: ignore[dict-item]
-        monkeypatch.setattr(actuator.time, "monotonic", lambda: self.now_s)
-
-    @property
-    def slot(self) -> actuator.Slot:
-        return self.field.slots[0]
-
-    @property
-    def sent(self) -> list[float]:
-        return [w.value for w in self.wire.writes]
-
-    @property
-    def acknowledged(self) -> int:
-        return self.field.acknowledged_cycle(self.cycle)
-
-    def want(self, value: float | None, after_s: float = 0.1) -> None:
-        self.now_s += after_s
-        self.cycle += 1
-        self.field.apply([(0, value)], self.cycle, self.now_s)
-
-    def answer(self, error: DeviceError | None = None) -> None:
-        self.wire.writes[-1].done(error)
-
-    def show(self, value: int, after_s: float = 0.1) -> None:
-        """The device is read, and shows this."""
-        self.now_s += after_s
-        self.table.put_raw(0, value.to_bytes(2, "big", signed=True), self.now_s)
-        self.table.settle(self._group, self.now_s)
-        self.field.observe()
+from pswd_edge.errors import DeviceError, WriteError
+from pswd_edge.field.slot import step_of
+from pswd_edge.model.point import OpcUaAddress, Point
+from tests.field.fieldmaker import modbus_point
+from tests.field.writebench import REFUSED, SILENT, Bench
 
 
 @pytest.fixture
@@ -110,10 +50,10 @@ def test_a_change_below_half_a_step_is_none_but_floats_have_no_step(
 
 def test_steps_of_opcua_doubles_and_scale_registers_are_not_guessed() -> None:
     """A scale register may hold -3: half of the map's scale would hide 499 steps."""
-    assert actuator._step(Point(0, "p", 0, "s", "W", OpcUaAddress("i=1", "Double"))) == 0
-    assert actuator._step(Point(0, "p", 0, "s", "W", OpcUaAddress("i=1", "Int32"), scale=2.0)) == 2
-    assert actuator._step(modbus_point(0, "int16", scale_register=1)) == 0
-    assert actuator._step(modbus_point(0, "int16", scale=-0.1)) == 0.1
+    assert step_of(Point(0, "p", 0, "s", "W", OpcUaAddress("i=1", "Double"))) == 0
+    assert step_of(Point(0, "p", 0, "s", "W", OpcUaAddress("i=1", "Int32"), scale=2.0)) == 2
+    assert step_of(modbus_point(0, "int16", scale_register=1)) == 0
+    assert step_of(modbus_point(0, "int16", scale=-0.1)) == 0.1
 
 
 def test_a_slow_drift_below_the_step_is_written_when_it_adds_up(bench: Bench) -> None:
@@ -423,3 +363,28 @@ def test_a_pause_is_no_licence_for_a_larger_step(monkeypatch: pytest.MonkeyPatch
     bench.answer()
     bench.want(90.0, after_s=10.0)
     assert bench.sent[-1] == pytest.approx(10.0)
+
+
+def test_a_point_with_a_rate_moves_by_one_cycle_s_worth_after_a_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Standing still for a minute is no pause of the cycle: the first step is 100 ms of the rate."""
+    bench = Bench(monkeypatch, "float32", rate_per_s=10.0)
+    bench.want(0.0)
+    bench.answer()
+    for _ in range(600):
+        bench.want(0.0)
+    bench.want(90.0)
+    assert bench.sent[-1] == pytest.approx(1.0)
+
+
+def test_what_stands_still_is_not_looked_at_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most slots of most cycles: no more is done than to see that nothing is to be done; a change ends it at once."""
+    bench.want(10.0)
+    bench.answer()
+    bench.want(10.0)
+    asked: list[float] = []
+    monkeypatch.setattr(type(bench.slot), "due", lambda slot, value, now_s: asked.append(value) or value != 10.0)
+    for _ in range(100):
+        bench.want(10.0)
+    assert asked == []
+    bench.want(20.0)
+    assert bench.sent == [10.0, 20.0]

@@ -47,10 +47,13 @@ class Fleet(NamedTuple):
     charge_available_w: float
 
 
-def judge(spec: BatteryControl, snapshot: Snapshot, period_s: float) -> Battery:
-    """What one battery can do now; not usable where its state, SoC or power is not known to be good."""
+def judge(spec: BatteryControl, snapshot: Snapshot, period_s: float, *, barred: bool = False) -> Battery:
+    """What one battery can do now; not usable where its state, SoC or power is not known to be good.
+
+    A `barred` one may not be led: it was not commissioned.
+    """
     soc, power = snapshot.read(spec.soc.point), snapshot.read(spec.power.point)
-    why = _why_not(spec, snapshot, soc, power)
+    why = "not commissioned" if barred else _why_not(spec, snapshot, soc, power)
     measured_w = measured(power, spec.power.max_age_ms / 1000)
     if why:
         return Battery(spec.id, False, why, measured_w, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)

@@ -39,7 +39,8 @@ class Orders(NamedTuple):
     """What people and programs want of the law in this cycle.
 
     `target_w`: lead the batteries to this power (discharge positive), None for automatic; `manual_w` is the
-    operator's battery power in MANUAL; `ceiling_w` is the upper end of the guaranteed load range.
+    operator's battery power in MANUAL; `ceiling_w` is the upper end of the guaranteed load range. `barred` are the
+    actuated points that may not be led, as they were not commissioned.
     """
 
     mode: Mode
@@ -47,6 +48,7 @@ class Orders(NamedTuple):
     target_w: float | None = None
     target_ramp_w_per_s: float | None = None
     manual_w: float | None = None
+    barred: frozenset[int] = frozenset()
 
 
 class Decision(NamedTuple):
@@ -89,11 +91,12 @@ def cycle(
     period = spec.period_ms / 1000
     dt_s = min(max(dt_s, DT_SHORTEST * period), DT_LONGEST * period)
     found, memory = estimate(spec, snapshot, state.memory)
-    fleet = fleet_of([judge(b, snapshot, period) for b in spec.batteries])
+    fleet = fleet_of([judge(b, snapshot, period, barred=b.setpoint in orders.barred) for b in spec.batteries])
     limits = range_of(spec, orders.ceiling_w)
     state = state._replace(memory=memory)
+    lost = _left_out(spec, fleet, orders)
     if found.source == "none":
-        return _blind(state, found, fleet, limits, orders, dt_s)
+        return _blind(state, found, fleet, limits, orders, lost, dt_s)
     state = state._replace(blind_s=0.0)
     if state.reference is None:
         state = _from_what_is(state, found)
@@ -111,10 +114,17 @@ def cycle(
     taken_w = sum(t.shed_w for t in shed.tiers if t.engaged)
     after = state._replace(reference=reference, shed=shed, battery_w=battery_w, missed_w=missed_w,
                            shed_wh=state.shed_wh + taken_w * dt_s / 3600)
-    degraded = (*found.degraded, *(f"battery_lost:{b.id}" for b in fleet.batteries if not b.usable),
-                *((INSUFFICIENT,) if made.binding == INSUFFICIENT else ()))
+    degraded = (*found.degraded, *lost, *((INSUFFICIENT,) if made.binding == INSUFFICIENT else ()))
     return after, Decision(found, fleet, limits, made, need, battery_w, share(battery_w, fleet),
                            orders.mode is not Mode.OBSERVE, binding, degraded)
+
+
+def _left_out(spec: ControlSpec, fleet: Fleet, orders: Orders) -> tuple[str, ...]:
+    """Names of what the law cannot use: batteries that are lost, actuators that were not commissioned."""
+    lost = [f"battery_lost:{found.id}" for b, found in zip(spec.batteries, fleet.batteries, strict=True)
+            if not found.usable and b.setpoint not in orders.barred]
+    mine = (*(b.setpoint for b in spec.batteries), *(t.setpoint for t in spec.tiers))
+    return (*lost, *(("not_commissioned",) if orders.barred.intersection(mine) else ()))
 
 
 def _from_what_is(state: LawState, found: Estimate) -> LawState:
@@ -169,12 +179,14 @@ def _shed(spec: ControlSpec, state: LawState, snapshot: Snapshot, need: Need, fo
           dt_s: float) -> ShedState:
     if orders.mode is Mode.OBSERVE:
         return state.shed
-    powers = [measured(snapshot.read(t.power), TIER_MAX_AGE_S) for t in spec.tiers]
+    powers = [math.nan if t.setpoint in orders.barred and not known.engaged  # not to be engaged, as if not measured
+              else measured(snapshot.read(t.power), TIER_MAX_AGE_S)
+              for t, known in zip(spec.tiers, state.shed.tiers, strict=True)]
     trusted = found.source == "grid" and orders.mode is not Mode.SAFE
     return decide(spec, state.shed, need.deficit_w, powers, trusted, snapshot.time_s, dt_s)
 
 
-def _blind(state: LawState, found: Estimate, fleet: Fleet, limits: Range, orders: Orders,
+def _blind(state: LawState, found: Estimate, fleet: Fleet, limits: Range, orders: Orders, lost: tuple[str, ...],
            dt_s: float) -> tuple[LawState, Decision]:
     """No load is known: hold the batteries for a second, then let them go to zero at the ramp limit; shed nothing."""
     acts = orders.mode is not Mode.OBSERVE
@@ -186,6 +198,5 @@ def _blind(state: LawState, found: Estimate, fleet: Fleet, limits: Range, orders
         battery_w = min(max(battery_w, -fleet.charge_available_w), fleet.discharge_available_w)
     after = state._replace(reference=None, battery_w=battery_w, missed_w=0.0, blind_s=blind_s,
                            shed=state.shed._replace(short_cycles=0, calm_since_s=math.inf))
-    lost = tuple(f"battery_lost:{b.id}" for b in fleet.batteries if not b.usable)
     return after, Decision(found, fleet, limits, None, Need(0.0, 0.0), battery_w, share(battery_w, fleet),
                            acts, "blind", (*found.degraded, *lost, "blind"))

@@ -15,7 +15,7 @@ from pswd_edge.model.report import Report
 DOOR_TIMEOUT_S = 1.0
 ACKNOWLEDGE_S = 0.2
 _LOOK_S = 0.03
-_NOT_APPLIED = frozenset({"mismatch", "refused", "silent"})
+_NOT_APPLIED = frozenset({"mismatch", "ineffective", "refused", "silent"})
 _LOG = structlog.get_logger("pswd_edge.gateway")
 
 # What control's codes mean in HTTP; a code that is not listed says that the request is wrong (400).

@@ -12,7 +12,7 @@ from pswd_edge.model.report import Report
 
 Status = Literal["healthy", "degraded", "critical", "offline"]
 _ORDER: tuple[Status, ...] = ("healthy", "degraded", "critical", "offline")
-_NOT_APPLIED = frozenset({"mismatch", "refused", "silent"})
+_NOT_APPLIED = frozenset({"mismatch", "ineffective", "refused", "silent"})
 
 # What a device must deliver to count as answering; where its map has none of them, any value will do.
 _VITAL = {
