@@ -23,7 +23,7 @@ _LOOK_S = 0.002
 
 
 def run(devices: int, seconds: float, trials: int, port: int) -> dict[str, Any]:
-    """Both measurements; `seconds` for each state, at least 26 for the last 256 scans to be of that state."""
+    """Both measurements; `seconds` for each state, at least 52 for the last 128 measured scans to be of that state."""
     return {**_one_of_many(devices, seconds, trials, port), **_one_unit_of_eight(seconds, port + 2)}
 
 

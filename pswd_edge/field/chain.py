@@ -13,7 +13,6 @@ from typing import Protocol
 from pswd_edge.errors import DeviceError, UnreachableError
 from pswd_edge.field.account import Account
 from pswd_edge.field.drivers.base import DirectDriver, Send
-from pswd_edge.field.unit import Unit
 from pswd_edge.field.work import Batch, Job, Write
 
 
@@ -107,7 +106,12 @@ class Chain:
         assert unit is not None  # filled in when it was asked
         try:
             if type(answer) is bytes:
-                self._take(job, unit, answer)
+                try:
+                    registers = self._driver.take(job.request, answer)  # type: ignore[union-attr]  # it was asked
+                except DeviceError as error:
+                    self._account.failed(job, unit, error, self._cycle)
+                else:
+                    self._account.answered(job, unit, registers, self._started_s, monotonic())
             else:
                 self._account.failed(job, unit, answer, self._cycle)  # type: ignore[arg-type]  # bytes are the other
             if job.critical:
@@ -118,14 +122,6 @@ class Chain:
                 self._next()
         except Exception as error:  # noqa: BLE001  # a mistake must end in a new connection, not in the loop's log
             self._host.broken(_as_lost(error))
-
-    def _take(self, job: Job, unit: Unit, answer: bytes) -> None:
-        try:
-            registers = self._driver.take(job.request, answer)  # type: ignore[union-attr]  # it has sent the request
-        except DeviceError as error:
-            self._account.failed(job, unit, error, self._cycle)
-        else:
-            self._account.answered(job, unit, registers, self._started_s, monotonic())
 
     def _done(self, job: Job) -> None:
         if job.critical:

@@ -1,5 +1,6 @@
 """Health of connections and devices for the image, once a second."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -38,10 +39,9 @@ class HealthReport:
         found_s = table.refresh.period_s[: len(self._request_device)]
         np.minimum.at(period_s, self._request_device, np.where(np.isnan(found_s), np.inf, found_s))
         offset_s = self._clock_offsets(table, now_s, utc_s)
-        return tuple(
-            DeviceReport(d, int(not_good[d]), round(1e3 * float(period_s[d]), 1) if np.isfinite(period_s[d]) else None,
-                         round(float(offset_s[d]), 3) if np.isfinite(offset_s[d]) else None)
-            for d in range(self._devices))
+        found = zip(not_good.tolist(), (1e3 * period_s).round(1).tolist(), offset_s.round(3).tolist(), strict=True)
+        return tuple(DeviceReport(d, wrong, period if period < math.inf else None, None if math.isnan(offset) else offset)
+                     for d, (wrong, period, offset) in enumerate(found))
 
     def _clock_offsets(self, table: Table, now_s: float, utc_s: float) -> np.ndarray:
         """Each device's clock against ours, s, by the newest of its time stamps; NaN where it sends none."""

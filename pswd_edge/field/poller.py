@@ -24,6 +24,7 @@ from pswd_edge.model.report import LinkReport
 CONNECT_TIMEOUT_S = 3.0
 WRITES_MAX = 256
 VISITS_MAX = 16
+_SAMPLE = 3                   # one scan in four is measured; connections take turns
 WRITE_TIMEOUT_S = 0.2         # at least: devices take longer to store than to show
 
 
@@ -54,7 +55,8 @@ class Poller:
         self._writes: deque[Write] = deque()
         self._visits: deque[Visit] = deque()
         self._chain = Chain(self, self.account, self._writes, input_done)
-        self._scans, self._began_s = Spread(connection.index), 0.0
+        self._scans, self._began_s = Spread(connection.index), 0.0  # began: of a scan that is measured, else 0
+        self._sampled = connection.index & _SAMPLE
 
     # --- called by the cycle ------------------------------------------------------------------------------------
 
@@ -64,7 +66,9 @@ class Poller:
         Where the last scan is still under way this slot is missed: counted, never queued.
         """
         if self._parked and self._direct:
-            self._parked, self._cycle, self._began_s = False, cycle, time.monotonic()
+            self._parked, self._cycle = False, cycle
+            if cycle & _SAMPLE == self._sampled:
+                self._began_s = time.monotonic()
             self._chain.start(batch, cycle)
             return batch.critical
         if self.state != "open":
@@ -72,7 +76,9 @@ class Poller:
         if self._scanning or self._chain.running or self._batch is not None:
             self.counts.slots_missed += len(batch.jobs)
             return 0
-        self._batch, self._cycle, self._began_s = batch, cycle, time.monotonic()
+        self._batch, self._cycle = batch, cycle
+        if cycle & _SAMPLE == self._sampled:
+            self._began_s = time.monotonic()
         self.wake()
         return batch.critical
 
@@ -144,9 +150,10 @@ class Poller:
 
     def report(self) -> LinkReport:
         """Health for the image; round trip and time-out are those of the slowest unit."""
-        c, units = self.counts, self.account.units.values()
-        round_trip_s = max((u.latency.filtered_s for u in units), default=0.0)
-        timeout_s = max((u.timeout_s for u in units), default=self.connection.timeout_max_ms / 1e3)
+        c, round_trip_s, timeout_s = self.counts, 0.0, 0.0
+        for unit in self.account.units.values():
+            round_trip_s, timeout_s = max(round_trip_s, unit.latency.filtered_s), max(timeout_s, unit.timeout_s)
+        timeout_s = timeout_s or self.connection.timeout_max_ms / 1e3
         return LinkReport(self.connection.index, self.state, self.reason, round_trip_s * 1e3, timeout_s * 1e3, c.asked,
                           c.answered, c.silent, c.refused, c.late + getattr(self._driver, "late", 0), c.reconnects,
                           c.slots_missed, *self.account.trips.percentiles_ms(), *self._scans.percentiles_ms())
@@ -162,14 +169,18 @@ class Poller:
     def scanned(self, cycle: int, left: int, rest: tuple[Job, ...]) -> None:
         """The chain has ended; `rest` are jobs that a write has pre-empted, `left` critical jobs not told yet."""
         self._parked = True
-        if self.has_fast and not rest:
-            self._scans.add(time.monotonic() - self._began_s)
+        if self._began_s and not rest:
+            self._sample()
         if rest:
             self._batch = Batch(rest, left)
         elif left:
             self._release(cycle, left)
         if rest or self._writes or self._visits or self.account.behind:
             self.wake()
+
+    def _sample(self) -> None:
+        self._scans.add(time.monotonic() - self._began_s)
+        self._began_s = 0.0
 
     def broken(self, error: Exception) -> None:
         """The chain met the end of the connection: the task takes it from there."""
@@ -278,7 +289,8 @@ class Poller:
                     self._input_done(cycle)
         finally:
             self._scanning = False
-            self._scans.add(time.monotonic() - self._began_s)
+            if self._began_s:
+                self._sample()
             self._release(cycle, left)
 
     async def _poll(self, job: Job, scan: int) -> None:

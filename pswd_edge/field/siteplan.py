@@ -54,7 +54,8 @@ def make_plan(site: Site, make_driver: DriverFactory, watched: Iterable[int], le
     critical = [slot for slot, r in enumerate(requests) if is_critical(r, site.control.period_ms, inputs_only)]
     others = sorted(set(range(len(requests))) - set(critical))
     return SitePlan(
-        site, tuple(dict.fromkeys(watched)), drivers, requests, table, Group(table, critical), Group(table, others),
+        site, tuple(dict.fromkeys(watched)), drivers, requests, table,
+        Group(table, critical, inputs_only), Group(table, others, inputs_only),
         HealthReport(site, requests), kept, _kept_points(None if old is None else old.site, site, kept))
 
 

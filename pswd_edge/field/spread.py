@@ -1,7 +1,7 @@
 """How durations spread: the last few hundred, cheap to feed; percentiles on demand."""
 
-_KEPT = 256                   # a power of two
-_EVERY = 64                   # durations between two sortings: a thousand connections must not sort in one cycle
+_KEPT = 128                   # a power of two
+_EVERY = 32                   # durations between two sortings: a thousand connections must not sort in one cycle
 
 
 class Spread:
@@ -20,7 +20,7 @@ class Spread:
         self._count += 1
 
     def percentiles_ms(self) -> tuple[float, float]:
-        """Median and p99 in ms of the newest 256, up to 64 behind; 0.0 while empty."""
+        """Median and p99 in ms of the newest 128, up to 32 behind; 0.0 while empty."""
         if self._count >= self._due and self._count:
             kept = sorted(self._ring[: min(self._count, _KEPT)])
             self._found_ms = 1e3 * kept[len(kept) // 2], 1e3 * kept[min(len(kept) - 1, len(kept) * 99 // 100)]

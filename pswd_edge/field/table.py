@@ -4,7 +4,7 @@ Answers are put in as they come (cheap); `settle` turns them into values for a g
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -35,9 +35,11 @@ class Group:
     """Requests that are settled together: the control inputs, or all the others.
 
     `raw_slots` are those of them that bring registers, `counts` how many points that are numbers each of these has.
+    `tracked` are places in the decoder's output of which it is counted how often they come unchanged, and `tracked_at`
+    their requests' places in `raw_slots`: only `watched` points (None: all), since counting costs as much as decoding.
     """
 
-    def __init__(self, table: "Table", slots: Sequence[int]) -> None:
+    def __init__(self, table: "Table", slots: Sequence[int], watched: Collection[int] | None = None) -> None:
         raw = [s for s in slots if table.sizes[s] >= 0]
         requests = [table.requests[s] for s in raw]
         self.decoder = Decoder(requests, [table.places[s] for s in raw], table.raw)
@@ -50,6 +52,10 @@ class Group:
         points = [p for r in requests for p in r.points if not is_text(p)]
         every = [(p, s) for s in slots for p in table.requests[s].points]
         self.plausible = Plausible([p for p, _ in every], [s for _, s in every])
+        tracked = [i for i, p in enumerate(points) if watched is None or p.index in watched]
+        self.tracked = np.array(tracked, np.intp)
+        self.tracked_points = np.array([points[i].index for i in tracked], np.intp)
+        self.tracked_at = np.repeat(np.arange(len(requests)), self.counts)[self.tracked]
         self.low = np.array([max(p.minimum, -_FINITE) for p in points])
         self.high = np.array([min(p.maximum, _FINITE) for p in points])
 
@@ -72,6 +78,7 @@ class Table:
         self.places = ends[:-1]
         self.raw = np.zeros(ends[-1], dtype=np.uint8)
         self._bytes = self.raw.data
+        self._slices = [slice(place, place + max(size, 0)) for place, size in zip(self.places, self.sizes, strict=True)]
         self.value = np.full(count, np.nan)
         self.quality = np.full(count, Quality.BAD, dtype=np.uint8)
         self.reason = np.full(count, Reason.NEVER_READ, dtype=np.uint8)
@@ -93,12 +100,11 @@ class Table:
 
     def put_raw(self, slot: int, answer: bytes, now_s: float) -> None:
         """A register answer came: keep its bytes until the group is settled. One of another length is no answer."""
-        size = self.sizes[slot]
-        if len(answer) != size:
+        try:
+            self._bytes[self._slices[slot]] = answer
+        except ValueError:  # memoryview: of another length
             self.put_failure(slot, Reason.UNDECODABLE)
             return
-        place = self.places[slot]
-        self._bytes[place : place + size] = answer
         self._answered_s[slot] = now_s
         self._is_fresh[slot] = True
         if answer != self._last[slot]:
@@ -160,20 +166,25 @@ class Table:
         value, marked, points = group.decoder.decode(), group.decoder.marked, group.points
         low, high = group.low, group.high
         received_s = np.repeat(self.answered_s[group.raw_slots], group.counts)
+        if len(group.tracked):
+            self._track(group, value, fresh)
         if not fresh.all():
             chosen = np.repeat(fresh, group.counts)
             value, marked, points = value[chosen], marked[chosen], group.decoder.points[chosen]
             low, high, received_s = low[chosen], high[chosen], received_s[chosen]
         good = (value >= low) & (value <= high)
-        unchanged = self.unchanged[points] + 1
-        unchanged *= value == self.value[points]
-        self.unchanged[points] = unchanged
         self.received_s[points] = received_s
         self.quality[points], self.reason[points] = _GOOD, _NONE
         self.value[points] = value
         if not good.all():
             at = np.arange(len(self.value))[points] if isinstance(points, slice) else points
             self._mark_bad(at[~good], value[~good], marked[~good])
+
+    def _track(self, group: Group, value: NDArray[np.float64], fresh: NDArray[np.bool_]) -> None:
+        """Count answers in a row with the same value."""
+        at = group.tracked_points
+        count = (self.unchanged[at] + 1) * (value[group.tracked] == self.value[at])
+        self.unchanged[at] = np.where(fresh[group.tracked_at], count, self.unchanged[at])
 
     def _take_texts(self, group: Group, fresh: NDArray[np.bool_]) -> None:
         for request, point, start, end, address, may_be_empty in group.texts:

@@ -112,7 +112,7 @@ class LinkReport(Struct, frozen=True):
     """One connection's health. `state`: "closed", "open", "backoff". Times in ms; counts since start.
 
     `trip_*` are round trips of reads that were answered, one in eight, `scan_*` scans of the cycle's own class from
-    their begin to their last answer; the last 256 each, 0.0 where there was none.
+    their begin to their last answer, one in four; the last 128 each, 0.0 where there was none.
     """
 
     connection: int
