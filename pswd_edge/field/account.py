@@ -21,8 +21,9 @@ _GATEWAY_CODES = (10, 11)     # Modbus: the gateway answers for a unit that does
 class Account:
     """Kept by one poller. `behind` are the slow jobs that wait for their turn, the longest waiting first.
 
-    `on_refused` hears of requests of which the device does not have everything. `slow` are all jobs of the slower
-    classes: read at once after each connect, whatever their phase.
+    `calm`: nothing has failed that is not known to work again. `on_refused` hears of requests of which the device does
+    not have everything. `slow` are all jobs of the slower classes: read at once after each connect, whatever their
+    phase.
     """
 
     def __init__(self, connection: Connection, table: Table, tell: Tell) -> None:
@@ -33,6 +34,7 @@ class Account:
         self.slow: Sequence[Job] = ()
         self.behind: dict[int, Job] = {}
         self.last_s = 0.0
+        self.calm = True
         self.trips = Spread(connection.index)
         self.on_refused: Callable[[Job], None] = lambda _job: None
         self._table, self._tell = table, tell
@@ -60,7 +62,7 @@ class Account:
 
     def lost(self, why: str, since_s: float) -> None:
         """The back-off counts from `since_s`: waiting in vain for a connection is a part of it."""
-        first = self.breaker.closed
+        first, self.calm = self.breaker.closed, False
         self.breaker.fail(since_s)
         if first:
             self._tell("warning", "connection_lost", self.connection.id,
@@ -89,11 +91,16 @@ class Account:
             self.trips.add(round_trip_s)
         elif round_trip_s >= unit.latency.filtered_s:
             unit.latency.add(round_trip_s)
-        if self._silent_in_a_row or self.breaker.failures or unit.breaker.failures:
-            self.proven(job.request.device, unit)
+        if not self.calm:
+            self._recover(job, unit)
+
+    def _recover(self, job: Job, unit: Unit) -> None:
+        """Something had failed: see whether it works again, and whether anything is wrong still."""
+        device = job.request.device
+        self.proven(device, unit)
         if unit.wrong and unit.found_right(job.slot):
-            device = job.request.device
             self._tell("info", "device_well", device.id, f"{device.id}: every read is answered again")
+        self.calm = not any(u.breaker.failures or u.wrong for u in self.units.values())
 
     def proven(self, device: Device, unit: Unit) -> None:
         """Only an answer proves a connection: opening one proves nothing where the protocol is UDP."""
@@ -111,7 +118,7 @@ class Account:
 
         Raises UnreachableError where the whole connection is to be made anew.
         """
-        self.last_s = time.monotonic()
+        self.last_s, self.calm = time.monotonic(), False
         device = job.request.device
         if is_silence(error):
             self._silent(device, unit, f"read {job.request.text} ({error})", error, scan)
@@ -135,6 +142,7 @@ class Account:
 
     def _silent(self, device: Device, unit: Unit, what: str, error: DeviceError, scan: int) -> None:
         self.counts.silent += 1
+        self.calm = False
         unit.scan = max(unit.scan, scan)
         if unit.breaker.failures == 1:
             unit.down_since_s = self.last_s

@@ -80,7 +80,7 @@ class Chain:
             self._at += 1
             unit = job.unit or account.unit_of(job)
             self._started_s = now_s = monotonic()
-            if unit.breaker.failures == 0:
+            if account.calm or unit.breaker.failures == 0:
                 timeout_s = unit.latency.timeout_s
             elif unit.may_ask(self._cycle, now_s):
                 timeout_s = unit.timeout_s
@@ -117,7 +117,8 @@ class Chain:
             if job.critical:
                 self._done(job)
             if self._at == len(self._jobs):
-                self._end(())
+                self.running = False
+                self._host.scanned(self._cycle, self._left, ())
             else:
                 self._next()
         except Exception as error:  # noqa: BLE001  # a mistake must end in a new connection, not in the loop's log

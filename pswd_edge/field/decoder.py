@@ -76,7 +76,7 @@ class Decoder:
         for request, place in zip(requests, places, strict=True):
             span: Span = request.payload.span
             rows += [(p, place, span) for p in request.points if not is_text(p)]
-        self._raw, self._registers = raw, raw[: len(raw) // 2 * 2].view(">u2")
+        self.load(raw)
         self.points = np.array([p.index for p, _, _ in rows], dtype=np.intp)
         self._scale = np.array([p.scale for p, _, _ in rows])
         self._offset = np.array([p.offset for p, _, _ in rows])
@@ -88,6 +88,10 @@ class Decoder:
         self._scaled, self._scale_at = _scale_places(rows)
         self.marked: NDArray[np.uint8] = np.zeros(len(rows), dtype=np.uint8)
         self._number: NDArray[np.float64] = np.zeros(len(rows))
+
+    def load(self, raw: NDArray[np.uint8]) -> None:
+        """Decode these answers from now on; they lie as those that came with the plan."""
+        self._raw, self._registers = raw, raw[: len(raw) // 2 * 2].view(">u2")
 
     def decode(self) -> NDArray[np.float64]:
         """Values in SI, of all points, whenever they came.

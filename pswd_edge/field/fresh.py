@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pswd_edge.errors import DecodeError, PswdError, RefusedError
 from pswd_edge.field.drivers.base import ReadRequest, Value
 from pswd_edge.field.drivers.plan import Span, words_of
-from pswd_edge.field.table import Group, Table
+from pswd_edge.field.table import Table
 from pswd_edge.model.look import ERROR_MAX, Exchange, FreshReading
 from pswd_edge.model.point import ModbusAddress, Point
 from pswd_edge.model.quality import Quality, Reason
@@ -59,7 +59,7 @@ def readings_of(points: Sequence[Point], answers: Sequence[Answer]) -> list[tupl
             table.put_values(slot, answer.reply, now_s)
         else:
             table.put_failure(slot, _why(answer.error))
-    table.settle(Group(table, range(len(answers))), now_s)
+    table.settle(table.group(range(len(answers))), now_s)
     return [(p.index, _reading(table, p, a, now_s)) for a in answers for p in a.request.points]
 
 

@@ -40,8 +40,9 @@ class HealthReport:
         np.minimum.at(period_s, self._request_device, np.where(np.isnan(found_s), np.inf, found_s))
         offset_s = self._clock_offsets(table, now_s, utc_s)
         found = zip(not_good.tolist(), (1e3 * period_s).round(1).tolist(), offset_s.round(3).tolist(), strict=True)
-        return tuple(DeviceReport(d, wrong, period if period < math.inf else None, None if math.isnan(offset) else offset)
-                     for d, (wrong, period, offset) in enumerate(found))
+        return tuple(
+            DeviceReport(d, wrong, period if period < math.inf else None, None if math.isnan(offset) else offset)
+            for d, (wrong, period, offset) in enumerate(found))
 
     def _clock_offsets(self, table: Table, now_s: float, utc_s: float) -> np.ndarray:
         """Each device's clock against ours, s, by the newest of its time stamps; NaN where it sends none."""

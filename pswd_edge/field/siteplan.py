@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from pswd_edge.errors import ConfigError
 from pswd_edge.field.drivers.base import Driver, ReadRequest
+from pswd_edge.field.group import Group
 from pswd_edge.field.health_report import HealthReport
 from pswd_edge.field.learnt import Learnt
 from pswd_edge.field.schedule import is_critical
-from pswd_edge.field.table import Group, Table
+from pswd_edge.field.table import Table
 from pswd_edge.model.device import Connection, Device
 from pswd_edge.model.point import Point
 from pswd_edge.model.site import Site
@@ -55,7 +56,7 @@ def make_plan(site: Site, make_driver: DriverFactory, watched: Iterable[int], le
     others = sorted(set(range(len(requests))) - set(critical))
     return SitePlan(
         site, tuple(dict.fromkeys(watched)), drivers, requests, table,
-        Group(table, critical, inputs_only), Group(table, others, inputs_only),
+        table.group(critical, inputs_only), table.group(others, inputs_only),
         HealthReport(site, requests), kept, _kept_points(None if old is None else old.site, site, kept))
 
 

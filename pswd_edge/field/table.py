@@ -5,18 +5,17 @@ Answers are put in as they come (cheap); `settle` turns them into values for a g
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pswd_edge.field.decoder import Decoder, selector
-from pswd_edge.field.drivers.base import ReadRequest, Reply, Value
+from pswd_edge.field.drivers.base import ReadRequest, Value
 from pswd_edge.field.drivers.plan import Span
-from pswd_edge.field.plausible import Columns, Plausible
+from pswd_edge.field.group import Group, padded
+from pswd_edge.field.plausible import Columns
 from pswd_edge.field.refresh import Refresh
-from pswd_edge.field.texts import decode_text, is_text, text_places
+from pswd_edge.field.texts import decode_text
 from pswd_edge.model.point import Point
 from pswd_edge.model.quality import Quality, Reason
 from pswd_edge.model.snapshot import Reading
@@ -24,40 +23,10 @@ from pswd_edge.model.snapshot import Reading
 STALE_PERIODS = 3             # then the last value is UNCERTAIN (OPC UA's LastUsableValue)
 LOST_PERIODS = 10             # then there is no value at all
 _TYPED, _NO_ANSWER = -1, -2   # sizes of answers that are no registers
-_FINITE = float(np.finfo(np.float64).max)
 _GOOD, _UNCERTAIN, _BAD = int(Quality.GOOD), int(Quality.UNCERTAIN), int(Quality.BAD)  # enum look-ups cost on this path
 _NOT_A_NUMBER, _OUT_OF_RANGE, _NONE, _STALE, _UNREACHABLE, _SENTINEL = (
     int(r) for r in (Reason.NOT_A_NUMBER, Reason.OUT_OF_RANGE, Reason.NONE, Reason.STALE, Reason.UNREACHABLE,
                      Reason.SENTINEL))
-
-
-class Group:
-    """Requests that are settled together: the control inputs, or all the others.
-
-    `raw_slots` are those of them that bring registers, `counts` how many points that are numbers each of these has.
-    `tracked` are places in the decoder's output of which it is counted how often they come unchanged, and `tracked_at`
-    their requests' places in `raw_slots`: only `watched` points (None: all), since counting costs as much as decoding.
-    """
-
-    def __init__(self, table: "Table", slots: Sequence[int], watched: Collection[int] | None = None) -> None:
-        raw = [s for s in slots if table.sizes[s] >= 0]
-        requests = [table.requests[s] for s in raw]
-        self.decoder = Decoder(requests, [table.places[s] for s in raw], table.raw)
-        self.points = selector(self.decoder.points)
-        self.slots = np.array(slots, dtype=np.intp)
-        self.period_s = np.array([table.requests[s].period_ms / 1000 for s in slots])
-        self.raw_slots = np.array(raw, dtype=np.intp)
-        self.texts = text_places(requests, [table.places[s] for s in raw])
-        self.counts = np.array([sum(not is_text(p) for p in r.points) for r in requests], dtype=np.intp)
-        points = [p for r in requests for p in r.points if not is_text(p)]
-        every = [(p, s) for s in slots for p in table.requests[s].points]
-        self.plausible = Plausible([p for p, _ in every], [s for _, s in every])
-        tracked = [i for i, p in enumerate(points) if watched is None or p.index in watched]
-        self.tracked = np.array(tracked, np.intp)
-        self.tracked_points = np.array([points[i].index for i in tracked], np.intp)
-        self.tracked_at = np.repeat(np.arange(len(requests)), self.counts)[self.tracked]
-        self.low = np.array([max(p.minimum, -_FINITE) for p in points])
-        self.high = np.array([min(p.maximum, _FINITE) for p in points])
 
 
 class Table:
@@ -74,11 +43,6 @@ class Table:
         self.trash = len(requests)
         self.requests = list(requests)
         self.sizes = [*(_answer_bytes(r) for r in requests), _NO_ANSWER]
-        ends = list(accumulate((size + size % 2 for size in (max(s, 0) for s in self.sizes)), initial=0))
-        self.places = ends[:-1]
-        self.raw = np.zeros(ends[-1], dtype=np.uint8)
-        self._bytes = self.raw.data
-        self._slices = [slice(place, place + max(size, 0)) for place, size in zip(self.places, self.sizes, strict=True)]
         self.value = np.full(count, np.nan)
         self.quality = np.full(count, Quality.BAD, dtype=np.uint8)
         self.reason = np.full(count, Reason.NEVER_READ, dtype=np.uint8)
@@ -88,38 +52,34 @@ class Table:
         self.texts: dict[int, str] = {}
         self._images: dict[int, bytes] = {}
         self.answered_s = np.full(slots, -np.inf)
-        self._fresh = np.zeros(slots, dtype=bool)
         self.refresh = Refresh(slots)
-        self._last: list[Reply] = [b""] * slots
-        # single places of arrays are set faster through memoryviews
-        self._answered_s: Any = self.answered_s.data
-        self._is_fresh: Any = self._fresh.data
-        self._changes: Any = self.refresh.changes.data
+        # what came since the last settling: lists, since single places of arrays cost three times as much to set
+        self._came_s = [-math.inf] * slots
+        self._latest: list[Any] = [bytes(padded(size)) for size in self.sizes]
         self._columns = Columns(self.value, self.quality, self.reason)
         self._aged = np.full(slots, 2, dtype=np.int8)  # what was never read has nothing to lose
 
+    def group(self, slots: Sequence[int], watched: Collection[int] | None = None) -> Group:
+        """Some requests that are settled together; see `Group`."""
+        return Group(self.requests, self.sizes, slots, watched)
+
     def put_raw(self, slot: int, answer: bytes, now_s: float) -> None:
         """A register answer came: keep its bytes until the group is settled. One of another length is no answer."""
-        try:
-            self._bytes[self._slices[slot]] = answer
-        except ValueError:  # memoryview: of another length
+        if len(answer) != self.sizes[slot]:
             self.put_failure(slot, Reason.UNDECODABLE)
             return
-        self._answered_s[slot] = now_s
-        self._is_fresh[slot] = True
-        if answer != self._last[slot]:
-            self._last[slot] = answer
-            self._changes[slot] += 1
+        self._latest[slot] = answer + b"\0" if len(answer) & 1 else answer
+        # an answer is told from the last one by its time: where a coarse clock gives both the same, by a hair
+        self._came_s[slot] = now_s if now_s != self._came_s[slot] else math.nextafter(now_s, math.inf)
 
     def put_values(self, slot: int, values: Sequence[Value], now_s: float) -> None:
         """An answer of a protocol with typed values came, one for each point of the request."""
         if slot == self.trash:
             return
-        self.answered_s[slot] = now_s
-        self._is_fresh[slot] = True
-        if values is not self._last[slot] and values != self._last[slot]:
-            self._last[slot] = values
-            self._changes[slot] += 1
+        self._came_s[slot] = now_s if now_s != self._came_s[slot] else math.nextafter(now_s, math.inf)
+        if values is not self._latest[slot] and values != self._latest[slot]:
+            self._latest[slot] = values
+            self.refresh.changes[slot] += 1
         for point, found in zip(self.requests[slot].points, values, strict=True):
             value = found.value * point.scale + point.offset
             i, quality, reason = point.index, found.quality, found.reason
@@ -142,7 +102,7 @@ class Table:
 
         An answer that came before and was not settled yet is dropped: it is no longer the latest.
         """
-        self._fresh[slot] = False
+        self._came_s[slot] = float(self.answered_s[slot])
         if slot == self.trash:
             return
         for point in self.requests[slot].points:
@@ -152,15 +112,25 @@ class Table:
 
     def settle(self, group: Group, now_s: float) -> None:
         """Decode what came for this group, then age all of it."""
-        fresh = self._fresh[group.raw_slots]
-        if fresh.any():
-            self._take(group, fresh)
+        came_s = np.array([self._came_s[slot] for slot in group.slot_list])
+        fresh = came_s != self.answered_s[group.slots]
+        self.answered_s[group.slots] = came_s
+        raw_fresh = fresh[group.raw_at]
+        if raw_fresh.any():
+            self._load(group, raw_fresh)
+            self._take(group, raw_fresh)
             if group.texts:
-                self._take_texts(group, fresh)
+                self._take_texts(group, raw_fresh)
         if len(group.plausible.points):
-            group.plausible.judge(self._columns, self._fresh, self.refresh.changes, self.refresh.period_s, now_s)
-        self._fresh[group.slots] = False
+            by_slot = np.zeros(len(self.answered_s), dtype=bool)
+            by_slot[group.slots] = fresh
+            group.plausible.judge(self._columns, by_slot, self.refresh.changes, self.refresh.period_s, now_s)
         self._age(group, now_s)
+
+    def _load(self, group: Group, fresh: NDArray[np.bool_]) -> None:
+        """All answers of the group in one piece, and which of them differ from those before."""
+        changed = group.load(b"".join([self._latest[slot] for slot in group.raw_list]))
+        self.refresh.changes[group.raw_slots] += changed & fresh
 
     def _take(self, group: Group, fresh: NDArray[np.bool_]) -> None:
         value, marked, points = group.decoder.decode(), group.decoder.marked, group.points
@@ -190,7 +160,7 @@ class Table:
         for request, point, start, end, address, may_be_empty in group.texts:
             if not fresh[request]:
                 continue
-            image = bytes(self._bytes[start:end])
+            image = group.data[start:end]
             if image != self._images.get(point):
                 self._images[point] = image
                 self.texts[point] = decode_text(image, address)
@@ -239,11 +209,8 @@ class Table:
 
     def _adopt_slot(self, old: "Table", before: int, slot: int) -> None:
         self.answered_s[slot], self._aged[slot] = old.answered_s[before], old._aged[before]
-        self._last[slot] = old._last[before]
-        size, place, old_place = self.sizes[slot], self.places[slot], old.places[before]
-        if size == old.sizes[before] and size > 0:
-            self._bytes[place : place + size] = old._bytes[old_place : old_place + size]
-            self._fresh[slot] = old._fresh[before]
+        if self.sizes[slot] == old.sizes[before]:
+            self._latest[slot], self._came_s[slot] = old._latest[before], old._came_s[before]
 
     def reading(self, point: int, now_s: float) -> Reading:
         """One point as the rules see it."""

@@ -19,7 +19,7 @@ from pswd_edge.field.drivers.base import Driver
 from pswd_edge.field.drivers.modbus import ModbusDriver
 from pswd_edge.field.drivers.opcua import OpcUaDriver
 from pswd_edge.field.drivers.snmp import SnmpDriver
-from pswd_edge.field.table import Group, Table
+from pswd_edge.field.table import Table
 from pswd_edge.field.texts import is_text
 from pswd_edge.model.device import Device
 from pswd_edge.model.point import ModbusAddress, Point
@@ -105,7 +105,7 @@ async def read(driver: Driver, form: MapFile, points: tuple[Point, ...]) -> Tabl
             table.put_raw(slot, answer, 1000.0)
         else:
             table.put_values(slot, answer, 1000.0)
-    table.settle(Group(table, range(len(requests))), 1000.0)
+    table.settle(table.group(range(len(requests))), 1000.0)
     return table
 
 

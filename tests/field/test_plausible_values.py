@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pswd_edge.field.refresh import Refresh
-from pswd_edge.field.table import Group, Table
+from pswd_edge.field.table import Table
 from pswd_edge.model.quality import Quality, Reason
 from pswd_edge.model.report import FieldReport
 from tests.field.fieldmaker import Told, cycles, field_of, modbus_point, raw_device, request_of, running, small_site
@@ -19,7 +19,7 @@ class Meter:
     def __init__(self, **rules: float) -> None:
         points = [modbus_point(0, index=0, **rules), modbus_point(1, index=1)]
         self.table = Table(points, request_of(points))
-        self.group = Group(self.table, [0])
+        self.group = self.table.group([0])
         self.now_s = 100.0
 
     def shows(self, value: int, beside: int = 0) -> tuple[float, Quality, Reason]:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from pswd_edge.field.drivers.base import ReadRequest, Value
-from pswd_edge.field.table import Group, Table
+from pswd_edge.field.group import Group
+from pswd_edge.field.table import Table
 from pswd_edge.model.point import Point
 from pswd_edge.model.quality import Quality, Reason
 from tests.field.fieldmaker import modbus_device, modbus_point, request_of
@@ -17,7 +18,7 @@ T = 1000.0
 def table_of(*points: Point) -> tuple[Table, Group]:
     """Points of one request each where their registers are far apart."""
     table = Table(points, request_of(points))
-    return table, Group(table, range(len(table.requests)))
+    return table, table.group(range(len(table.requests)))
 
 
 def state(table: Table, point: int = 0) -> tuple[Quality, Reason]:
@@ -148,20 +149,20 @@ def test_a_short_answer_leaves_nothing_of_an_older_one_readable() -> None:
     """Its missing registers would be those of the last answer, called fresh."""
     table, group = table_of(modbus_point(0), modbus_point(1, index=1))
     put(table, group, "00010002")
-    for wrong in ("0009", "000900080007"):
-        put(table, group, wrong, T + 0.1)
+    for n, wrong in enumerate(("0009", "000900080007")):
+        put(table, group, wrong, T + n + 0.1)
         assert [state(table, i) for i in (0, 1)] == [(Quality.BAD, Reason.UNDECODABLE)] * 2
         assert np.isnan(table.value).all()
-        assert table.received_s[0] == T
-        put(table, group, "00010002", T)
+        assert table.received_s[0] == T + n
+        put(table, group, "00010002", T + n + 1)
 
 
 def test_answers_in_a_row_with_the_same_value_are_counted() -> None:
     """It is how a frozen meter is told from a steady one; silence and NaN are no answers."""
     table, group = table_of(modbus_point(0, invalid=(65535.0,)))
     counts = []
-    for answer in ("0007", "0007", "0007", "0008", "0008", "ffff", "ffff", "0008"):
-        put(table, group, answer)
+    for n, answer in enumerate(("0007", "0007", "0007", "0008", "0008", "ffff", "ffff", "0008")):
+        put(table, group, answer, T + n)
         counts.append(int(table.unchanged[0]))
     assert counts == [0, 1, 2, 0, 1, 0, 0, 0]
 
@@ -170,7 +171,7 @@ def test_typed_values_are_judged_like_registers() -> None:
     """OPC UA and SNMP bring quality and time stamps of their own; ranges and markers hold for them too."""
     points = [modbus_point(r, index=r, scale=10.0, maximum=100.0, invalid=(-1.0,)) for r in range(6)]
     table = Table(points, [ReadRequest(modbus_device(), tuple(points), 100, None, 6, "typed")])
-    group = Group(table, [0])
+    group = table.group([0])
     table.put_values(0, [
         Value(5.0, source_utc_s=1e9), Value(50.0), Value(-1.0), Value(math.nan), Value(math.inf),
         Value(3.0, Quality.UNCERTAIN, Reason.DEVICE)], T)
@@ -204,7 +205,7 @@ def test_registers_stand_where_they_are_read_behind_answers_of_another_kind() ->
     typed = ReadRequest(modbus_device(), (modbus_point(0, index=0),), 100, "nodes", 1, "one node")
     (registers,) = request_of([modbus_point(0, index=1)])
     table = Table((modbus_point(0, index=0), modbus_point(0, index=1)), [typed, registers])
-    group = Group(table, range(2))
+    group = table.group(range(2))
     table.put_values(0, [Value(5.0)], T)
     table.put_raw(1, b"\x01\x02", T)
     table.settle(group, T)

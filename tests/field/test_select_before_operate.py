@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from pswd_edge.field.actuator import Actuator
 from pswd_edge.field.operation import ATTEMPTS_MAX
-from pswd_edge.field.table import Group, Table
+from pswd_edge.field.table import Table
 from pswd_edge.model.device import Device
 from pswd_edge.model.point import WriteRule
 from tests.field.fieldmaker import (
@@ -245,7 +245,7 @@ class Board:
         points = [modbus_point(n, "int16", index=n, device=n // 6, write=WriteRule(0.0, 1.0, sbo=True, read_back=n))
                   for n in range(12)]
         self.table = Table(points, [r for d in (0, 1) for r in request_of(points[6 * d : 6 * d + 6], index=d)])
-        self.group, self.now_s, self.sent_s = Group(self.table, [0, 1]), 1000.0, [[], []]
+        self.group, self.now_s, self.sent_s = self.table.group([0, 1]), 1000.0, [[], []]
         self.wires = {0: Wire(), 1: Wire()}
         devices: tuple[Device, ...] = (modbus_device(0), modbus_device(1, connection=1))
         self.told = Told()

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from pswd_edge.errors import WriteError
 from pswd_edge.field.drivers.codec import encode
-from pswd_edge.field.table import Group, Table
+from pswd_edge.field.group import Group
+from pswd_edge.field.table import Table
 from pswd_edge.field.texts import TEXT_BYTES_MAX, decode_text
 from pswd_edge.image.layout import FIELD_BYTES
 from pswd_edge.model.point import ModbusAddress, Point
@@ -27,7 +28,7 @@ def text_point(register: int = 0, length: int = 4, **more: Any) -> Point:
 
 def table_of(*points: Point) -> tuple[Table, Group]:
     table = Table(points, request_of(points))
-    return table, Group(table, range(len(table.requests)))
+    return table, table.group(range(len(table.requests)))
 
 
 def put(table: Table, group: Group, answer: bytes, now_s: float = T) -> None:

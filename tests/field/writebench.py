@@ -9,7 +9,7 @@ from pswd_edge.errors import DeviceError, RefusedError, SilentError
 from pswd_edge.field import actuator
 from pswd_edge.field.actuator import Actuator
 from pswd_edge.field.slot import Slot
-from pswd_edge.field.table import Group, Table
+from pswd_edge.field.table import Table
 from pswd_edge.field.work import Write
 from pswd_edge.model.point import WriteRule
 from tests.field.fieldmaker import Told, modbus_device, modbus_point, request_of
@@ -41,7 +41,7 @@ class Bench:
         points = [modbus_point(0, type_, write=WriteRule(**rules)), modbus_point(1, "int16", index=1),
                   modbus_point(200, "int16", index=2), modbus_point(300, "int16", index=3, write=WriteRule(**other))]
         self.table = Table(points, request_of(points[1:2]) + request_of(points[2:3]))
-        self._groups = [Group(self.table, [0]), Group(self.table, [1])]
+        self._groups = [self.table.group([0]), self.table.group([1])]
         self.told, self.wire = Told(), Wire()
         self.field = Actuator({i: points[i] for i in (0, 3)}, (modbus_device(),), {0: self.wire}, self.table, self.told)  # type: ignore[dict-item]
         monkeypatch.setattr(actuator.time, "monotonic", lambda: self.now_s)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from pswd_edge.field.drivers.base import ReadRequest
 from pswd_edge.field.drivers.modbus import ModbusDriver
-from pswd_edge.field.table import Group, Table
+from pswd_edge.field.table import Table
 from pswd_edge.model.point import Point
 from tests.field.fieldmaker import RawDevice, frame, modbus_device, modbus_point, raw_device
 
@@ -66,5 +66,5 @@ async def read_all(driver: ModbusDriver, points: Sequence[Point], **device: int)
     table = Table(points, requests)
     for slot, request in enumerate(requests):
         table.put_raw(slot, await driver.read(request, 1.0), 1000.0)
-    table.settle(Group(table, range(len(requests))), 1000.0)
+    table.settle(table.group(range(len(requests))), 1000.0)
     return table
