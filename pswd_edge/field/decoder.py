@@ -116,7 +116,7 @@ class Decoder:
                 self._apply_scale_registers(value)
             if self._has_offset:
                 value += self._offset
-        if marked.any():
+        if np.count_nonzero(marked):
             value[marked != 0] = np.nan
         result: NDArray[np.float64] = value
         return result
@@ -142,7 +142,7 @@ class Decoder:
         self._number[group.put] = number
         for marker in group.invalid:
             same = self._number[group.put] == marker
-            if same.any():
+            if np.count_nonzero(same):
                 self.marked[group.at[same]] = _SENTINEL
 
     def _apply_scale_registers(self, value: NDArray[np.float64]) -> None:

@@ -156,7 +156,7 @@ class Poller:
         timeout_s = timeout_s or self.connection.timeout_max_ms / 1e3
         return LinkReport(self.connection.index, self.state, self.reason, round_trip_s * 1e3, timeout_s * 1e3, c.asked,
                           c.answered, c.silent, c.refused, c.late + getattr(self._driver, "late", 0), c.reconnects,
-                          c.slots_missed, *self.account.trips.percentiles_ms(), *self._scans.percentiles_ms())
+                          c.slots_missed, *self.account.trips.percentiles_ms, *self._scans.percentiles_ms)
 
     def wake(self) -> None:
         """There is something for the task to do; while a chain of callbacks runs, its end wakes the task."""

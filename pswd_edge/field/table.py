@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pswd_edge.field.drivers.base import ReadRequest, Value
 from pswd_edge.field.drivers.plan import Span
-from pswd_edge.field.group import Group, padded
+from pswd_edge.field.group import STALE_PERIODS, Group, padded
 from pswd_edge.field.plausible import Columns
 from pswd_edge.field.refresh import Refresh
 from pswd_edge.field.texts import decode_text
@@ -20,7 +20,6 @@ from pswd_edge.model.point import Point
 from pswd_edge.model.quality import Quality, Reason
 from pswd_edge.model.snapshot import Reading
 
-STALE_PERIODS = 3             # then the last value is UNCERTAIN (OPC UA's LastUsableValue)
 LOST_PERIODS = 10             # then there is no value at all
 _TYPED, _NO_ANSWER = -1, -2   # sizes of answers that are no registers
 _GOOD, _UNCERTAIN, _BAD = int(Quality.GOOD), int(Quality.UNCERTAIN), int(Quality.BAD)  # enum look-ups cost on this path
@@ -112,11 +111,11 @@ class Table:
 
     def settle(self, group: Group, now_s: float) -> None:
         """Decode what came for this group, then age all of it."""
-        came_s = np.array([self._came_s[slot] for slot in group.slot_list])
+        came_s = np.array(group.pick(self._came_s))
         fresh = came_s != self.answered_s[group.slots]
         self.answered_s[group.slots] = came_s
         raw_fresh = fresh[group.raw_at]
-        if raw_fresh.any():
+        if np.count_nonzero(raw_fresh):
             self._load(group, raw_fresh)
             self._take(group, raw_fresh)
             if group.texts:
@@ -129,7 +128,7 @@ class Table:
 
     def _load(self, group: Group, fresh: NDArray[np.bool_]) -> None:
         """All answers of the group in one piece, and which of them differ from those before."""
-        changed = group.load(b"".join([self._latest[slot] for slot in group.raw_list]))
+        changed = group.load(b"".join(group.pick_raw(self._latest)))
         self.refresh.changes[group.raw_slots] += changed & fresh
 
     def _take(self, group: Group, fresh: NDArray[np.bool_]) -> None:
@@ -138,7 +137,7 @@ class Table:
         received_s = np.repeat(self.answered_s[group.raw_slots], group.counts)
         if len(group.tracked):
             self._track(group, value, fresh)
-        if not fresh.all():
+        if np.count_nonzero(fresh) < len(fresh):
             chosen = np.repeat(fresh, group.counts)
             value, marked, points = value[chosen], marked[chosen], group.decoder.points[chosen]
             low, high, received_s = low[chosen], high[chosen], received_s[chosen]
@@ -146,7 +145,7 @@ class Table:
         self.received_s[points] = received_s
         self.quality[points], self.reason[points] = _GOOD, _NONE
         self.value[points] = value
-        if not good.all():
+        if np.count_nonzero(good) < len(good):
             at = np.arange(len(self.value))[points] if isinstance(points, slice) else points
             self._mark_bad(at[~good], value[~good], marked[~good])
 
@@ -174,10 +173,14 @@ class Table:
 
     def _age(self, group: Group, now_s: float) -> None:
         """By request: its points came together and have one period. Only what has just become older costs more."""
-        periods = (now_s - self.answered_s[group.slots]) / group.period_s
+        age_s = now_s - self.answered_s[group.slots]
+        if not group.aged and not np.count_nonzero(age_s > group.stale_s):
+            return
+        periods = age_s / group.period_s
         aged = (periods > STALE_PERIODS).astype(np.int8) + (periods > LOST_PERIODS)
         older = aged > self._aged[group.slots]
         self._aged[group.slots] = aged
+        group.aged = bool(np.count_nonzero(aged))
         if older.any():
             for slot, level in zip(group.slots[older], aged[older], strict=True):
                 self._downgrade([p.index for p in self.requests[slot].points], lost=level > 1)

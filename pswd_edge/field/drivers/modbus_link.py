@@ -46,7 +46,8 @@ class _Watch:
         now_s = time.monotonic()
         looked_at, self._waiting = self._waiting, set()
         self._timer, self._due_s = None, math.inf
-        self._waiting |= {link for link in looked_at if link.still_waits(now_s)}
+        waiting = [link for link in looked_at if link._heard is not None]  # noqa: SLF001  # mostly none: no call for each
+        self._waiting |= {link for link in waiting if link.still_waits(now_s)}
         due_s = min((link.expires_s for link in self._waiting), default=math.inf)
         if due_s < self._due_s:
             self._set(due_s, now_s)
