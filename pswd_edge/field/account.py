@@ -47,6 +47,8 @@ class Account:
         if found is None:
             found = Unit(1000 * self.connection.index + number, self.connection.timeout_max_ms / 1000)
             self.units[number] = found
+            for unit in self.units.values():
+                unit.shares = len(self.units) > 1
         return found
 
     def unit_of(self, job: Job) -> Unit:

@@ -150,10 +150,12 @@ class Poller:
 
     def report(self) -> LinkReport:
         """Health for the image; round trip and time-out are those of the slowest unit."""
-        c, round_trip_s, timeout_s = self.counts, 0.0, 0.0
-        for unit in self.account.units.values():
-            round_trip_s, timeout_s = max(round_trip_s, unit.latency.filtered_s), max(timeout_s, unit.timeout_s)
-        timeout_s = timeout_s or self.connection.timeout_max_ms / 1e3
+        c, units = self.counts, tuple(self.account.units.values())
+        if len(units) == 1:
+            round_trip_s, timeout_s = units[0].latency.filtered_s, units[0].timeout_s
+        else:
+            round_trip_s = max((u.latency.filtered_s for u in units), default=0.0)
+            timeout_s = max((u.timeout_s for u in units), default=self.connection.timeout_max_ms / 1e3)
         return LinkReport(self.connection.index, self.state, self.reason, round_trip_s * 1e3, timeout_s * 1e3, c.asked,
                           c.answered, c.silent, c.refused, c.late + getattr(self._driver, "late", 0), c.reconnects,
                           c.slots_missed, *self.account.trips.percentiles_ms, *self._scans.percentiles_ms)

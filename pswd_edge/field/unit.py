@@ -6,7 +6,7 @@ _WELL_AFTER = 10              # right answers in a row to a request before its f
 
 
 class Unit:
-    """`scan` is the scan in which it went silent: the rest of that scan is skipped.
+    """`scan` is the scan in which it went silent: the rest of that scan is skipped. `shares`: others are on its road.
 
     `wrong` are the requests (by slot) that it refuses or answers with what makes no sense, each with the number of
     right answers after which that is over.
@@ -16,6 +16,7 @@ class Unit:
         self.breaker = Breaker(seed)
         self.latency = Latency(timeout_max_s)
         self.scan = -1
+        self.shares = False
         self.down_since_s = 0.0
         self.wrong: dict[int, int] = {}
 
@@ -27,7 +28,11 @@ class Unit:
     def timeout_s(self) -> float:
         """How long to wait for the next answer."""
         failures = self.breaker.failures
-        return self.latency.timeout_s if failures == 0 else self.latency.retry_timeout_s(failures)
+        if failures == 0:
+            return self.latency.timeout_s
+        if self.shares:
+            return self.latency.shared_retry_timeout_s(failures)
+        return self.latency.retry_timeout_s(failures)
 
     def found_wrong(self, slot: int) -> bool:
         """A request failed; True where none of this unit's did before."""

@@ -25,6 +25,16 @@ def test_the_time_out_follows_the_slowest_answers_up_at_once_and_down_slowly() -
     assert latency.timeout_s == 1.0                       # never over the connection's maximum
 
 
+def test_a_dead_unit_takes_little_of_a_line_that_others_wait_for() -> None:
+    """Eight units behind one gateway: at the pace of a lonely one, its retries took a quarter of the others' time."""
+    latency = Latency(1.0)
+    latency.add(0.0125)
+    waits_s = [latency.shared_retry_timeout_s(n) for n in range(1, 65)]
+    assert waits_s[:8] == pytest.approx([0.05] * 7 + [0.2])
+    assert waits_s[63] == 1.0                             # now and then as long as it may ever take
+    assert sum(waits_s) / 64 < 0.085
+
+
 def test_a_retry_waits_mostly_as_usual_and_now_and_then_much_longer() -> None:
     """One that became ten times slower is heard at the fourth attempt; a dead one costs little on average."""
     latency = Latency(1.0)
