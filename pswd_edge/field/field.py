@@ -26,6 +26,8 @@ from pswd_edge.model.snapshot import Reading, Snapshot, freeze
 
 _SHARE_S = 0.0005             # of the interpreter: how long planning in a thread may keep a cycle waiting
 
+CLOCK_AHEAD_S = 2.0           # of ours: then a device's time stamps are told to be wrong
+
 
 class Field:
     """All connections of a site.
@@ -45,6 +47,7 @@ class Field:
         self._pending = 0
         self._ready: asyncio.Future[None] | None = None
         self._slow_cycle: int | None = None
+        self._ahead: set[str] = set()
         self.pollers: dict[int, Poller] = {}
         self._schedule = Schedule({}, {})
         self._plan = make_plan(site, make_driver, watched, self._learnt)
@@ -282,7 +285,20 @@ class Field:
     def report(self, utc_s: float) -> FieldReport:
         """Health of all connections and devices."""
         self._recheck()
-        return self._plan.health.report(self.table, tuple(self.pollers.values()), time.monotonic(), utc_s)
+        found = self._plan.health.report(self.table, tuple(self.pollers.values()), time.monotonic(), utc_s)
+        self._judge_clocks(found)
+        return found
+
+    def _judge_clocks(self, found: FieldReport) -> None:
+        """A clock that is ahead is wrong; one behind may only have nothing new to stamp."""
+        ahead = {self._plan.site.devices[d.device].id: d.clock_offset_s for d in found.devices
+                 if d.clock_offset_s is not None and d.clock_offset_s > CLOCK_AHEAD_S}
+        for name in ahead.keys() - self._ahead:
+            self._tell("warning", "device_clock", name, f"{name}: its clock is {ahead[name]:.1f} s ahead of ours: "
+                       f"expected {CLOCK_AHEAD_S:g} s at most; its values are aged by our own; set one of the two")
+        for name in self._ahead - ahead.keys():
+            self._tell("info", "device_clock_well", name, f"{name}: its clock agrees with ours again")
+        self._ahead = set(ahead)
 
 
 def _release(ready: asyncio.Future[None]) -> None:

@@ -1,6 +1,7 @@
 """Frozen values, jumps and true periods: what comes again is not fresh, and what cannot be is not shown."""
 
 import math
+import time
 
 import msgspec
 import numpy as np
@@ -122,3 +123,17 @@ async def test_the_report_shows_a_devices_true_period() -> None:
     assert found.devices[0].points_not_good == 0
     assert found.devices[0].refresh_ms == pytest.approx(40, rel=0.5)
     assert found.devices[0].clock_offset_s is None
+
+
+def test_a_device_whose_clock_is_ahead_is_told_once() -> None:
+    """Time stamps of the future spoil every log that is compared; what is old may only be unchanged."""
+    told = Told()
+    field = field_of(small_site([1], [[modbus_point(0, period_ms=20)]], [(0, 1)]), told)
+    table, now_s = field.table, time.monotonic()
+    table.received_s[0] = now_s
+    for ahead_s in (-500.0, 1.0, 30.0, 30.0, 0.5, 0.5):
+        table.source_utc_s[0] = 1e9 + ahead_s
+        found = field.report(1e9 + time.monotonic() - now_s)
+
+    assert found.devices[0].clock_offset_s == pytest.approx(0.5, abs=0.1)
+    assert told.codes() == ["device_clock", "device_clock_well"]
