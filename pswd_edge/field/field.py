@@ -24,6 +24,7 @@ from pswd_edge.model.report import FieldReport
 from pswd_edge.model.site import Site
 from pswd_edge.model.snapshot import Reading, Snapshot, freeze
 
+_USUAL_SHARE_S = sys.getswitchinterval()
 _SHARE_S = 0.0005             # of the interpreter: how long planning in a thread may keep a cycle waiting
 
 CLOCK_AHEAD_S = 2.0           # of ours: then a device's time stamps are told to be wrong
@@ -170,12 +171,11 @@ class Field:
 
     async def prepare(self, site: Site, watched: Iterable[int]) -> SitePlan:
         """Plan a site in a thread while this one runs. Raises ConfigError, SecretError."""
-        usual_s = sys.getswitchinterval()
         sys.setswitchinterval(_SHARE_S)
         try:
             return await asyncio.to_thread(make_plan, site, self._make_driver, watched, self._learnt, self._plan)
         finally:
-            sys.setswitchinterval(usual_s)
+            sys.setswitchinterval(_USUAL_SHARE_S)
 
     def switch(self, plan: SitePlan, actuated: Iterable[int]) -> list[asyncio.Task[None]]:
         """Go on under this plan, at once; `close` what is returned, the pollers that are gone, then `start` the new.
