@@ -281,7 +281,7 @@ def test_a_value_can_be_followed_through_six_files() -> None:
     """The page that a newcomer reads first names real files, in this order."""
     page = text("docs/architecture.md").partition("## One value, from register to JSON")[2].partition("\n## ")[0]
     assert re.findall(r"^\d\. \[`([^`]+)`\]", page, re.MULTILINE) == list(SIX)
-    names = {"exchange", "data_received", "put_raw", "settle", "publish_latest", "publish_row", "series"}
+    names = {"ask", "data_received", "put_raw", "settle", "publish_latest", "publish_row", "series"}
     parsed = [ast.parse(text(file)) for file in SIX if file.endswith(".py")]
     defined = {n.name for tree in parsed for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)}
     assert names <= set(re.findall(r"`(\w+)`", page))
