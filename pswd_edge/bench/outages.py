@@ -73,9 +73,12 @@ def _others(report: FieldReport) -> float:
 
 def _fresh(image: ImageReader) -> FieldReport:
     old = image.field_report()
-    while (new := image.field_report()) is None or (old is not None and new.utc_s == old.utc_s):
+    for _ in range(500):
+        new = image.field_report()
+        if new is not None and (old is None or new.utc_s != old.utc_s):
+            return new
         time.sleep(0.01)
-    return new
+    raise TimeoutError("control published no health report in 5 s")
 
 
 def _until(image: ImageReader, point: int, *, good: bool) -> float:

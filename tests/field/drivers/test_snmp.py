@@ -1,6 +1,7 @@
 """The SNMP driver against net-snmp's agent and a misbehaving one, on loopback."""
 
 import asyncio
+import gc
 import math
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -525,9 +526,11 @@ async def test_cancelled_open_leaves_nothing_behind(snmpd: Snmpd) -> None:
         await asyncio.gather(attempt, return_exceptions=True)
         await driver.close()
     del attempt
-    await asyncio.sleep(0.1)  # the thread of a cancelled attempt ends by itself
+    async with asyncio.timeout(5.0):  # the thread of a cancelled attempt ends by itself, later on a busy machine
+        while descriptors() > before:  # noqa: ASYNC110  # it tells nobody
+            await asyncio.sleep(0.02)
+            gc.collect()  # an error and its frames may hold each other
 
-    assert descriptors() <= before
     assert asyncio.all_tasks() == {asyncio.current_task()}
     await driver.open()
     await driver.write(DEVICE, OUTLET, 6.0, 1.0)
