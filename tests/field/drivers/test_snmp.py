@@ -527,7 +527,7 @@ async def test_cancelled_open_leaves_nothing_behind(snmpd: Snmpd) -> None:
         await driver.close()
     del attempt
     async with asyncio.timeout(5.0):  # the thread of a cancelled attempt ends by itself, later on a busy machine
-        while descriptors() > before:  # noqa: ASYNC110  # it tells nobody
+        while descriptors() > before:  # it tells nobody
             await asyncio.sleep(0.02)
             gc.collect()  # an error and its frames may hold each other
 
