@@ -21,7 +21,7 @@ from typing import Any
 
 from gufo.snmp import Sha256Key
 
-from pswd_edge.errors import DeviceError, UnreachableError
+from pswd_edge.errors import DeviceError, SilentError, UnreachableError
 from pswd_edge.field import trap_port, traps
 from pswd_edge.field.drivers.base import ReadRequest
 from pswd_edge.field.drivers.snmp import SnmpDriver
@@ -165,7 +165,11 @@ async def _read(driver: SnmpDriver, request: ReadRequest, judges: list[Judge], f
 
 async def _until_right(driver: SnmpDriver, request: ReadRequest, findings: Findings, what: str) -> None:
     for _ in range(5):
-        found = await driver.read(request, 1.0)
+        try:
+            found = await driver.read(request, 1.0)
+        except SilentError:  # one read may end among what the storm has left in the socket
+            findings["silent after the storm"] += 1
+            continue
         if all(value.quality is Quality.GOOD for value in found):
             return
     findings.wrong.append(f"{what}: not well after the storm")
