@@ -115,7 +115,7 @@ class Reloader:
 
 def _well(field: Field, site: Site) -> frozenset[str]:
     """Connections that answer and devices of which every point is good, by name."""
-    devices = field.report(0.0).devices
+    devices = field.report(time.time()).devices
     return frozenset([f"connection {p.connection.id}" for p in field.pollers.values() if p.healthy]
                      + [f"device {site.devices[d.device].id}" for d in devices if d.points_not_good == 0])
 

@@ -71,13 +71,15 @@ class Field:
 
     def _install(self, plan: SitePlan) -> None:
         """Go on under a plan; connections that are kept keep their pollers, sessions and what is under way."""
-        old, known = self._plan, self._known_jobs()
+        old, before = self._plan, self._known_jobs()
+        kept = set(plan.kept_connections.values())
+        known = {key: job for key, job in before.items() if job.request.device.connection in kept}
         places = {key: job.slot for key, job in known.items()}
         self._schedule = schedule_of(plan.site, plan.requests, plan.watched, known)
         slots = {places[key]: slot for slot, r in enumerate(plan.requests)
                  if (key := key_of(plan.site, r)) in places}
         alive = {id(job) for jobs in self._schedule.jobs.values() for job in jobs}
-        for job in known.values():
+        for job in before.values():
             if id(job) not in alive:
                 job.slot = plan.table.trash
         if old is not plan:

@@ -7,15 +7,15 @@ from pswd_edge.field.drivers.base import ReadRequest
 from pswd_edge.field.work import Batch, Job
 from pswd_edge.model.site import Site
 
-Key = tuple[str, str, int]
-"""Device id, the request's text and its period: what tells that two plans ask the same thing."""
+Key = tuple[str, int, str, int]
+"""Device id, its unit, the request's text and its period: what tells that two plans ask the same thing."""
 Due = tuple[int, list[Job]]
 """A connection's index, and what it is to be asked."""
 
 
 def key_of(site: Site, request: ReadRequest) -> Key:
     """What tells a request from another, also in the plan of another site file."""
-    return site.devices[request.device.index].id, request.text, request.period_ms
+    return site.devices[request.device.index].id, request.device.unit, request.text, request.period_ms
 
 
 def is_critical(request: ReadRequest, cycle_ms: int, watched: Collection[int]) -> bool:
