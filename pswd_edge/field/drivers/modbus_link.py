@@ -13,8 +13,9 @@ import time
 from typing import cast
 from weakref import WeakKeyDictionary
 
-from pswd_edge.errors import DecodeError, DeviceError, SilentError, UnreachableError
+from pswd_edge.errors import DecodeError, SilentError, UnreachableError
 from pswd_edge.field.drivers.base import Heard
+from pswd_edge.field.drivers.link import AskingLink
 
 _MBAP = struct.Struct(">HHHB")
 _HEAD_BYTES = _MBAP.size
@@ -56,20 +57,17 @@ class _Watch:
 _watches: "WeakKeyDictionary[asyncio.AbstractEventLoop, _Watch]" = WeakKeyDictionary()
 
 
-class ModbusLink(asyncio.Protocol):
+class ModbusLink(AskingLink):
     """Exchanges PDUs. `late` counts answers that came for a request that nobody waits for any more."""
 
     def __init__(self) -> None:
-        self._transport: asyncio.Transport | None = None
-        self._loop = asyncio.get_running_loop()
+        super().__init__()
         self._received = b""
         self._transaction = 0
         self._unit = 0
-        self._heard: Heard | None = None
         self._watch = _watches.setdefault(self._loop, _Watch())
         self.expires_s = 0.0
         self._late_in_a_row = 0
-        self.late = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Asyncio: connected."""
@@ -80,19 +78,14 @@ class ModbusLink(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Asyncio: the connection is gone; whoever waits learns it."""
         self._transport = None
-        self._fail(UnreachableError(f"connection closed by the device ({exc or 'end of stream'})"))
-
-    @property
-    def connected(self) -> bool:
-        """Whether requests can be sent."""
-        return self._transport is not None
+        self._end(UnreachableError(f"connection closed by the device ({exc or 'end of stream'})"))
 
     def close(self) -> None:
         """Close at once."""
         if self._transport is not None:
             self._transport.abort()
             self._transport = None
-        self._fail(UnreachableError("connection closed"))
+        self._end(UnreachableError("connection closed"))
 
     def ask(self, unit: int, pdu: bytes, timeout_s: float, now_s: float, heard: Heard) -> None:
         """Send a request PDU; `heard` gets the answer's PDU, or SilentError, DecodeError, UnreachableError, once.
@@ -109,36 +102,14 @@ class ModbusLink(asyncio.Protocol):
         transport.write(_MBAP.pack(transaction, 0, len(pdu) + 1, unit) + pdu)
         self._watch.add(self, now_s)
 
-    def exchange(self, unit: int, pdu: bytes, timeout_s: float) -> asyncio.Future[bytes]:
-        """As `ask`, with a future. Raises UnreachableError where there is no connection."""
-        if self._transport is None:
-            raise UnreachableError("not connected")
-        answer: asyncio.Future[bytes] = self._loop.create_future()
-
-        def heard(found: bytes | DeviceError) -> None:
-            if answer.done():
-                return
-            if isinstance(found, bytes):
-                answer.set_result(found)
-            else:
-                answer.set_exception(found)
-
-        self.ask(unit, pdu, timeout_s, time.monotonic(), heard)
-        return answer
-
     def still_waits(self, now_s: float) -> bool:
         """Whether an answer may still come in time; where its time is over, whoever waits for it learns that now."""
         if self._heard is None:
             return False
         if now_s < self.expires_s:
             return True
-        self._fail(SilentError("no answer in time"))
+        self._end(SilentError("no answer in time"))
         return self._heard is not None  # who heard it may have asked anew
-
-    def _fail(self, error: DeviceError) -> None:
-        heard, self._heard = self._heard, None
-        if heard is not None:
-            heard(error)
 
     def data_received(self, data: bytes) -> None:
         """Asyncio: bytes came; mostly the one answer that is waited for, but perhaps a part of it, or several."""
@@ -187,5 +158,5 @@ class ModbusLink(asyncio.Protocol):
         """The stream is out of step: nothing that follows on it can be believed."""
         self._received = b""
         error = UnreachableError(f"{why}; the connection is made anew")
-        self._fail(error)
+        self._end(error)
         self.close()
