@@ -6,20 +6,22 @@ from collections.abc import Mapping
 from pswd_edge.config.control_form import BatteryForm, ControlForm, InputForm, LoadRangeForm, TierForm
 from pswd_edge.model.control import BatteryControl, ControlSpec, Input, LoadController, Tier
 from pswd_edge.model.point import Point
+from pswd_edge.model.tuning import Tuning, tuned
 
 TIER_SETPOINT = {"cap": "power_cap_w", "demand_limit": "demand_limit_percent"}
 DEFAULT_REVERT_S = 12.0
+LEAST_SWING_SHARE = 0.02
+
+
+def tuning_of(form: ControlForm) -> Tuning:
+    """Corner and inner ramps for the site's delay and load range; ramps of 0 or less: impossible."""
+    swing_w = form.load_range.ceiling_w - form.load_range.floor_w
+    return tuned(form.ramp_limit_w_per_min, swing_w, form.delay_s, form.period_ms / 1000, form.filter_hz)
 
 
 def inner_ramp_w_per_min(form: ControlForm) -> float:
-    """P3: the ramp of the reference that keeps the grid within the utility's limit, W/min; not positive: impossible.
-
-    R_int = R - 2 * dL * (tau_f + T_d) / (60 s * 1 min), tau_f = 1 / (2 pi f): the worst case is two opposite steps
-    of the whole load range within 120 s, of which filter and delay pass their part to the grid.
-    """
-    swing_w = form.load_range.ceiling_w - form.load_range.floor_w
-    lag_s = 1 / (2 * math.pi * form.filter_hz) + form.delay_s
-    return form.ramp_limit_w_per_min - 2 * swing_w * lag_s / 60
+    """The ramp of the reference that keeps the grid within the utility's limit, W/min; not positive: impossible."""
+    return tuning_of(form).up_w_per_s * 60
 
 
 def tier_setpoint_signal(tier: TierForm) -> str:
@@ -39,7 +41,7 @@ def label_value(point: Point, label: str) -> int:
 
 def compile_control(form: ControlForm, points: Mapping[str, Point], devices: Mapping[str, int]) -> ControlSpec:
     """The control specification; `points` by id, `devices` id to index."""
-    ramp_w_per_s = inner_ramp_w_per_min(form) / 60
+    tuning = tuning_of(form)
     limits: LoadRangeForm = form.load_range
     return ControlSpec(
         period_ms=form.period_ms,
@@ -50,14 +52,14 @@ def compile_control(form: ControlForm, points: Mapping[str, Point], devices: Map
         load_meters=tuple(_input(meter, points) for meter in form.load_meters),
         frequency=points[form.frequency].index if form.frequency else None,
         ramp_limit_w_per_min=form.ramp_limit_w_per_min,
-        ramp_up_w_per_s=form.ramp_up_w_per_s or ramp_w_per_s,
-        ramp_down_w_per_s=form.ramp_down_w_per_s or ramp_w_per_s,
+        ramp_up_w_per_s=form.ramp_up_w_per_s or tuning.up_w_per_s,
+        ramp_down_w_per_s=form.ramp_down_w_per_s or tuning.down_w_per_s,
         import_limit_w=form.import_limit_w,
         load_floor_w=limits.floor_w,
         load_ceiling_w=limits.ceiling_w,
         load_maximum_w=limits.maximum_w,
         delay_s=form.delay_s,
-        filter_hz=form.filter_hz,
+        filter_hz=tuning.filter_hz,
         frozen_after=form.frozen_after,
         batteries=tuple(_battery(id_, b, points, devices) for id_, b in form.batteries.items()),
         tiers=tuple(_tier(tier, form, points) for tier in form.tiers),
@@ -74,7 +76,17 @@ def compile_control(form: ControlForm, points: Mapping[str, Point], devices: Map
         release_gap_s=form.release_gap_s,
         require_commissioning=form.require_commissioning,
         disruptive_per_s=form.disruptive_per_s,
+        export_limit_w=math.inf if form.export_limit_w is None else form.export_limit_w,
+        predicts=form.predictor is not None,
+        swing_least_w=_least_swing_w(form),
     )
+
+
+def _least_swing_w(form: ControlForm) -> float:
+    """Smaller swings are left alone: 2 % of the load range where the site does not say."""
+    if form.predictor is not None and form.predictor.least_swing_w is not None:
+        return form.predictor.least_swing_w
+    return LEAST_SWING_SHARE * (form.load_range.ceiling_w - form.load_range.floor_w)
 
 
 def _input(form: InputForm, points: Mapping[str, Point]) -> Input:

@@ -90,8 +90,14 @@ class EffectForm(Form):
     within_s: Positive = 10.0
 
 
+class PredictorForm(Form):
+    """The batteries follow the predicted swing of the load; its presence switches it on."""
+
+    least_swing_w: NotNegative | None = None
+
+
 class ControlForm(Form):
-    """The control loop; `ramp_up_w_per_s` and `ramp_down_w_per_s` are computed where they are not given."""
+    """The control loop; `filter_hz`, `ramp_up_w_per_s`, `ramp_down_w_per_s` are computed where they are not given."""
 
     period_ms: Annotated[Whole, Field(ge=10, le=1000)] = 100
     input_deadline_percent: Annotated[Whole, Field(ge=10, le=90)] = 60
@@ -106,7 +112,7 @@ class ControlForm(Form):
     import_limit_w: Positive
     load_range: LoadRangeForm
     delay_s: NotNegative
-    filter_hz: Positive
+    filter_hz: Positive | None = None
     frozen_after: Annotated[Whole, Field(ge=0)] = 20
     batteries: dict[Text, BatteryForm] = Field(default_factory=dict)
     load_controllers: dict[Text, LoadControllerForm] = Field(default_factory=dict)
@@ -121,4 +127,6 @@ class ControlForm(Form):
     release_gap_s: NotNegative = 10.0
     require_commissioning: bool = True
     disruptive_per_s: Annotated[Whole, Field(ge=1, le=100)] = 2
+    export_limit_w: NotNegative | None = None
+    predictor: PredictorForm | None = None
     effects: dict[PointId, EffectForm] = Field(default_factory=dict)

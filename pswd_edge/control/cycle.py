@@ -232,7 +232,7 @@ class ControlCycle:
         return Facts(
             self.cycle, utc_s, self._keeper.mode, "" if known else f"inputs: {self._bad or 'none yet'}",
             math.nan if reference is None else reference.reference_w,
-            math.nan if reference is None else reference.filtered_w,
+            math.nan if self._state.feed is None else self._state.feed.filtered_w,
             decision.fleet.discharge_available_w, decision.fleet.charge_available_w, decision.limits,
             self._room(decision), self.commissioning.bars())
 

@@ -60,7 +60,7 @@ def report_of(
         mode=keeper.mode, mode_reason=keeper.reason,
         load_w=known(found.load_w), grid_w=known(found.grid_w),
         reference_w=None if state.reference is None else state.reference.reference_w,
-        load_filtered_w=None if state.reference is None else state.reference.filtered_w,
+        load_filtered_w=None if state.feed is None else state.feed.filtered_w,
         battery_w=known(found.battery_w), energy_wh=fleet.energy_wh if usable else None,
         energy_min_wh=sum(b.capacity_wh * b.soc_min_percent / 100 for b in usable),
         energy_max_wh=sum(b.capacity_wh * b.soc_max_percent / 100 for b in usable),

@@ -1,5 +1,6 @@
 """What the control loop is told about its site: inputs, batteries, tiers, limits. SI units throughout."""
 
+import math
 from typing import Literal
 
 from msgspec import Struct
@@ -90,12 +91,14 @@ class ControlSpec(Struct, frozen=True):
     """Everything that the cycle and the rules need, compiled.
 
     `ramp_limit_w_per_min` is the utility's R; `ramp_up_w_per_s`, `ramp_down_w_per_s` are the inner limits of the
-    grid reference (P3: R less what filter and delay add, `check` computes them where the site does not say).
+    grid reference (R less what filter and delay add, see `tuning.py`; computed where the site does not say).
     `load_floor_w` and `load_ceiling_w` are the guaranteed load range without announcements;
     `load_maximum_w` is what the site can physically draw. `import_limit_w` is the contract power at the grid.
     `grid_power`: import positive. `load_meters`: together the whole load; they stand in for a lost grid meter.
     `release_after_s`: a tier is given back when it has not been needed for so long; `release_gap_s` between two.
     `cooling_rating_w` is the heat that the CDUs can carry.
+    `export_limit_w`: the most that may flow to the grid. `predicts`: the batteries follow the predicted swing of the
+    load, where it is at least `swing_least_w` (peak), see `control/rules/feed.py`.
     `require_commissioning`: AUTO leaves out actuators without a record of commissioning. `disruptive_per_s` is how many
     select-before-operate writes may be made in a second, on one connection and on the whole site.
     """
@@ -130,3 +133,6 @@ class ControlSpec(Struct, frozen=True):
     release_gap_s: float = 10.0
     require_commissioning: bool = True
     disruptive_per_s: int = 2
+    export_limit_w: float = math.inf
+    predicts: bool = False
+    swing_least_w: float = 0.0

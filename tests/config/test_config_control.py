@@ -24,16 +24,16 @@ def site(folder: Path, *changes: tuple[str, str]) -> Site:
     return compiled(folder, *changes).site
 
 
-@pytest.mark.parametrize(("delay_s", "mw_per_min"), [(0.25, 6.6), (0.45, 6.1), (1.3, 3.9)])
+@pytest.mark.parametrize(("delay_s", "mw_per_min"), [(0.25, 8.3), (0.45, 8.04), (1.3, 6.93)])
 def test_the_inner_ramp_is_that_of_p3(delay_s: float, mw_per_min: float, tmp_path: Path) -> None:
-    """The table of P3: a swing of 78 MW, R = 10 MW/min, filter 0.15 Hz."""
+    """One step of 78 MW costs 78 * (1.06 + delay) / 60 of R = 10 MW/min at 0.15 Hz."""
     control = site(tmp_path, ("delay_s: 0.25", f"delay_s: {delay_s}"), ("ceiling_w: 100e6", "ceiling_w: 98e6")).control
 
     assert control.ramp_up_w_per_s * 60e-6 == pytest.approx(mw_per_min, abs=0.05)
     assert control.ramp_down_w_per_s == control.ramp_up_w_per_s
 
 
-def test_a_given_ramp_is_taken_as_it_is_and_doubted_where_it_is_above_p3(tmp_path: Path) -> None:
+def test_a_given_ramp_is_taken_as_it_is_and_doubted_where_it_is_above_the_own(tmp_path: Path) -> None:
     """A site may know that no two opposite steps can come; it is told what that costs if it is wrong."""
     given = "  ramp_up_w_per_s: 160e3\n  ramp_down_w_per_s: 90e3\n"
 
@@ -51,10 +51,10 @@ def test_a_sound_site_has_no_warnings(tmp_path: Path) -> None:
 
 def test_too_little_energy_is_a_warning_and_the_site_still_starts(tmp_path: Path) -> None:
     """P2 is sufficient for any load; a site with a mild load may run with less, knowingly."""
-    found = compiled(tmp_path, ("capacity_wh: 15e6", "capacity_wh: 10e6"))
+    found = compiled(tmp_path, ("capacity_wh: 15e6", "capacity_wh: 8e6"))
 
     assert len(found.warnings) == 1
-    assert "site.yaml:29: control.batteries: 8.00 MWh are usable, less than the 8.54 MWh" in found.warnings[0]
+    assert "site.yaml:29: control.batteries: 6.40 MWh are usable, less than the 6.73 MWh" in found.warnings[0]
 
 
 def test_too_little_power_is_a_warning_for_each_direction(tmp_path: Path) -> None:

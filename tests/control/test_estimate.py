@@ -46,7 +46,7 @@ def ramping(t: float) -> float:
 def test_load_is_grid_plus_battery() -> None:
     """The sign convention, in one number."""
     found = Watcher(battery=lambda t: 12 * MW).step()
-    assert found == Estimate(50 * MW, 38 * MW, 12 * MW, "grid", ())
+    assert found == Estimate(50 * MW, 38 * MW, 12 * MW, "grid", (), found.moment_s)
 
 
 @pytest.mark.parametrize(("grid_s", "battery_s"), [(0.03, 0.0), (0.0, 0.03), (0.0, 0.0), (0.01, 0.05)])
@@ -68,6 +68,18 @@ def test_a_meter_that_says_how_late_it_is_is_put_where_it_belongs() -> None:
         value = 50 * MW - ramping(now - 0.04)
         found = watcher.step(grid=good(value, now, now + 0.06))
     assert found.load_w == pytest.approx(50 * MW, abs=1.0)
+
+
+def test_a_meter_that_renews_once_a_second_is_put_where_its_content_belongs() -> None:
+    """Scenario 19: polled at 100 ms it repeats itself nine times; with the battery of now the sum would be wrong."""
+    watcher, shown, unchanged = Watcher(battery=lambda t: ramping(t) / 50), 0.0, 0
+    for k in range(100):
+        now = FIRST_S + k / 10
+        unchanged = 0 if k % 10 == 0 else unchanged + 1
+        shown = 50 * MW - ramping(now) / 50 if k % 10 == 0 else shown
+        found = watcher.step(grid=good(shown, now, now, unchanged))
+        assert k < 50 or found.load_w == pytest.approx(50 * MW, abs=1.0), k
+    assert now - found.moment_s == pytest.approx(0.9)
 
 
 def test_grid_load_and_battery_of_one_estimate_belong_together() -> None:
@@ -187,4 +199,4 @@ def test_a_site_without_batteries_reads_its_grid_meter() -> None:
     """The sum of no batteries is 0, not unknown."""
     bare = replace(ONE, batteries=())
     found, _ = estimate(bare, freeze(1, FIRST_S, FIRST_S, {GRID: good(40 * MW, FIRST_S)}), Memory())
-    assert found == Estimate(40 * MW, 40 * MW, 0.0, "grid", ())
+    assert found == Estimate(40 * MW, 40 * MW, 0.0, "grid", (), FIRST_S)

@@ -279,7 +279,7 @@ def test_with_all_batteries_lost_the_reference_tracks_and_a_tier_goes() -> None:
     decision = world.step()
     assert (decision.battery_w, decision.shares, decision.binding) == (0.0, {}, "battery")
     assert world.state.reference is not None
-    assert world.state.reference.reference_w == world.state.reference.filtered_w
+    assert world.state.reference.reference_w == world.state.reference.followed_w
     assert [t.engaged for t in world.state.shed.tiers] == [True, True, False]
 
 

@@ -5,8 +5,9 @@ import random
 from typing import NamedTuple
 
 import pytest
-from virtual import MW, MWH, World, fleet, limits, small_spec
+from virtual import MW, MWH, World, fleet, limits, low_pass, small_spec
 
+from pswd_edge.control.rules.allocate import Fleet
 from pswd_edge.control.rules.reference import Aim, Reference, Step, step, track
 from pswd_edge.control.rules.reserve import Range, down_wh, up_wh
 
@@ -16,6 +17,12 @@ T = 0.1
 
 def aim(**changes) -> Aim:
     return Aim(500 * MW, 2 * MW, 60.0, 300.0)._replace(**changes)
+
+
+def stepped(state: Reference, load_w: float, found: Fleet, limits: Range, wanted: Aim, filter_hz: float) -> Step:
+    """One step for a load that is still to be filtered."""
+    filtered = low_pass(state.followed_w, load_w, filter_hz, T)
+    return step(state, filtered, filtered, found, limits, wanted, T)
 
 
 class Result(NamedTuple):
@@ -33,7 +40,7 @@ class Store:
         self.limits, self.usable_wh, self.filter_hz = found, usable_wh, filter_hz
         self.energy_wh = usable_wh * share
         start = self._viable_start()
-        self.state = Reference(start, start, start)
+        self.state, self.filtered_w = Reference(start, start, start), start
         self.ramp = self.outside = self.saturated = 0
 
     def _viable_start(self) -> float:
@@ -49,7 +56,8 @@ class Store:
         least = min(100 * MW, max(0.0, room_wh) / self.limits.charge_efficiency / horizon)
         before = self.state.reference_w
         found = fleet(max(0.0, self.energy_wh), max(0.0, room_wh))
-        made = step(self.state, load_w, found, self.limits, aim(), self.filter_hz, T)
+        filtered = self.filtered_w = low_pass(self.filtered_w, load_w, self.filter_hz, T)
+        made = step(self.state, filtered, filtered, found, self.limits, aim(), T)
         given = min(max(made.battery_w, -least), most)
         held = abs(given - made.battery_w) < 1.0
         self.state = made.state if held else track(made.state, given)
@@ -199,7 +207,7 @@ def test_the_reference_stays_below_the_import_limit() -> None:
     """The contract power is not for restoring the battery."""
     state = Reference(89 * MW, 89 * MW, 89 * MW)
     for _ in range(2000):
-        made = step(state, 98 * MW, fleet(6 * MWH, 30 * MWH), limits(), aim(import_limit_w=90 * MW), 0.15, T)
+        made = stepped(state, 98 * MW, fleet(6 * MWH, 30 * MWH), limits(), aim(import_limit_w=90 * MW), 0.15)
         state = made.state
         assert state.reference_w <= 90 * MW
     assert made.battery_w == pytest.approx(8 * MW, rel=1e-3)
@@ -208,15 +216,15 @@ def test_the_reference_stays_below_the_import_limit() -> None:
 def test_a_reference_above_a_new_import_limit_comes_down_at_the_ramp() -> None:
     """A limit that drops below the grid's power is obeyed as fast as the ramp allows, not by a step."""
     state = Reference(95 * MW, 95 * MW, 95 * MW)
-    made = step(state, 95 * MW, fleet(20 * MWH, 20 * MWH), limits(), aim(import_limit_w=60 * MW), 0.15, T)
+    made = stepped(state, 95 * MW, fleet(20 * MWH, 20 * MWH), limits(), aim(import_limit_w=60 * MW), 0.15)
     assert made.state.reference_w == pytest.approx(95 * MW - 0.011 * MW)
 
 
 def test_load_above_the_import_limit_needs_no_reserve() -> None:
     """What is above the contract power is shed, not carried: it must not drive the reference up (2.2)."""
     state, room = Reference(60 * MW, 60 * MW, 60 * MW), fleet(5 * MWH, 30 * MWH)
-    free = step(state, 200 * MW, room, limits(), aim(import_limit_w=100 * MW), UNFILTERED, T)
-    same = step(state, 100 * MW, room, limits(ceiling_w=100 * MW), aim(import_limit_w=100 * MW), UNFILTERED, T)
+    free = stepped(state, 200 * MW, room, limits(), aim(import_limit_w=100 * MW), UNFILTERED)
+    same = stepped(state, 100 * MW, room, limits(ceiling_w=100 * MW), aim(import_limit_w=100 * MW), UNFILTERED)
     assert free.low_w == pytest.approx(same.low_w, abs=0.01 * MW)
 
 
@@ -226,7 +234,7 @@ def test_tracking_leaves_no_catch_up_burst() -> None:
     for _ in range(50):
         store.step(30 * MW)
     store.state = track(store.state, 0.0)
-    store.state = track(store.state._replace(filtered_w=90 * MW), 0.0)
+    store.state = track(store.state._replace(followed_w=90 * MW), 0.0)
     assert store.state.reference_w == 90 * MW
     before = store.state.reference_w
     made = store.step(90 * MW)
@@ -237,7 +245,7 @@ def test_the_reference_stays_within_the_rating_of_the_ceiling() -> None:
     """38 MW of batteries cannot carry a jump from 59 to 98, whatever their energy: the reference must not go there."""
     state = Reference(60 * MW, 20 * MW, 60 * MW)
     weak = fleet(30 * MWH, 30 * MWH)._replace(discharge_rating_w=38 * MW)
-    made = step(state, 60 * MW, weak, limits(), aim(target_w=20 * MW), 0.15, T)
+    made = stepped(state, 60 * MW, weak, limits(), aim(target_w=20 * MW), 0.15)
     assert made.state.reference_w == pytest.approx(60 * MW)
     assert made.binding == "reserve_up"
 
@@ -245,14 +253,14 @@ def test_the_reference_stays_within_the_rating_of_the_ceiling() -> None:
 def test_without_batteries_nothing_is_restored() -> None:
     """With no store there is nothing to lead anywhere: the reference's target is the load."""
     state = Reference(50 * MW, 50 * MW, 50 * MW)
-    assert step(state, 50 * MW, fleet(0, 0, 0), limits(), aim(), 0.15, T).target_w == 50 * MW
+    assert stepped(state, 50 * MW, fleet(0, 0, 0), limits(), aim(), 0.15).target_w == 50 * MW
 
 
 def test_a_request_may_be_gentler_than_the_ramp_but_not_steeper() -> None:
     """`ramp_w_per_s` of a battery request."""
     state, wide = Reference(50 * MW, 50 * MW, 50 * MW), fleet(20 * MWH, 20 * MWH)
     for asked, moved in ((0.01 * MW, 0.001 * MW), (5 * MW, 0.011 * MW)):
-        made = step(state, 50 * MW, wide, limits(), aim(target_w=90 * MW, ramp_w_per_s=asked), 0.15, T)
+        made = stepped(state, 50 * MW, wide, limits(), aim(target_w=90 * MW, ramp_w_per_s=asked), 0.15)
         assert made.state.reference_w - 50 * MW == pytest.approx(moved)
 
 

@@ -142,7 +142,7 @@ def test_the_shares_of_the_law_are_what_is_written() -> None:
     wanted = desk.wanted(Mode.AUTO)
     both = wanted["bess-1.power_setpoint_w"] + wanted["bess-2.power_setpoint_w"]
     assert both == pytest.approx(desk.decision.battery_w)
-    assert desk.decision.battery_w == pytest.approx(20 * MW, abs=0.011 * MW)
+    assert desk.decision.battery_w == pytest.approx(20 * MW, abs=0.015 * MW)
 
 
 def test_the_heartbeat_counts_once_a_period() -> None:
@@ -159,7 +159,7 @@ def test_a_lost_battery_is_told_zero_and_why() -> None:
     desk.override[index("bess-2.state")] = good(4.0, desk.time_s)
     verdicts = {site().points[v.point].id: v for v in desk.step(Mode.AUTO)}
     assert verdicts["bess-2.power_setpoint_w"].value == 0.0
-    assert verdicts["bess-1.power_setpoint_w"].value == pytest.approx(20 * MW, abs=0.011 * MW)
+    assert verdicts["bess-1.power_setpoint_w"].value == pytest.approx(20 * MW, abs=0.015 * MW)
 
 
 def test_no_candidate_passes_the_battery_s_own_limits() -> None:

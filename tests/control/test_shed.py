@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from virtual import FIRST_S, MW, MWH, fleet, limits, small_spec, tier_spec
+from virtual import FIRST_S, MW, MWH, fleet, limits, low_pass, small_spec, tier_spec
 
-from pswd_edge.control.rules.reference import Reference, filter_load
 from pswd_edge.control.rules.shed import ShedState, TierState, decide, needs, pending_w, warning_s
 from pswd_edge.model.control import ControlSpec
 
@@ -24,7 +23,7 @@ class Tiers:
         self.spec, self.full_w, self.obey_s = spec, list(power_w), obey_s
         self.state = ShedState(tuple(TierState() for _ in spec.tiers))
         self.time_s = FIRST_S
-        self.filter = Reference(0.0, 0.0, 0.0)
+        self.seen_w = 0.0
 
     @property
     def engaged(self) -> list[bool]:
@@ -38,8 +37,7 @@ class Tiers:
         """One cycle; the deficit is before anything was shed, and what goes shows through the load's filter."""
         powers = self.powers()
         gone = sum(p - now for p, now in zip(self.full_w, powers, strict=True) if not math.isnan(now))
-        seen = filter_load(self.filter, gone, self.spec.filter_hz, 0.1)
-        self.filter = self.filter._replace(filtered_w=seen)
+        seen = self.seen_w = low_pass(self.seen_w, gone, self.spec.filter_hz)
         self.state = decide(self.spec, self.state, deficit_w - seen, powers, trusted, self.time_s, 0.1)
         self.time_s += 0.1
         return self.engaged

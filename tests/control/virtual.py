@@ -131,6 +131,11 @@ def fleet(above_wh: float, below_wh: float, power_w: float = 100 * MW) -> Fleet:
     return Fleet((), above_wh, below_wh, above_wh, power_w, power_w, power_w, power_w)
 
 
+def low_pass(filtered_w: float, load_w: float, filter_hz: float, dt_s: float = 0.1) -> float:
+    """The default feed-forward, written down a second time."""
+    return filtered_w + (1 - math.exp(-2 * math.pi * filter_hz * dt_s)) * (load_w - filtered_w)
+
+
 def demo_site(*, require_commissioning: bool = False) -> Site:
     """The demo's site; its simulated actuators need no commissioning unless a test is about that."""
     site = load_site(ROOT / "config" / "demo.yaml", {})

@@ -4,6 +4,7 @@
 its own battery made. All are therefore taken at one moment, from short histories.
 """
 
+import itertools
 import math
 from typing import NamedTuple
 
@@ -11,8 +12,10 @@ from pswd_edge.control.rules.measured import flaw, measured
 from pswd_edge.model.control import ControlSpec, Input
 from pswd_edge.model.snapshot import Reading, Snapshot
 
-HISTORY = 8                   # samples kept of each input: 0.8 s at 100 ms
+HISTORY = 24                  # samples kept of each input: 2.4 s at 100 ms
 FROZEN_MOVE_SHARE = 0.01      # of the battery rating: a grid meter that does not see this move is frozen
+CHANGES = 6                   # that are remembered of the grid meter
+RENEWAL_MAX_S = 2.0
 _IMPLAUSIBLE = 1.5            # times the site's maximum load
 
 History = tuple[tuple[float, float], ...]  # (time_s, power_w), oldest first
@@ -22,20 +25,22 @@ class Memory(NamedTuple):
     """Samples of the grid meter and of each battery, and what the batteries did meanwhile.
 
     `battery_low_w`, `battery_high_w`: between which powers they were since the grid meter last changed its value;
-    NaN: not known yet.
+    NaN: not known yet. `changes_s`: when the grid meter's value last changed, oldest first.
     """
 
     grid: History = ()
     batteries: tuple[History, ...] = ()
     battery_low_w: float = math.nan
     battery_high_w: float = math.nan
+    changes_s: tuple[float, ...] = ()
 
 
 class Estimate(NamedTuple):
     """Load, grid and battery power in W, at one moment; NaN where not known.
 
     `source` says where the load came from: "grid" (meter and batteries), "meters" (the load's own meters),
-    "none". `degraded` names what is wrong with the inputs.
+    "none". `degraded` names what is wrong with the inputs. `moment_s` is when all this was so (monotonic); NaN where
+    the load is not from grid and batteries.
     """
 
     load_w: float
@@ -43,6 +48,7 @@ class Estimate(NamedTuple):
     battery_w: float
     source: str
     degraded: tuple[str, ...]
+    moment_s: float = math.nan
 
 
 def at_time(history: History, time_s: float) -> float:
@@ -63,7 +69,8 @@ def at_time(history: History, time_s: float) -> float:
 def estimate(spec: ControlSpec, snapshot: Snapshot, memory: Memory) -> tuple[Estimate, Memory]:
     """The estimate of one cycle and the memory for the next."""
     reading = snapshot.read(spec.grid_power.point)
-    grid = _extended(memory.grid, reading, spec.grid_power)
+    changes_s = memory.changes_s if reading.unchanged else (*memory.changes_s, reading.received_s)[-CHANGES:]
+    grid = _extended(memory.grid, reading, spec.grid_power, renewal_s(changes_s, spec.period_ms / 1000))
     old = memory.batteries or ((),) * len(spec.batteries)
     batteries = tuple(_extended(h, snapshot.read(b.power.point), b.power)
                       for b, h in zip(spec.batteries, old, strict=True))
@@ -71,22 +78,40 @@ def estimate(spec: ControlSpec, snapshot: Snapshot, memory: Memory) -> tuple[Est
     battery_w = sum((at_time(h, moment_s) for h in batteries), 0.0)  # NaN where one that may be running is not known
     low_w, high_w = _spanned(memory, battery_w, changed=reading.unchanged == 0)
     bad = _why_grid_is_bad(spec, reading, high_w - low_w)
-    kept = Memory(() if bad else grid, batteries, low_w, high_w)
+    kept = Memory(() if bad else grid, batteries, low_w, high_w, changes_s)
     grid_w = math.nan if bad else at_time(grid, moment_s)
     if not bad and not math.isnan(battery_w):
-        return Estimate(grid_w + battery_w, grid_w, battery_w, "grid", ()), kept
+        return Estimate(grid_w + battery_w, grid_w, battery_w, "grid", (), moment_s), kept
     load_w = _sum_of_meters(spec, snapshot)
     return Estimate(
         load_w, load_w - battery_w if bad else grid_w, battery_w, "none" if math.isnan(load_w) else "meters",
         (bad or "battery_power_unknown",)), kept
 
 
-def _extended(history: History, reading: Reading, source: Input) -> History:
-    """The history with this sample where it is a new one; empty where the source cannot be used."""
+def renewal_s(changes_s: tuple[float, ...], period_s: float) -> float:
+    """How often a meter that is slower than the cycle renews its registers: the least of its last intervals, s.
+
+    0 for a meter that keeps up, or of which too little was seen. Between changes further apart than 2 s nothing was
+    to be renewed.
+    """
+    apart = [b - a for a, b in itertools.pairwise(changes_s)]
+    least = min(apart) if len(apart) == CHANGES - 1 else 0.0
+    return least if 1.5 * period_s < least < RENEWAL_MAX_S else 0.0
+
+
+def _extended(history: History, reading: Reading, source: Input, renewal: float = 0.0) -> History:
+    """The history with this sample where it is a new one; empty where the source cannot be used.
+
+    A meter that renews its registers once a second says the same ten times: what counts is when the content changed.
+    What has not changed for longer than that is so still.
+    """
     if flaw(reading, source.max_age_ms / 1000):
         return ()
     sample = (reading.received_s - source.latency_ms / 1000, reading.value)
-    return (*history, sample)[-HISTORY:] if not history or sample[0] > history[-1][0] else history
+    if not history:
+        return (sample,)
+    repeats = reading.unchanged > 0 and sample[0] - history[-1][0] < 1.5 * renewal
+    return history if repeats or sample[0] <= history[-1][0] else (*history, sample)[-HISTORY:]
 
 
 def _moment_s(spec: ControlSpec, grid: History, batteries: tuple[History, ...]) -> float:

@@ -1,87 +1,28 @@
 """One cycle of the control law: estimate, reference, batteries, tiers."""
 
 import math
-from typing import NamedTuple
 
+from pswd_edge.control.rules import budget, delay, feed
 from pswd_edge.control.rules.allocate import Fleet, fleet_of, judge, share
-from pswd_edge.control.rules.estimate import Estimate, Memory, estimate
+from pswd_edge.control.rules.estimate import Estimate, estimate
 from pswd_edge.control.rules.measured import measured
 from pswd_edge.control.rules.reference import INSUFFICIENT, Aim, Reference, Step, step, track
 from pswd_edge.control.rules.reserve import Range
-from pswd_edge.control.rules.shed import Need, ShedState, TierState, decide, needs, warning_s
+from pswd_edge.control.rules.shed import Need, ShedState, decide, needs, warning_s
+from pswd_edge.control.rules.terms import Decision, Grid, LawState, Orders, grid_of, range_of, start
+from pswd_edge.control.rules.tune import TOO_SLOW, too_slow, tune
 from pswd_edge.model.command import Mode
 from pswd_edge.model.control import ControlSpec
 from pswd_edge.model.snapshot import Snapshot
+from pswd_edge.model.tuning import Tuning
+
+__all__ = ["Decision", "Grid", "LawState", "Orders", "cycle", "range_of", "start"]
 
 HOLD_S = 1.0                  # with no load estimate: hold the batteries for this long, then let them go to zero
 DT_SHORTEST, DT_LONGEST = 0.5, 3.0  # times the period: what a cycle may believe of its own dt
 TIER_MAX_AGE_S = 10.0         # PDUs are polled slowly
+BUDGET_SHARE = 0.97           # of the inner ramp: what the two windows may hold; the rest is for errors to come
 _TINY_W = 1.0
-
-
-class LawState(NamedTuple):
-    """What the law remembers.
-
-    `reference` is None until a first estimate; `battery_w` is the last command, `missed_w` how far the
-    reference was pulled off its ramp where the batteries could not give what was wanted; it fades at the ramp.
-    """
-
-    memory: Memory
-    reference: Reference | None
-    shed: ShedState
-    battery_w: float = 0.0
-    missed_w: float = 0.0
-    blind_s: float = 0.0
-    shed_wh: float = 0.0
-
-
-class Orders(NamedTuple):
-    """What people and programs want of the law in this cycle.
-
-    `target_w`: lead the batteries to this power (discharge positive), None for automatic; `manual_w` is the
-    operator's battery power in MANUAL; `ceiling_w` is the upper end of the guaranteed load range. `barred` are the
-    actuated points that may not be led, as they were not commissioned.
-    """
-
-    mode: Mode
-    ceiling_w: float
-    target_w: float | None = None
-    target_ramp_w_per_s: float | None = None
-    manual_w: float | None = None
-    barred: frozenset[int] = frozenset()
-
-
-class Decision(NamedTuple):
-    """What one cycle decided, with everything that explains it.
-
-    `battery_w` is the total command, `shares` by battery id; both only where `acts`. `step` is None without an
-    estimate. `binding` adds "battery", "manual", "safe", "blind" to the bindings of the reference.
-    """
-
-    estimate: Estimate
-    fleet: Fleet
-    limits: Range
-    step: Step | None
-    need: Need
-    battery_w: float
-    shares: dict[str, float]
-    acts: bool
-    binding: str
-    degraded: tuple[str, ...]
-
-
-def start(spec: ControlSpec) -> LawState:
-    """The state before the first cycle."""
-    return LawState(Memory(), None, ShedState(tuple(TierState() for _ in spec.tiers)))
-
-
-def range_of(spec: ControlSpec, ceiling_w: float) -> Range:
-    """The constants of the reserves for a guaranteed range that ends at `ceiling_w`."""
-    age = max((b.soc_age_s for b in spec.batteries), default=1.0)
-    charge = max((b.charge_efficiency for b in spec.batteries), default=1.0)
-    discharge = min((b.discharge_efficiency for b in spec.batteries), default=1.0)
-    return Range(spec.load_floor_w, max(ceiling_w, spec.load_floor_w + _TINY_W), spec.period_ms / 1000,
-                 spec.ramp_up_w_per_s, spec.ramp_down_w_per_s, age, charge, discharge)
 
 
 def cycle(
@@ -92,50 +33,79 @@ def cycle(
     dt_s = min(max(dt_s, DT_SHORTEST * period), DT_LONGEST * period)
     found, memory = estimate(spec, snapshot, state.memory)
     fleet = fleet_of([judge(b, snapshot, period, barred=b.setpoint in orders.barred) for b in spec.batteries])
-    limits = range_of(spec, orders.ceiling_w)
-    state = state._replace(memory=memory)
-    lost = _left_out(spec, fleet, orders)
+    grid = grid_of(spec, orders)
+    late = delay.compared(state.delay, found.moment_s, found.battery_w, fleet.discharge_rating_w, dt_s)
+    state = state._replace(memory=memory, delay=delay.aged(late, snapshot.time_s - found.moment_s, dt_s))
+    tuning = tune(spec, grid.ramp_w_per_min, delay.total_s(state.delay))
+    limits = range_of(spec, orders.ceiling_w, tuning, orders.floor_w)
+    degraded = _left_out(spec, fleet, orders, tuning, grid)
     if found.source == "none":
-        return _blind(state, found, fleet, limits, orders, lost, dt_s)
-    state = state._replace(blind_s=0.0)
-    if state.reference is None:
-        state = _from_what_is(state, found)
-    assert state.reference is not None  # made now, if not before
-    aim = _aim(spec, state.reference, found, orders)
-    made = step(state.reference, found.load_w, fleet, limits, aim, spec.filter_hz, dt_s)
+        return _blind(state, found, fleet, limits, orders, degraded, dt_s, tuning, grid)
+    state = _from_what_is(spec, state, found) if state.reference is None else state._replace(blind_s=0.0)
+    state = _observed(spec, state, found, tuning, dt_s)
+    return _led(spec, state, snapshot, orders, dt_s, found, fleet, limits, tuning, grid, degraded)
+
+
+def _led(spec: ControlSpec, state: LawState, snapshot: Snapshot, orders: Orders, dt_s: float, found: Estimate,
+         fleet: Fleet, limits: Range, tuning: Tuning, grid: Grid, degraded: tuple[str, ...]
+         ) -> tuple[LawState, Decision]:
+    """With a known load: reference, batteries, tiers."""
+    assert state.reference is not None  # made before, or now
+    assert state.feed is not None
+    fed = state.feed
+    made = step(state.reference, fed.filtered_w, fed.followed_w, fleet, limits,
+                _aim(spec, state, found, orders, tuning, grid), dt_s)
     expected_w = state.reference.reference_w - state.missed_w  # tracking must not make a deficit forgotten
-    need = needs(made.state.filtered_w, expected_w, fleet, limits, spec.import_limit_w, warning_s(spec),
-                 spec.shed_margin_w)
-    wanted_w, binding = _wanted(spec, state, made, limits, orders, found, dt_s)
-    battery_w, binding = _given(wanted_w, binding, fleet, orders)
+    need = needs(fed.filtered_w, expected_w, fleet, limits, grid.import_w, warning_s(spec), spec.shed_margin_w)
+    wanted_w, binding = _wanted(state, made, limits, orders, found, grid, dt_s)
+    battery_w, binding = _given(wanted_w, binding, fleet, orders, found, grid)
     missed_w = _toward(state.missed_w, 0.0, limits, dt_s) + wanted_w - battery_w
     reference = made.state if abs(battery_w - made.battery_w) < _TINY_W else track(made.state, battery_w)
     shed = _shed(spec, state, snapshot, need, found, orders, dt_s)
     taken_w = sum(t.shed_w for t in shed.tiers if t.engaged)
     after = state._replace(reference=reference, shed=shed, battery_w=battery_w, missed_w=missed_w,
-                           shed_wh=state.shed_wh + taken_w * dt_s / 3600)
-    degraded = (*found.degraded, *lost, *((INSUFFICIENT,) if made.binding == INSUFFICIENT else ()))
+                           shed_wh=state.shed_wh + taken_w * dt_s / 3600,
+                           delay=delay.commanded(state.delay, snapshot.time_s, battery_w))
+    degraded = (*found.degraded, *degraded, *((INSUFFICIENT,) if made.binding == INSUFFICIENT else ()))
     return after, Decision(found, fleet, limits, made, need, battery_w, share(battery_w, fleet),
-                           orders.mode is not Mode.OBSERVE, binding, degraded)
+                           orders.mode is not Mode.OBSERVE, binding, degraded, tuning, grid)
 
 
-def _left_out(spec: ControlSpec, fleet: Fleet, orders: Orders) -> tuple[str, ...]:
-    """Names of what the law cannot use: batteries that are lost, actuators that were not commissioned."""
+def _observed(spec: ControlSpec, state: LawState, found: Estimate, tuning: Tuning, dt_s: float) -> LawState:
+    """What the load is to be followed of, and what the grid has spent of its ramp."""
+    assert state.reference is not None
+    assert state.feed is not None
+    grid_w = found.load_w - found.battery_w if math.isnan(found.grid_w) else found.grid_w
+    made = feed.FeedSpec(tuning.filter_hz, delay.total_s(state.delay) or tuning.delay_s, spec.period_ms / 1000,
+                         spec.load_maximum_w - spec.load_floor_w, tuning.peak_gain, spec.predicts, spec.swing_least_w)
+    fed = feed.fed(made, state.feed, found.load_w, grid_w - state.reference.reference_w, dt_s)
+    if state.budget is None or math.isnan(grid_w):
+        return state._replace(feed=fed)
+    return state._replace(feed=fed, budget=budget.observed(state.budget, grid_w, dt_s))
+
+
+def _left_out(
+    spec: ControlSpec, fleet: Fleet, orders: Orders, tuning: Tuning, grid: Grid
+) -> tuple[str, ...]:
+    """Names of what the law cannot use: lost batteries, actuators not commissioned, a loop that is too slow."""
     lost = [f"battery_lost:{found.id}" for b, found in zip(spec.batteries, fleet.batteries, strict=True)
             if not found.usable and b.setpoint not in orders.barred]
     mine = (*(b.setpoint for b in spec.batteries), *(t.setpoint for t in spec.tiers))
-    return (*lost, *(("not_commissioned",) if orders.barred.intersection(mine) else ()))
+    return (*lost, *(("not_commissioned",) if orders.barred.intersection(mine) else ()),
+            *((TOO_SLOW,) if too_slow(tuning, grid.ramp_w_per_min) else ()))
 
 
-def _from_what_is(state: LawState, found: Estimate) -> LawState:
+def _from_what_is(spec: ControlSpec, state: LawState, found: Estimate) -> LawState:
     """Take over without a bump, at the start and after blindness.
 
     From then on the reference tracks what the batteries do, whoever leads them, so that any change of mode finds it
     where the grid is: filtered, because a swing of the load must not become the grid's new mean.
     """
     battery_w = _known_battery(state, found)
-    return state._replace(
-        reference=Reference(found.load_w, found.load_w, found.load_w - battery_w), battery_w=battery_w)
+    grid_w = found.load_w - battery_w
+    return state._replace(reference=Reference(found.load_w, found.load_w, grid_w), battery_w=battery_w,
+                          feed=feed.begun(found.load_w), blind_s=0.0,
+                          budget=state.budget or budget.begun(grid_w, spec.period_ms / 1000))
 
 
 def _known_battery(state: LawState, found: Estimate) -> float:
@@ -143,18 +113,23 @@ def _known_battery(state: LawState, found: Estimate) -> float:
     return state.battery_w if math.isnan(found.battery_w) else found.battery_w
 
 
-def _aim(spec: ControlSpec, reference: Reference, found: Estimate, orders: Orders) -> Aim:
+def _aim(spec: ControlSpec, state: LawState, found: Estimate, orders: Orders, tuning: Tuning, grid: Grid) -> Aim:
+    assert state.feed is not None
     restore = spec.energy_power_share * spec.load_maximum_w if found.source == "grid" else 0.0
-    target = None if orders.target_w is None else reference.filtered_w - orders.target_w
-    return Aim(spec.import_limit_w, restore, spec.target_time_s, spec.energy_time_s, target, orders.target_ramp_w_per_s)
+    target = None if orders.target_w is None else state.feed.filtered_w - orders.target_w
+    spent = (-math.inf, math.inf) if state.budget is None else budget.bounds_w(
+        state.budget, BUDGET_SHARE * tuning.up_w_per_s * 60, BUDGET_SHARE * tuning.down_w_per_s * 60)
+    return Aim(grid.import_w, restore, spec.target_time_s, spec.energy_time_s, target, orders.target_ramp_w_per_s,
+               orders.hint_w, spent)
 
 
-def _wanted(spec: ControlSpec, state: LawState, made: Step, limits: Range, orders: Orders, found: Estimate,
+def _wanted(state: LawState, made: Step, limits: Range, orders: Orders, found: Estimate, grid: Grid,
             dt_s: float) -> tuple[float, str]:
     """What the mode wants of the batteries together, and what bound that."""
     if orders.mode is Mode.OBSERVE:
         return _known_battery(state, found), "observe"
-    above_limit_w = made.state.filtered_w - spec.import_limit_w
+    assert state.feed is not None
+    above_limit_w = state.feed.filtered_w - grid.import_w
     if orders.mode is Mode.SAFE:
         return max(_toward(state.battery_w, 0.0, limits, dt_s), min(state.battery_w, above_limit_w)), "safe"
     if orders.mode is Mode.MANUAL and orders.manual_w is not None:
@@ -162,10 +137,14 @@ def _wanted(spec: ControlSpec, state: LawState, made: Step, limits: Range, order
     return made.battery_w, made.binding
 
 
-def _given(wanted: float, binding: str, fleet: Fleet, orders: Orders) -> tuple[float, str]:
-    """What the batteries can give of it; in OBSERVE they are left alone."""
+def _given(wanted: float, binding: str, fleet: Fleet, orders: Orders, found: Estimate,
+           grid: Grid) -> tuple[float, str]:
+    """What the batteries can give of it, and may without export above its limit; in OBSERVE they are left alone."""
     if orders.mode is Mode.OBSERVE:
         return wanted, binding
+    most = max(0.0, found.load_w + grid.export_w)
+    if wanted > most:
+        wanted, binding = most, "export"
     given = min(max(wanted, -fleet.charge_available_w), fleet.discharge_available_w)
     return given, binding if abs(given - wanted) < _TINY_W else "battery"
 
@@ -187,7 +166,7 @@ def _shed(spec: ControlSpec, state: LawState, snapshot: Snapshot, need: Need, fo
 
 
 def _blind(state: LawState, found: Estimate, fleet: Fleet, limits: Range, orders: Orders, lost: tuple[str, ...],
-           dt_s: float) -> tuple[LawState, Decision]:
+           dt_s: float, tuning: Tuning, grid: Grid) -> tuple[LawState, Decision]:
     """No load is known: hold the batteries for a second, then let them go to zero at the ramp limit; shed nothing."""
     acts = orders.mode is not Mode.OBSERVE
     blind_s = state.blind_s + dt_s if acts else 0.0
@@ -196,7 +175,7 @@ def _blind(state: LawState, found: Estimate, fleet: Fleet, limits: Range, orders
         battery_w = _toward(battery_w, 0.0, limits, dt_s)
     if acts:
         battery_w = min(max(battery_w, -fleet.charge_available_w), fleet.discharge_available_w)
-    after = state._replace(reference=None, battery_w=battery_w, missed_w=0.0, blind_s=blind_s,
+    after = state._replace(reference=None, feed=None, budget=None, battery_w=battery_w, missed_w=0.0, blind_s=blind_s,
                            shed=state.shed._replace(short_cycles=0, calm_since_s=math.inf))
     return after, Decision(found, fleet, limits, None, Need(0.0, 0.0), battery_w, share(battery_w, fleet),
-                           acts, "blind", (*found.degraded, *lost, "blind"))
+                           acts, "blind", (*found.degraded, *lost, "blind"), tuning, grid)

@@ -8,14 +8,14 @@ from pswd_edge.control.rules.allocate import Fleet
 from pswd_edge.control.rules.reserve import Range, cycle_wh, down_wh, up_wh
 
 INSUFFICIENT = "reserve_insufficient"
-_BISECTIONS = 50
+_TRIES, _CLOSE_W = 50, 1e-3   # of the search within one cycle's ramp; the end that is safe is returned
 ENERGY_DEADBAND = 0.005       # of the window: no recharging for less
 
 
 class Reference(NamedTuple):
-    """Filter `filtered_w` (the compensable load), slow mean `mean_w`, and the reference itself, W."""
+    """The load that the batteries follow (`feed.py`), its slow mean, and the reference itself, W."""
 
-    filtered_w: float
+    followed_w: float
     mean_w: float
     reference_w: float
 
@@ -24,6 +24,8 @@ class Aim(NamedTuple):
     """What the reference should do in this cycle. `target_w` None: the law's own target.
 
     `import_limit_w` is the contract power; `restore_w` the largest power for restoring the SoC (0 freezes it).
+    `hint_w` is where the planner would have it, within everything else. `budget_w` are the lowest and the highest that
+    the ramp of the last two minutes leaves (`budget.py`).
     """
 
     import_limit_w: float
@@ -32,12 +34,14 @@ class Aim(NamedTuple):
     energy_time_s: float
     target_w: float | None = None
     ramp_w_per_s: float | None = None
+    hint_w: float | None = None
+    budget_w: tuple[float, float] = (-math.inf, math.inf)
 
 
 class Step(NamedTuple):
     """The new state, the battery power wanted, and why: `low_w`, `high_w` bound the reference viably.
 
-    `binding`: "target", "ramp_up", "ramp_down", "reserve_up", "reserve_down", "reserve_insufficient".
+    `binding`: "target", "budget", "ramp_up", "ramp_down", "reserve_up", "reserve_down", "reserve_insufficient".
     """
 
     state: Reference
@@ -48,39 +52,38 @@ class Step(NamedTuple):
     binding: str
 
 
-def filter_load(state: Reference, load_w: float, filter_hz: float, dt_s: float) -> float:
-    """First-order low-pass of the load: the part of it that the battery follows. Its gain bound is known."""
-    share = 1 - math.exp(-2 * math.pi * filter_hz * dt_s)
-    return state.filtered_w + share * (load_w - state.filtered_w)
-
-
-def widened(limits: Range, filtered_w: float, import_limit_w: float) -> Range:
+def widened(limits: Range, load_w: float, import_limit_w: float) -> Range:
     """The guaranteed range, stretched to a load that is outside it.
 
     What is above the import limit is shed, not carried, and needs no reserve.
     """
-    floor_w = min(limits.floor_w, filtered_w)
+    floor_w = min(limits.floor_w, load_w)
     return limits._replace(floor_w=floor_w,
-                           ceiling_w=max(min(max(limits.ceiling_w, filtered_w), import_limit_w), floor_w))
+                           ceiling_w=max(min(max(limits.ceiling_w, load_w), import_limit_w), floor_w))
 
 
-def step(state: Reference, load_w: float, fleet: Fleet, limits: Range, aim: Aim, filter_hz: float, dt_s: float) -> Step:
-    """One cycle of the reference for a load of `load_w`."""
-    filtered = filter_load(state, load_w, filter_hz, dt_s)
-    mean = state.mean_w + (1 - math.exp(-dt_s / aim.mean_time_s)) * (filtered - state.mean_w)
-    limits = widened(limits, filtered, aim.import_limit_w)
+def step(state: Reference, filtered_w: float, followed_w: float, fleet: Fleet, limits: Range, aim: Aim,
+         dt_s: float) -> Step:
+    """One cycle of the reference.
+
+    `filtered_w` is the load without what is too fast, `followed_w` what the batteries follow of it; the latter is taken
+    no further out of the guaranteed range than the former, so that a predicted swing needs no reserve of its own.
+    """
+    limits = widened(limits, filtered_w, aim.import_limit_w)
+    followed = min(max(followed_w, limits.floor_w), max(limits.ceiling_w, filtered_w))
+    mean = state.mean_w + (1 - math.exp(-dt_s / aim.mean_time_s)) * (filtered_w - state.mean_w)
     window = _window(state.reference_w, limits, aim, dt_s)
-    low, high = _viable(filtered, fleet, limits, window)
-    target = aim.target_w if aim.target_w is not None else mean + _restore(state.reference_w, fleet, limits, aim)
+    low, high = _viable(followed, fleet, limits, window)
+    target = _target(mean, state.reference_w, fleet, limits, aim)
     target = _slower(state.reference_w, target, aim, dt_s)
-    reference, binding = _choose(target, low, high, window)
+    reference, binding = _choose(target, low, high, window, aim.budget_w)
     reference = _below_import_limit(reference, aim.import_limit_w, window)
-    return Step(Reference(filtered, mean, reference), filtered - reference, low, high, target, binding)
+    return Step(Reference(followed, mean, reference), followed - reference, low, high, target, binding)
 
 
 def track(state: Reference, battery_w: float) -> Reference:
     """Anti-windup: where the battery gives something else, the reference is what the grid really sees."""
-    return state._replace(reference_w=state.filtered_w - battery_w)
+    return state._replace(reference_w=state.followed_w - battery_w)
 
 
 def _window(reference_w: float, limits: Range, aim: Aim, dt_s: float) -> tuple[float, float]:
@@ -91,14 +94,14 @@ def _window(reference_w: float, limits: Range, aim: Aim, dt_s: float) -> tuple[f
     return min(max(down, bottom), up), max(min(up, top), down)
 
 
-def _viable(filtered_w: float, fleet: Fleet, limits: Range, window: tuple[float, float]) -> tuple[float, float]:
+def _viable(followed_w: float, fleet: Fleet, limits: Range, window: tuple[float, float]) -> tuple[float, float]:
     """Lowest reference that keeps enough energy, highest that keeps enough room, as far as the window goes."""
 
     def spare(r: float) -> float:
-        return fleet.above_min_wh - cycle_wh(filtered_w - r, limits) - up_wh(r, limits)
+        return fleet.above_min_wh - cycle_wh(followed_w - r, limits) - up_wh(r, limits)
 
     def room(r: float) -> float:
-        return fleet.below_max_wh + cycle_wh(filtered_w - r, limits) - down_wh(r, limits)
+        return fleet.below_max_wh + cycle_wh(followed_w - r, limits) - down_wh(r, limits)
 
     low = _first_true(spare, *window)
     high = _last_true(room, *window)
@@ -108,20 +111,40 @@ def _viable(filtered_w: float, fleet: Fleet, limits: Range, window: tuple[float,
 
 
 def _first_true(margin: Callable[[float], float], low: float, high: float) -> float:
-    """Smallest argument with margin ≥ 0 of an increasing function; `high` where there is none."""
-    if margin(low) >= 0:
+    """Smallest argument with margin ≥ 0 of an increasing function; `high` where there is none.
+
+    The margin is nearly a line within one cycle's ramp: false position with halving (Illinois) needs a few steps where
+    bisection needs thirty.
+    """
+    below, above = margin(low), margin(high)
+    if below >= 0:
         return low
-    if margin(high) < 0:
+    if above < 0:
         return high
-    for _ in range(_BISECTIONS):
-        middle = (low + high) / 2
-        low, high = (low, middle) if margin(middle) >= 0 else (middle, high)
+    side = 0
+    for _ in range(_TRIES):
+        if high - low < _CLOSE_W:
+            break
+        middle = low + (high - low) * below / (below - above)
+        middle = middle if low < middle < high else (low + high) / 2
+        found = margin(middle)
+        if found >= 0:
+            high, above, below, side = middle, found, below / 2 if side > 0 else below, 1
+        else:
+            low, below, above, side = middle, found, above / 2 if side < 0 else above, -1
     return high
 
 
 def _last_true(margin: Callable[[float], float], low: float, high: float) -> float:
     """Largest argument with margin ≥ 0 of a decreasing function; `low` where there is none."""
     return -_first_true(lambda x: margin(-x), -high, -low)
+
+
+def _target(mean_w: float, reference_w: float, fleet: Fleet, limits: Range, aim: Aim) -> float:
+    """Where the reference should go: a request's target, the planner's hint, or the law's own."""
+    if aim.target_w is not None:
+        return aim.target_w
+    return aim.hint_w if aim.hint_w is not None else mean_w + _restore(reference_w, fleet, limits, aim)
 
 
 def _restore(reference_w: float, fleet: Fleet, limits: Range, aim: Aim) -> float:
@@ -144,14 +167,17 @@ def _slower(reference_w: float, target_w: float, aim: Aim, dt_s: float) -> float
     return min(max(target_w, reference_w - most), reference_w + most)
 
 
-def _choose(target_w: float, low: float, high: float, window: tuple[float, float]) -> tuple[float, str]:
+def _choose(target_w: float, low: float, high: float, window: tuple[float, float],
+            budget: tuple[float, float]) -> tuple[float, str]:
+    """The target within budget and reserves; the reserves win: without energy the ramp would be broken by far more."""
     if low > high:
         return min(max((low + high) / 2, window[0]), window[1]), INSUFFICIENT
-    if target_w < low:
+    wanted = min(max(target_w, budget[0]), budget[1])
+    if wanted < low:
         return low, "ramp_down" if low <= window[0] else "reserve_up"
-    if target_w > high:
+    if wanted > high:
         return high, "ramp_up" if high >= window[1] else "reserve_down"
-    return target_w, "target"
+    return wanted, "target" if wanted == target_w else "budget"
 
 
 def _below_import_limit(reference_w: float, limit_w: float, window: tuple[float, float]) -> float:
