@@ -37,8 +37,8 @@ def begun(grid_w: float, period_s: float) -> Budget:
     """A history in which the grid has been at `grid_w` for two minutes: the best guess where none was seen."""
     window = round(WINDOW_S / period_s)
     ahead = np.maximum(1, np.round(np.array(_AHEAD_S) / period_s)).astype(np.intp)
-    energy = np.arange(2 * window + 1) * (grid_w * period_s)
-    return Budget(energy, ahead * period_s, window + ahead, ahead, period_s)
+    energy = np.arange(2 * window + 1, dtype=np.float64) * (grid_w * period_s)
+    return Budget(energy, (ahead * period_s).astype(np.float64), window + ahead, ahead, period_s)
 
 
 def observed(budget: Budget, grid_w: float, dt_s: float) -> Budget:

@@ -1,0 +1,1 @@
+"""Numbers without I/O: scores, optima, traces, the look-ahead plan."""
