@@ -25,7 +25,7 @@ ALLOWED: dict[str, set[str]] = {
     "gateway": GROUND | {"model", "image", "config", "planning", "door"},
 }
 """What each room may import beside itself. `field` and `gateway` never meet, siblings do not import each other."""
-ROOF = {"supervisor", "app", "cli", "commands", "log", "bench", "demo", "reload", "__main__", "__init__"}
+ROOF = {"supervisor", "app", "cli", "commands", "log", "bench", "demo", "reload", "replay", "__main__", "__init__"}
 """These join the rooms, and may import everything."""
 
 

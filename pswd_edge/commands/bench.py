@@ -7,18 +7,21 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pswd_edge.bench import field, opcua_site, outages, reconnects, snmp
-from pswd_edge.commands import bench_api, bench_event
+from pswd_edge.bench import control, field, opcua_site, outages, reconnects, snmp
+from pswd_edge.commands import bench_api, bench_control, bench_event
+from pswd_edge.errors import ConfigError
 from pswd_edge.log import configure_log
+from pswd_edge.replay.scenarios import SCENARIOS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
-    parser.add_argument("what", choices=["field", "opcua", "snmp", "outages", "reconnects", "event", "api"],
+    parser.add_argument("what", choices=["field", "opcua", "snmp", "outages", "reconnects", "event", "api", "control"],
                         help="field: the control process polling D devices beside a bare loop; opcua: the same with "
                         "OPC UA servers; snmp: the same with SNMP agents; outages: what a dead device costs the "
                         "others; reconnects: what thousands of them leave behind; event: a step at the meter to the "
-                        "command at a battery; api: PSWD answers")
+                        "command at a battery; api: PSWD answers; control: the "
+                        "law in its scenarios, on virtual time")
     parser.add_argument("--agents", type=int, default=20, help="snmp: agents, a connection each (default 20)")
     parser.add_argument("--oids", type=int, default=20, help="snmp: objects of each agent, 1 to 60 (default 20)")
     parser.add_argument("--devices", type=int, default=100, help="field: devices of 100 registers each (default 100)")
@@ -34,6 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trials", type=int, default=300, help="event: number of steps (default 300)")
     parser.add_argument("--refresh-ms", type=int, default=10, help="event: the meter's register period (default 10)")
     parser.add_argument("--rate", type=float, default=20.0, help="api: reads a second (default 20)")
+    parser.add_argument("--quick", action="store_true", help="control: one seed, runs of 300 s, under two minutes")
+    parser.add_argument("--scenario", type=int, action="append", default=[], help="control: this number alone; again "
+                        "for more")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[], help="control: seeds (default 301 to 312)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--site", type=Path, default=Path("config/demo.yaml"))
     parser.add_argument("--folder", type=Path, default=Path("var/bench"))
@@ -44,6 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """0 where everything that was asked was answered."""
     configure_log("error")
+    if options.what == "control":
+        return _control(options)
     found, good = _measure(options)
     if options.json:
         print(json.dumps(found))
@@ -51,6 +60,23 @@ def run(options: argparse.Namespace) -> int:
         for key, value in found.items():
             print(f"{key:24} {value}")
     return 0 if good else 1
+
+
+def _control(options: argparse.Namespace) -> int:
+    """0 where no limit was broken, by a scenario that is viable or by the adversary."""
+    try:
+        plan = control.plan_of(quick=options.quick, numbers=options.scenario, seeds=options.seeds,
+                               cache=options.folder / "optimum")
+    except KeyError as error:
+        known = ", ".join(str(s.number) for s in SCENARIOS)
+        raise ConfigError([f"--scenario: got {error}: expected one of {known}"]) from None
+    found = control.measure(plan, quiet=False)
+    if options.json:
+        print(json.dumps(found))
+    else:
+        bench_control.show(found)
+    broken = sum(r["limit_violations"] for r in found["scenarios"] if r["viable"])
+    return 0 if broken + found["adversarial_violations"] + found["adversarial_late_violations"] == 0 else 1
 
 
 def _measure(options: argparse.Namespace) -> tuple[dict[str, Any], bool]:

@@ -28,10 +28,10 @@ _TINY = 1e-6
 
 @dataclass(frozen=True)
 class Optimum:
-    """The optimum over the steps of `step_s`; W and Wh, arrays of shape (n,). `viable`: no ramp broken, no energy burned.
+    """The optimum over the steps of `step_s`; W and Wh, arrays of shape (n,).
 
-    `excess_w_per_min`: the largest ramp beyond the limit. `seconds`: how long the solver took. `solved` is False where
-    it found nothing; the numbers are NaN then.
+    `viable`: no ramp is broken, no energy burned. `excess_w_per_min`: the largest ramp beyond the limit. `seconds`: how
+    long the solver took. `solved` is False where it found nothing; the numbers are NaN then.
     """
 
     step_s: float
@@ -62,8 +62,8 @@ def optimum(load_w: Series, step_s: float, bounds: Bounds, first_grid_w: float, 
     excess = float(slack.max(initial=0.0)) * 60 / step_s
     return Optimum(
         step_s, float((give + take).sum()) * step_s / 3600 * 1e6, float(shed.sum()) * step_s / 3600 * 1e6, excess * 1e6,
-        grid * 1e6, (give - take) * 1e6, values[5 * count + 1 :] * 1e6, burned < _BURN_MW and excess < _TINY * 1e3, True,
-        seconds)
+        grid * 1e6, (give - take) * 1e6, values[5 * count + 1 :] * 1e6, burned < _BURN_MW and excess < _TINY * 1e3,
+        True, seconds)
 
 
 def _model(load: Series, step_s: float, bounds: Bounds, first_grid: float, energy: float) -> Any:

@@ -15,11 +15,11 @@ TOLERANCE = 1.005             # of the ramp limit: beyond it a moment counts as 
 
 @dataclass(frozen=True)
 class Scorecard:
-    """Figures of a run; powers in MW, energies in MWh, ramps in MW/min, times in s, the raw load's beside the grid's.
+    """Figures of a run; MW, MWh, MW/min, s; the raw load's beside the grid's.
 
     `amplification` is grid over load from 0.5 to 2.5 Hz over the whole run, NaN where the load does not swing.
     `limit_violations` counts what must never be: energy outside its window, batteries beyond their rating, import
-    beyond its limit; the ramp is told by `violation_s` and `violation_excess_mw` (integral of the excess, MW/min x min).
+    beyond its limit; of the ramp tell `violation_s` and `violation_excess_mw` (the excess over time, MW/min x min).
     """
 
     seconds: float

@@ -21,7 +21,7 @@ def density(power_w: Series, period_s: float) -> tuple[Series, Series]:
         part = power_w[start : start + size]
         total += np.abs(np.fft.rfft((part - part.mean()) * window)) ** 2
     scale = 2 * period_s / (window**2).sum() / len(starts)
-    return np.fft.rfftfreq(size, period_s), total * scale
+    return np.fft.rfftfreq(size, period_s).astype(np.float64), np.asarray(total * scale, dtype=np.float64)
 
 
 def rms_w(power_w: Series, period_s: float, band_hz: tuple[float, float]) -> float:

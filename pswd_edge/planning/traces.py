@@ -79,7 +79,7 @@ def smoothed(values: Series, tau_s: float) -> Series:
 
 def scheduled(running: Series, on: list[tuple[float, float]], dips: list[tuple[float, float, float]] | None = None,
               idle: float = IDLE) -> Series:
-    """A job that runs in the intervals `on` (s) and idles else; `dips` are (from, to, share): checkpoints, stragglers."""
+    """A job that runs in the intervals `on` (s) and idles else; `dips` (from, to, share): checkpoints, stragglers."""
     time_s = np.arange(len(running)) * STEP_S
     active: NDArray[np.bool_] = np.zeros(len(running), dtype=np.bool_)
     for begin, end in on:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pswd_edge.control.rules import law
+from pswd_edge.control.rules import delay, law
 from pswd_edge.control.timing import Histogram
 from pswd_edge.model.command import Mode
 from pswd_edge.model.control import BatteryControl, ControlSpec
@@ -57,7 +57,7 @@ class Loop:
         self.meter, self.load_meter = case.meter, case.load_meter
         self.decision: law.Decision | None = None
         self.cycle, self.now_s = 0, FIRST_S
-        self.skip_cycles = 0
+        self.skip_cycles = self._missed = 0
         self.decisions: list[tuple[float, float, str]] = []
         self.rules = Histogram()
         self.seen_degraded: set[str] = set()
@@ -66,10 +66,22 @@ class Loop:
         self._rows: list[tuple[float, float, float, float, float, float]] = []
         self._tiers: list[tuple[bool, ...]] = []
 
+    def timed_run(self) -> tuple[Run, float]:
+        """The run, and the seconds that it took."""
+        began = time.perf_counter()
+        return self.run(), time.perf_counter() - began
+
+    @property
+    def measured_delay_s(self) -> float | None:
+        """The loop's delay as the law has measured it."""
+        return delay.total_s(self.state.delay)
+
     def run(self) -> Run:
         """Pre-roll, then the whole load; returns what really was."""
         preroll = round(PREROLL_S / STEP_S / STEPS)
         base, job = self.case.base_w.tolist(), self.case.job_w.tolist()
+        for meter in (self.meter, self.load_meter):
+            meter.see(base[0] + job[0])
         for _ in range(preroll):
             self._cycle(base[:1] * STEPS, job[:1] * STEPS)
         began_s = self.now_s
@@ -88,13 +100,15 @@ class Loop:
         self.cycle += 1
         if self.skip_cycles:
             self.skip_cycles -= 1  # the cycle came too late: no decision, batteries keep their set-points
+            self._missed += 1
         else:
             self._decide()
         self._plant(base_w, job_w)
 
     def _decide(self) -> None:
         snapshot = self.snapshot()
-        dt_s = self.spec.period_ms / 1000
+        dt_s = self.spec.period_ms / 1000 * (1 + self._missed)
+        self._missed = 0
         began = time.perf_counter()
         self.state, decision = law.cycle(self.spec, self.state, snapshot, self.orders, dt_s)
         self.rules.add(time.perf_counter() - began)

@@ -1,7 +1,7 @@
 """A site of numbers that is cheap to step: batteries, meters and tiers around a load that is known beforehand.
 
-Each part has what the real ones have and what goes wrong with them: delay, lag, coarse and late registers, faults. Inside
-a cycle of 100 ms everything moves in steps of 20 ms.
+Each part has what the real ones have and what goes wrong with them: delay, lag, coarse and late registers, faults.
+Inside a cycle of 100 ms everything moves in steps of 20 ms.
 """
 
 import math
@@ -81,14 +81,15 @@ class Battery:
 
 @dataclass
 class Meter:
-    """A power meter: mean over `window_s`, renewed each `renewal_s`. `fault` names what is wrong with it.
+    """A power meter: mean over `window_s`, `late_s` ago, renewed each `renewal_s`. `fault`: what is wrong with it.
 
-    Faults: "stale" (no answer), "frozen", "nan", "sentinel" (6.8e38), "sign", "kilo" (1000 times less), "words" (32 bits
-    with the halves swapped).
+    Faults: "stale" (no answer), "frozen", "nan", "sentinel" (6.8e38), "sign", "kilo" (1000 times less), "words" (the
+    halves of 32 bits swapped).
     """
 
     window_s: float = 0.1
     renewal_s: float = 0.1
+    late_s: float = 0.0
     fault: str = ""
     shown_w: float = 0.0
     received_s: float = -math.inf
@@ -99,8 +100,12 @@ class Meter:
     def see(self, power_w: float) -> None:
         """The true power of one step."""
         self._past.append(power_w)
-        if len(self._past) > max(1, round(self.window_s / STEP_S)):
+        if len(self._past) > self._steps(self.window_s) + round(self.late_s / STEP_S):
             self._past.popleft()
+
+    @staticmethod
+    def _steps(seconds: float) -> int:
+        return max(1, round(seconds / STEP_S))
 
     def poll(self, now_s: float) -> None:
         """An answer to a request, unless it is silent."""
@@ -109,7 +114,8 @@ class Meter:
         before = self.shown_w
         if self.fault != "frozen" and now_s - self._renewed_s > self.renewal_s - 1e-6:
             self._renewed_s = now_s
-            self.shown_w = self._raw(sum(self._past) / len(self._past) if self._past else math.nan)
+            seen = list(self._past)[: self._steps(self.window_s)]
+            self.shown_w = self._raw(sum(seen) / len(seen) if seen else math.nan)
         self.unchanged = self.unchanged + 1 if self.shown_w == before else 0
         self.received_s = now_s
 

@@ -1,4 +1,4 @@
-"""The reference site of control quality: 100 MW, one job of 80 MW on a base of 20, as a `ControlSpec` without devices."""
+"""The reference site of control quality: 100 MW, a job of 80 MW on a base of 20, as a `ControlSpec` alone."""
 
 import math
 from collections.abc import Sequence

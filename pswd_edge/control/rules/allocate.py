@@ -8,6 +8,7 @@ from pswd_edge.control.rules.measured import flaw, measured
 from pswd_edge.model.control import BatteryControl
 from pswd_edge.model.snapshot import Reading, Snapshot
 
+DOES_NOT_FOLLOW = "does not follow"
 _FULL_PERCENT = 100.0
 
 
@@ -47,13 +48,16 @@ class Fleet(NamedTuple):
     charge_available_w: float
 
 
-def judge(spec: BatteryControl, snapshot: Snapshot, period_s: float, *, barred: bool = False) -> Battery:
+def judge(
+    spec: BatteryControl, snapshot: Snapshot, period_s: float, *, barred: bool = False, strays: bool = False
+) -> Battery:
     """What one battery can do now; not usable where its state, SoC or power is not known to be good.
 
-    A `barred` one may not be led: it was not commissioned.
+    A `barred` one may not be led: it was not commissioned. One that `strays` does not do what it is told.
     """
     soc, power = snapshot.read(spec.soc.point), snapshot.read(spec.power.point)
     why = "not commissioned" if barred else _why_not(spec, snapshot, soc, power)
+    why = why or (DOES_NOT_FOLLOW if strays else "")
     measured_w = measured(power, spec.power.max_age_ms / 1000)
     if why:
         return Battery(spec.id, False, why, measured_w, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)

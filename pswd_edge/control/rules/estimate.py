@@ -14,6 +14,10 @@ from pswd_edge.model.snapshot import Reading, Snapshot
 
 HISTORY = 24                  # samples kept of each input: 2.4 s at 100 ms
 FROZEN_MOVE_SHARE = 0.01      # of the battery rating: a grid meter that does not see this move is frozen
+CONTRADICTED = "grid_meter_contradicted"
+AGAINST_SHARE = 0.1           # of the site's maximum: so far apart may two honest meters be for a moment
+AGAINST_S = 1.5               # a meter that renews once a second needs a second to see a step
+MISREAD_SHARE = 0.15
 CHANGES = 6                   # that are remembered of the grid meter
 RENEWAL_MAX_S = 2.0
 _IMPLAUSIBLE = 1.5            # times the site's maximum load
@@ -25,7 +29,8 @@ class Memory(NamedTuple):
     """Samples of the grid meter and of each battery, and what the batteries did meanwhile.
 
     `battery_low_w`, `battery_high_w`: between which powers they were since the grid meter last changed its value;
-    NaN: not known yet. `changes_s`: when the grid meter's value last changed, oldest first.
+    NaN: not known yet. `changes_s`: when the grid meter's value last changed, oldest first. `load_w` is the last load
+    that was believed; `against_s` for how long grid meter and load meters have said different things.
     """
 
     grid: History = ()
@@ -33,6 +38,8 @@ class Memory(NamedTuple):
     battery_low_w: float = math.nan
     battery_high_w: float = math.nan
     changes_s: tuple[float, ...] = ()
+    load_w: float = math.nan
+    against_s: float = 0.0
 
 
 class Estimate(NamedTuple):
@@ -78,14 +85,39 @@ def estimate(spec: ControlSpec, snapshot: Snapshot, memory: Memory) -> tuple[Est
     battery_w = sum((at_time(h, moment_s) for h in batteries), 0.0)  # NaN where one that may be running is not known
     low_w, high_w = _spanned(memory, battery_w, changed=reading.unchanged == 0)
     bad = _why_grid_is_bad(spec, reading, high_w - low_w)
-    kept = Memory(() if bad else grid, batteries, low_w, high_w, changes_s)
     grid_w = math.nan if bad else at_time(grid, moment_s)
+    meters_w = _sum_of_meters(spec, snapshot)
+    against_s = 0.0
+    if not bad and contradicts(spec, grid_w + battery_w, meters_w, memory.load_w):
+        against_s = memory.against_s + spec.period_ms / 1000
+        bad = CONTRADICTED if against_s >= AGAINST_S or is_misread(grid_w + battery_w, meters_w, battery_w) else ""
+        grid_w = math.nan if bad else grid_w
+    kept = Memory(() if bad else grid, batteries, low_w, high_w, changes_s, memory.load_w, against_s)
     if not bad and not math.isnan(battery_w):
-        return Estimate(grid_w + battery_w, grid_w, battery_w, "grid", (), moment_s), kept
-    load_w = _sum_of_meters(spec, snapshot)
+        load_w = grid_w + battery_w
+        return Estimate(load_w, grid_w, battery_w, "grid", (), moment_s), kept._replace(load_w=load_w)
     return Estimate(
-        load_w, load_w - battery_w if bad else grid_w, battery_w, "none" if math.isnan(load_w) else "meters",
-        (bad or "battery_power_unknown",)), kept
+        meters_w, meters_w - battery_w if bad else grid_w, battery_w, "none" if math.isnan(meters_w) else "meters",
+        (bad or "battery_power_unknown",)), kept._replace(load_w=meters_w)
+
+
+def contradicts(spec: ControlSpec, load_w: float, meters_w: float, before_w: float) -> bool:
+    """Whether the grid meter (with the batteries) and the load meters differ, and the latter are nearer to before.
+
+    False where one of them is not known: then there is nothing to compare. A load that steps is seen by both; where the
+    load meters alone jumped, they are not taken for the truth.
+    """
+    off_w = abs(load_w - meters_w)
+    return off_w > AGAINST_SHARE * spec.load_maximum_w and abs(meters_w - before_w) < abs(load_w - before_w)
+
+
+def is_misread(load_w: float, meters_w: float, battery_w: float) -> bool:
+    """Whether the grid value is a known mistake of the true one: wrong sign, kW for W or W for kW.
+
+    These need no time to be believed.
+    """
+    shown_w, true_w = load_w - battery_w, meters_w - battery_w
+    return any(abs(factor * shown_w - true_w) < MISREAD_SHARE * abs(true_w) for factor in (-1.0, 1e3, 1e-3))
 
 
 def renewal_s(changes_s: tuple[float, ...], period_s: float) -> float:

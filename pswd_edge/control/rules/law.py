@@ -2,9 +2,10 @@
 
 import math
 
-from pswd_edge.control.rules import budget, delay, feed
+from pswd_edge.control.rules import budget, delay, feed, following
 from pswd_edge.control.rules.allocate import Fleet, fleet_of, judge, share
 from pswd_edge.control.rules.estimate import Estimate, estimate
+from pswd_edge.control.rules.following import Following
 from pswd_edge.control.rules.measured import measured
 from pswd_edge.control.rules.reference import INSUFFICIENT, Aim, Reference, Step, step, track
 from pswd_edge.control.rules.reserve import Range
@@ -18,6 +19,7 @@ from pswd_edge.model.tuning import Tuning
 
 __all__ = ["Decision", "Grid", "LawState", "Orders", "cycle", "range_of", "start"]
 
+REMEMBER_S = 5.0              # so long the reference outlives a load that is not known
 HOLD_S = 1.0                  # with no load estimate: hold the batteries for this long, then let them go to zero
 DT_SHORTEST, DT_LONGEST = 0.5, 3.0  # times the period: what a cycle may believe of its own dt
 TIER_MAX_AGE_S = 10.0         # PDUs are polled slowly
@@ -32,7 +34,7 @@ def cycle(
     period = spec.period_ms / 1000
     dt_s = min(max(dt_s, DT_SHORTEST * period), DT_LONGEST * period)
     found, memory = estimate(spec, snapshot, state.memory)
-    fleet = fleet_of([judge(b, snapshot, period, barred=b.setpoint in orders.barred) for b in spec.batteries])
+    fleet, state = _fleet(spec, state, snapshot, orders, period, dt_s)
     grid = grid_of(spec, orders)
     late = delay.compared(state.delay, found.moment_s, found.battery_w, fleet.discharge_rating_w, dt_s)
     state = state._replace(memory=memory, delay=delay.aged(late, snapshot.time_s - found.moment_s, dt_s))
@@ -40,10 +42,29 @@ def cycle(
     limits = range_of(spec, orders.ceiling_w, tuning, orders.floor_w)
     degraded = _left_out(spec, fleet, orders, tuning, grid)
     if found.source == "none":
-        return _blind(state, found, fleet, limits, orders, degraded, dt_s, tuning, grid)
+        return _blind(spec, state, found, fleet, limits, orders, degraded, dt_s, tuning, grid)
     state = _from_what_is(spec, state, found) if state.reference is None else state._replace(blind_s=0.0)
     state = _observed(spec, state, found, tuning, dt_s)
     return _led(spec, state, snapshot, orders, dt_s, found, fleet, limits, tuning, grid, degraded)
+
+
+def _fleet(spec: ControlSpec, state: LawState, snapshot: Snapshot, orders: Orders, period_s: float,
+           dt_s: float) -> tuple[Fleet, LawState]:
+    """What the batteries can do, those that do not follow left out."""
+    found = tuple(
+        following.judged(f, measured(snapshot.read(b.power.point), b.power.max_age_ms / 1000),
+                         b.discharge_rating_w, period_s, dt_s)
+        for b, f in zip(spec.batteries, state.following, strict=True))
+    fleet = fleet_of([judge(b, snapshot, period_s, barred=b.setpoint in orders.barred, strays=f.lost)
+                      for b, f in zip(spec.batteries, found, strict=True)])
+    found = tuple(following.left_out(f, dt_s, usable=b.usable) for f, b in zip(found, fleet.batteries, strict=True))
+    return fleet, state._replace(following=found)
+
+
+def _told(spec: ControlSpec, state: LawState, shares: dict[str, float], acts: bool) -> tuple[Following, ...]:
+    """What each battery is to follow from now on."""
+    return tuple(following.commanded(f, shares.get(b.id, 0.0), spec.period_ms / 1000, acts=acts)
+                 for b, f in zip(spec.batteries, state.following, strict=True))
 
 
 def _led(spec: ControlSpec, state: LawState, snapshot: Snapshot, orders: Orders, dt_s: float, found: Estimate,
@@ -52,22 +73,24 @@ def _led(spec: ControlSpec, state: LawState, snapshot: Snapshot, orders: Orders,
     """With a known load: reference, batteries, tiers."""
     assert state.reference is not None  # made before, or now
     assert state.feed is not None
-    fed = state.feed
-    made = step(state.reference, fed.filtered_w, fed.followed_w, fleet, limits,
-                _aim(spec, state, found, orders, tuning, grid), dt_s)
+    fed, stray = state.feed, following.stray_w(state.following, [b.power_w for b in fleet.batteries])
+    followed_w = min(fed.followed_w, found.load_w + grid.export_w + state.reference.reference_w)
+    aim = _aim(spec, state, found, orders, tuning, grid)._replace(stray_w=stray)
+    made = step(state.reference, fed.filtered_w, followed_w, fleet, limits, aim, dt_s)
     expected_w = state.reference.reference_w - state.missed_w  # tracking must not make a deficit forgotten
     need = needs(fed.filtered_w, expected_w, fleet, limits, grid.import_w, warning_s(spec), spec.shed_margin_w)
     wanted_w, binding = _wanted(state, made, limits, orders, found, grid, dt_s)
     battery_w, binding = _given(wanted_w, binding, fleet, orders, found, grid)
     missed_w = _toward(state.missed_w, 0.0, limits, dt_s) + wanted_w - battery_w
-    reference = made.state if abs(battery_w - made.battery_w) < _TINY_W else track(made.state, battery_w)
-    shed = _shed(spec, state, snapshot, need, found, orders, dt_s)
+    reference = made.state if abs(battery_w - made.battery_w) < _TINY_W else track(made.state, battery_w, stray)
+    shed, shares = _shed(spec, state, snapshot, need, found, orders, dt_s), share(battery_w, fleet)
     taken_w = sum(t.shed_w for t in shed.tiers if t.engaged)
     after = state._replace(reference=reference, shed=shed, battery_w=battery_w, missed_w=missed_w,
                            shed_wh=state.shed_wh + taken_w * dt_s / 3600,
+                           following=_told(spec, state, shares, orders.mode is not Mode.OBSERVE),
                            delay=delay.commanded(state.delay, snapshot.time_s, battery_w))
     degraded = (*found.degraded, *degraded, *((INSUFFICIENT,) if made.binding == INSUFFICIENT else ()))
-    return after, Decision(found, fleet, limits, made, need, battery_w, share(battery_w, fleet),
+    return after, Decision(found, fleet, limits, made, need, battery_w, shares,
                            orders.mode is not Mode.OBSERVE, binding, degraded, tuning, grid)
 
 
@@ -165,8 +188,21 @@ def _shed(spec: ControlSpec, state: LawState, snapshot: Snapshot, need: Need, fo
     return decide(spec, state.shed, need.deficit_w, powers, trusted, snapshot.time_s, dt_s)
 
 
-def _blind(state: LawState, found: Estimate, fleet: Fleet, limits: Range, orders: Orders, lost: tuple[str, ...],
-           dt_s: float, tuning: Tuning, grid: Grid) -> tuple[LawState, Decision]:
+def _forgetful(state: LawState, battery_w: float, dt_s: float) -> LawState:
+    """For a while the reference is remembered, moved by what the batteries did, as if the load had stood still.
+
+    A step that came meanwhile is then taken off the grid again at once: seconds of it in the grid's mean are little
+    against a step that stays. Later the grid is used to what it has, and the law begins from there without a bump.
+    """
+    if state.reference is None or state.blind_s >= REMEMBER_S:
+        return state._replace(reference=None, feed=None, budget=None)
+    reference_w = state.reference.reference_w + state.battery_w - battery_w
+    spent = state.budget and budget.observed(state.budget, reference_w, dt_s)
+    return state._replace(reference=state.reference._replace(reference_w=reference_w), budget=spent)
+
+
+def _blind(spec: ControlSpec, state: LawState, found: Estimate, fleet: Fleet, limits: Range, orders: Orders,
+           lost: tuple[str, ...], dt_s: float, tuning: Tuning, grid: Grid) -> tuple[LawState, Decision]:
     """No load is known: hold the batteries for a second, then let them go to zero at the ramp limit; shed nothing."""
     acts = orders.mode is not Mode.OBSERVE
     blind_s = state.blind_s + dt_s if acts else 0.0
@@ -175,7 +211,9 @@ def _blind(state: LawState, found: Estimate, fleet: Fleet, limits: Range, orders
         battery_w = _toward(battery_w, 0.0, limits, dt_s)
     if acts:
         battery_w = min(max(battery_w, -fleet.charge_available_w), fleet.discharge_available_w)
-    after = state._replace(reference=None, feed=None, budget=None, battery_w=battery_w, missed_w=0.0, blind_s=blind_s,
-                           shed=state.shed._replace(short_cycles=0, calm_since_s=math.inf))
-    return after, Decision(found, fleet, limits, None, Need(0.0, 0.0), battery_w, share(battery_w, fleet),
+    shares = share(battery_w, fleet)
+    after = _forgetful(state, battery_w, dt_s)._replace(
+        battery_w=battery_w, missed_w=0.0, blind_s=blind_s, following=_told(spec, state, shares, acts),
+        shed=state.shed._replace(short_cycles=0, calm_since_s=math.inf))
+    return after, Decision(found, fleet, limits, None, Need(0.0, 0.0), battery_w, shares,
                            acts, "blind", (*found.degraded, *lost, "blind"), tuning, grid)

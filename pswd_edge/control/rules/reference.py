@@ -25,7 +25,7 @@ class Aim(NamedTuple):
 
     `import_limit_w` is the contract power; `restore_w` the largest power for restoring the SoC (0 freezes it).
     `hint_w` is where the planner would have it, within everything else. `budget_w` are the lowest and the highest that
-    the ramp of the last two minutes leaves (`budget.py`).
+    the ramp of the last two minutes leaves (`budget.py`). `stray_w` is what batteries give that cannot be led.
     """
 
     import_limit_w: float
@@ -36,6 +36,7 @@ class Aim(NamedTuple):
     ramp_w_per_s: float | None = None
     hint_w: float | None = None
     budget_w: tuple[float, float] = (-math.inf, math.inf)
+    stray_w: float = 0.0
 
 
 class Step(NamedTuple):
@@ -73,17 +74,18 @@ def step(state: Reference, filtered_w: float, followed_w: float, fleet: Fleet, l
     followed = min(max(followed_w, limits.floor_w), max(limits.ceiling_w, filtered_w))
     mean = state.mean_w + (1 - math.exp(-dt_s / aim.mean_time_s)) * (filtered_w - state.mean_w)
     window = _window(state.reference_w, limits, aim, dt_s)
-    low, high = _viable(followed, fleet, limits, window)
+    low, high = _viable(followed - aim.stray_w, fleet, limits, window)
     target = _target(mean, state.reference_w, fleet, limits, aim)
     target = _slower(state.reference_w, target, aim, dt_s)
     reference, binding = _choose(target, low, high, window, aim.budget_w)
     reference = _below_import_limit(reference, aim.import_limit_w, window)
-    return Step(Reference(followed, mean, reference), followed - reference, low, high, target, binding)
+    battery = followed - aim.stray_w - reference
+    return Step(Reference(followed, mean, reference), battery, low, high, target, binding)
 
 
-def track(state: Reference, battery_w: float) -> Reference:
+def track(state: Reference, battery_w: float, stray_w: float = 0.0) -> Reference:
     """Anti-windup: where the battery gives something else, the reference is what the grid really sees."""
-    return state._replace(reference_w=state.followed_w - battery_w)
+    return state._replace(reference_w=state.followed_w - stray_w - battery_w)
 
 
 def _window(reference_w: float, limits: Range, aim: Aim, dt_s: float) -> tuple[float, float]:

@@ -8,6 +8,7 @@ from pswd_edge.control.rules.budget import Budget
 from pswd_edge.control.rules.delay import Delay
 from pswd_edge.control.rules.estimate import Estimate, Memory
 from pswd_edge.control.rules.feed import Feed
+from pswd_edge.control.rules.following import Following
 from pswd_edge.control.rules.reference import Reference, Step
 from pswd_edge.control.rules.reserve import Range
 from pswd_edge.control.rules.shed import Need, ShedState, TierState
@@ -23,7 +24,7 @@ class LawState(NamedTuple):
 
     `reference`, `feed` and `budget` are None until a first estimate; `battery_w` is the last command, `missed_w` how
     far the reference was pulled off its ramp where the batteries could not give what was wanted; it fades at the ramp.
-    `delay` learns how late the batteries are.
+    `delay` learns how late the batteries are, `following` (one for each battery) whether they do what they are told.
     """
 
     memory: Memory
@@ -36,6 +37,7 @@ class LawState(NamedTuple):
     feed: Feed | None = None
     budget: Budget | None = None
     delay: Delay = delays.begun()
+    following: tuple[Following, ...] = ()
 
 
 class Orders(NamedTuple):
@@ -93,7 +95,8 @@ class Decision(NamedTuple):
 
 def start(spec: ControlSpec) -> LawState:
     """The state before the first cycle."""
-    return LawState(Memory(), None, ShedState(tuple(TierState() for _ in spec.tiers)))
+    return LawState(Memory(), None, ShedState(tuple(TierState() for _ in spec.tiers)),
+                    following=tuple(Following() for _ in spec.batteries))
 
 
 def grid_of(spec: ControlSpec, orders: Orders) -> Grid:

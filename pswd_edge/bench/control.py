@@ -1,0 +1,91 @@
+"""`bench control`: the scenarios on virtual time, scored; the adversary; what the rules cost."""
+
+import os
+import statistics
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pswd_edge.bench.adversary import Adversity, adversary
+from pswd_edge.bench.rules_cost import rules_cost
+from pswd_edge.commands.progress import Progress
+from pswd_edge.replay.scenarios import DELAYS_S, F0_HZ, SCENARIOS, Draw, Scenario, scenario
+from pswd_edge.replay.scoring import row_of, scored
+
+SEEDS = tuple(range(301, 313))
+FULL_S, QUICK_S = 900.0, 300.0
+ADVERSARIAL_CYCLES, QUICK_CYCLES = 1_000_000, 300_000
+CHUNK = 100_000
+LATE_S = (0.25, 0.45)         # delays of the late adversary, with a fifth of the cycles each
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be run."""
+
+    numbers: tuple[int, ...]
+    seeds: tuple[int, ...]
+    seconds: float
+    cycles: int
+    cache: Path
+
+
+def draws_of(found: Scenario, seeds: tuple[int, ...], seconds: float) -> Iterator[Draw]:
+    """The variants of a scenario: where its ramps are judged each rhythm and delay, with and without predictor."""
+    rhythms = F0_HZ if found.judged else (1.0,)
+    for seed in seeds:
+        for f0_hz in rhythms:
+            for delay_s in DELAYS_S if found.judged else DELAYS_S[:1]:
+                for predicts in (False, True) if found.judged else (False,):
+                    yield Draw(seed, f0_hz, delay_s, seconds, predicts)
+
+
+def measure(plan: Plan, *, quiet: bool) -> dict[str, Any]:
+    """Run everything on all cores; returns the object of `--json`."""
+    began = time.perf_counter()
+    cost = rules_cost()
+    jobs = [(n, d) for n in plan.numbers for d in draws_of(scenario(n), plan.seeds, plan.seconds)]
+    progress = Progress("bench control", quiet=quiet)
+    with ProcessPoolExecutor(os.cpu_count() or 1) as pool, progress.over(len(jobs)):
+        late = [pool.submit(adversary, plan.cycles // 5, 7 + i, delay_s) for i, delay_s in enumerate(LATE_S)]
+        exact = [pool.submit(adversary, CHUNK, 100 + i) for i in range(plan.cycles // CHUNK)]
+        runs: list[Future[dict[str, Any]]] = [pool.submit(_run, n, d, plan.cache) for n, d in jobs]
+        rows = []
+        for done in as_completed(runs):
+            rows.append(done.result())
+            progress.step()
+        worst, behind = _sum(exact), _sum(late)
+    rows.sort(key=lambda r: (r["number"], r["predictor"], r["delay_s"], r["f0_hz"], r["seed"]))
+    return {
+        "scenarios": rows, "adversarial_cycles": worst.cycles,
+        "adversarial_violations": worst.violations + worst.saturated,
+        "adversarial_late_cycles": behind.cycles, "adversarial_late_violations": behind.energy + behind.power,
+        "rules_p50_ms": cost.p50_ms, "rules_p99_ms": cost.p99_ms,
+        "replay_speed": statistics.median(r["speed"] for r in rows) if rows else None,
+        "seconds": round(time.perf_counter() - began, 1)}
+
+
+def _sum(futures: list[Future[Adversity]]) -> Adversity:
+    total = Adversity()
+    for future in futures:
+        total.add(future.result())
+    return total
+
+
+def _run(number: int, draw: Draw, cache: Path) -> dict[str, Any]:
+    """One run, in a process of its own."""
+    found = scenario(number)
+    return row_of(found, draw, scored(found.build(draw), cache, found.steady_from_s))
+
+
+def plan_of(*, quick: bool, numbers: list[int], seeds: list[int], cache: Path) -> Plan:
+    """The plan of the command's arguments. Raises KeyError for a scenario that there is not."""
+    for number in numbers:
+        scenario(number)
+    chosen = tuple(numbers) or tuple(s.number for s in SCENARIOS)
+    default = SEEDS[:1] if quick else SEEDS
+    return Plan(chosen, tuple(seeds) or default, QUICK_S if quick else FULL_S,
+                QUICK_CYCLES if quick else ADVERSARIAL_CYCLES, cache)
