@@ -33,6 +33,8 @@ from pswd_edge.planning.compliance import (
 
 _CAUSES_TOLD = 40
 _GAPS_TOLD = 1000
+_DEFINITION = (f"ramp_w(t) = mean over the w seconds that end at t less the mean {LAG_S} s before, W/min, at every "
+               f"cycle; a mean needs {SHARE_MIN:.0%} of its measurements; what is missing is never made up")
 _STEP_S = 0.5                 # a block that is further from where the clock expects it begins a new run
 _GAP_MAX_S = 3600.0           # a longer silence is a new run too: nothing is kept of it in memory
 _WARM_S = 2 * max(WINDOWS_S)
@@ -86,9 +88,7 @@ def report_of(site: Site, state_dir: Path, span: Span, now_utc_s: float) -> Repo
         "from_utc": iso_utc(span.from_utc_s), "to_utc": iso_utc(span.to_utc_s), "made_utc": iso_utc(now_utc_s),
         "measured_at": site.points[site.control.grid_power.point].id,
         "ramp_limit_w_per_min": limit, "ramp_limits_in_the_ledger_w_per_min": _limits(entries),
-        "definition": f"ramp_w(t) = mean over the w seconds that end at t less the mean {LAG_S} s before, W/min, at every "
-                      f"cycle; a mean needs {SHARE_MIN:.0%} of its measurements, what is missing is left out, nothing is "
-                      "interpolated",
+        "definition": _DEFINITION,
         "windows": [score(runs, w, limit, span)._asdict() for w in WINDOWS_S],
         "violations": told, "gaps": [_gap(g) for g in missing[:_GAPS_TOLD]], "gaps_total": len(missing),
         "gaps_s": sum(g.end_utc_s - g.start_utc_s for g in missing),
@@ -105,11 +105,15 @@ def causes_of(violation: Violation, entries: list[dict[str, Any]], missing: list
     lines = [(e["utc_s"], f"in force when it began, since {iso_utc(e['utc_s'])}: {headline(e)}") for e in before[-1:]]
     lines += [(e["utc_s"], f"{iso_utc(e['utc_s'])} {headline(e)}") for e in entries
               if begin < e["utc_s"] <= end and _matters(e)]
-    lines += [(g.start_utc_s, f"{iso_utc(g.start_utc_s)} nothing good was measured for "
-               f"{g.end_utc_s - g.start_utc_s:.1f} s") for g in missing if g.end_utc_s > begin and g.start_utc_s < end]
+    blind = [g for g in missing if g.end_utc_s > begin and g.start_utc_s < end]
+    lines += [(g.start_utc_s, _blind(g)) for g in blind]
     ordered = [text for _, text in sorted(lines)]
     more = len(ordered) - _CAUSES_TOLD
     return [*ordered[:_CAUSES_TOLD], *([f"and {more} more in the ledger"] if more > 0 else [])]
+
+
+def _blind(gap: Gap) -> str:
+    return f"{iso_utc(gap.start_utc_s)} nothing good was measured for {gap.end_utc_s - gap.start_utc_s:.1f} s"
 
 
 def _matters(entry: dict[str, Any]) -> bool:
@@ -150,7 +154,8 @@ def _sealed(state_dir: Path, span: Span) -> list[dict[str, str]]:
         if span.from_utc_s // 3600 <= hour <= span.to_utc_s // 3600:
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
             seal = seals.get(path.name)
-            state = "not sealed yet" if seal is None else "as sealed" if seal == digest else "CHANGED after it was sealed"
+            kept = "as sealed" if seal == digest else "CHANGED after it was sealed"
+            state = "not sealed yet" if seal is None else kept
             found.append({"file": path.name, "sha256": digest, "state": state})
     return found
 

@@ -95,7 +95,9 @@ def _point_now(point: Point, report: Report, found: Any) -> Iterator[str]:
                + (" (OBSERVE writes nothing)" if report.mode.value == "OBSERVE" else ""))
         return
     value = "nothing is written" if found.wanted is None else amount(point, found.wanted)
-    yield f"{point.id}: {value}, wanted by {origin(found.winner) or 'nobody'}, with the authority of {level(found.level)}"
+    who = f"wanted by {origin(found.winner)}, with the authority of {level(found.level)}" if found.winner else \
+        "nobody wants anything of it any more"
+    yield f"{point.id}: {value}, {who}"
     yield (f"  held there by the limit {found.limit}" if found.limit else "  no limit changed what was asked")
     yield from (f"  not taken: {loser}" for loser in found.losers)
     written = "not known" if found.written is None else amount(point, found.written)
@@ -124,8 +126,9 @@ def _site_now(site: Site, report: Report) -> Iterator[str]:
     yield (f"Limits: load guaranteed from {power(report.load_floor_w)} to {power(report.load_ceiling_w)}; contract "
            f"{power(site.control.import_limit_w)}; ramp {site.control.ramp_limit_w_per_min / 1e6:g} MW/min")
     for b in report.batteries:
-        yield (f"Battery {b.id}: set to {power(b.setpoint_w)}; can give {power(b.discharge_available_w)} and take "
-               f"{power(b.charge_available_w)}" if b.usable else f"Battery {b.id}: LOST (faulted, silent or not measured)")
+        can = f"can give {power(b.discharge_available_w)} and take {power(b.charge_available_w)}"
+        state = f"set to {power(b.setpoint_w)}; {can}" if b.usable else "LOST (faulted, silent or not measured)"
+        yield f"Battery {b.id}: {state}"
     for t in report.tiers:
         yield f"Tier {t.id}: SHED, {power(t.shed_w)} less" if t.engaged else f"Tier {t.id}: free"
     yield from (f"Degraded: {name.replace('_', ' ')}" for name in report.degraded)
@@ -191,11 +194,11 @@ def _site_then(entry: dict[str, Any] | None, values: dict[str, float | None]) ->
     if entry is None:
         yield "of the site the ledger has no decision up to then"
         return
-    yield f"since {iso_utc(entry['utc_s'])} {entry['mode']} ({entry['mode_reason']}), bound by {entry['binding']}: " \
-          f"{binding(entry['binding'])}"
+    yield (f"since {iso_utc(entry['utc_s'])} {entry['mode']} ({entry['mode_reason']}), bound by {entry['binding']}: "
+           f"{binding(entry['binding'])}")
     yield (f"  then: load {power(entry['load_w'])} (its mean {power(entry['load_filtered_w'])}), grid "
-           f"{power(entry['grid_w'])}, batteries {power(entry['battery_w'])}, led to {power(entry['reference_w'])} within "
-           f"{power(entry['reference_low_w'])} to {power(entry['reference_high_w'])}")
+           f"{power(entry['grid_w'])}, batteries {power(entry['battery_w'])}, led to {power(entry['reference_w'])} "
+           f"within {power(entry['reference_low_w'])} to {power(entry['reference_high_w'])}")
     limits = entry["limits"]
     yield (f"  limits: load from {power(limits['floor_w'])} to {power(limits['ceiling_w'])}, contract "
            f"{power(limits['import_w'])}; missing {power(entry['deficit_w'])}")
@@ -237,7 +240,8 @@ def amount(point: Point, value: float) -> str:
     label = point.labels.get(int(value)) if value == int(value) else None
     if label is not None:
         return label
-    return power(value) if point.unit == "W" and (abs(value) >= 1e4 or value == 0) else f"{value:g} {point.unit}".rstrip()
+    large = point.unit == "W" and (abs(value) >= 1e4 or value == 0)
+    return power(value) if large else f"{value:g} {point.unit}".rstrip()
 
 
 def input_lines(inputs: list[dict[str, Any]]) -> Iterator[str]:
@@ -246,5 +250,6 @@ def input_lines(inputs: list[dict[str, Any]]) -> Iterator[str]:
     for i in sorted(inputs, key=lambda i: i["quality"] == "GOOD"):
         why = "" if i["quality"] == "GOOD" else f" {i['reason']}"
         age = "never answered" if i["age_s"] is None else f"{i['age_s']:.2f} s old"
-        value = "unknown" if i["value"] is None else power(i["value"]) if i["unit"] == "W" else f"{i['value']:g} {i['unit']}"
+        known = power(i["value"]) if i["unit"] == "W" else f"{i['value']} {i['unit']}"
+        value = "unknown" if i["value"] is None else known
         yield f"  {i['point']} {value}, {i['quality']}{why}, {age}"

@@ -60,14 +60,14 @@ def _span(options: argparse.Namespace) -> Span:
     now = time.time()
     begin, end = utc_of(options.begin, now), min(utc_of(options.end, now), now)
     if not 0 < end - begin <= _SPAN_MAX_S:
-        raise PswdError(f"--from {options.begin} --to {options.end}: got {(end - begin) / 3600:.1f} h: expected more than "
-                        "0 and at most 32 days, in the past; nothing was written")
+        raise PswdError(f"--from {options.begin} --to {options.end}: got {(end - begin) / 3600:.1f} h: expected more "
+                        "than 0 and at most 32 days, in the past; nothing was written")
     return Span(begin, end)
 
 
 def _summary(facts: dict[str, Any], out: Path) -> list[str]:
-    lines = [f"{facts['site']}: {facts['from_utc']} to {facts['to_utc']}, limit "
-             f"{facts['ramp_limit_w_per_min'] / 1e6:g} MW/min at {facts['measured_at']}"]
+    limit = f"limit {facts['ramp_limit_w_per_min'] / 1e6:g} MW/min at {facts['measured_at']}"
+    lines = [f"{facts['site']}: {facts['from_utc']} to {facts['to_utc']}, {limit}"]
     for w in facts["windows"]:
         count = sum(v["window_s"] == w["window_s"] for v in facts["violations"])
         most = "nothing could be judged" if w["max_w_per_min"] is None else \
@@ -90,7 +90,7 @@ def _verify(out: Path, public_key: str | None) -> int:
         problems += [f"{name}: it is not what was signed" for name, digest in files.items()
                      if hashlib.sha256((out / name).read_bytes()).hexdigest() != digest]
     except OSError as error:
-        raise PswdError(f"{error.filename}: {error.strerror}; expected a folder that export compliance wrote") from error
+        raise PswdError(f"{error.filename}: {error.strerror}; expected a folder of export compliance") from error
     for line in problems:
         print(f"BAD {line}")
     if not problems:

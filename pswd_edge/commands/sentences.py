@@ -9,8 +9,8 @@ BINDINGS = {
     "ramp_down": "the grid may not fall faster than the ramp limit; the batteries take the rest",
     "reserve_up": "the energy in the batteries is kept for a rise of the load, so the grid carries more now",
     "reserve_down": "room in the batteries is kept for a fall of the load, so the grid carries less now",
-    "reserve_insufficient": "the batteries hold too little energy or room to keep the ramp limit through every change of "
-                            "the load that may come",
+    "reserve_insufficient": "the batteries hold too little energy or room to keep the ramp limit through every change "
+                            "of the load that may come",
     "battery": "the batteries are at a limit of their own and cannot give or take what is needed",
     "manual": "the operator leads the batteries",
     "safe": "SAFE: the batteries go to zero at the ramp limit",
@@ -90,5 +90,7 @@ def _point(body: Mapping[str, Any]) -> str:
     losers = f"; not taken: {', '.join(body['losers'])}" if body["losers"] else ""
     name = str(body["subject"]).partition(":")[2]
     if body["value"] is None:
-        return f"{name}: nothing is written{' since ' + body['limit'] + ' is not known' if body['limit'] else ''}{losers}"
-    return f"{name}: {body['value']:g} by {origin(body['winner'])}{limit}{losers}{_folded(body)}"
+        unknown = f" since {body['limit']} is not known" if body["limit"] else ""
+        return f"{name}: nothing is written{unknown}{losers}"
+    value = power(body["value"]) if body.get("unit") == "W" else f"{body['value']:g} {body.get('unit', '')}".rstrip()
+    return f"{name}: {value} by {origin(body['winner'])}{limit}{losers}{_folded(body)}"

@@ -31,8 +31,8 @@ def site_key(state_dir: Path) -> Ed25519PrivateKey:
             _make(path)
         found = serialization.load_pem_private_key(path.read_bytes(), None)
     except (OSError, ValueError) as error:
-        raise PswdError(f"{path}: the signing key cannot be used ({error}); nothing was written. Run as the user of the "
-                        "control process, or restore the key from its backup") from error
+        raise PswdError(f"{path}: the signing key cannot be used ({error}); nothing was written. Run as the user of "
+                        "the control process, or restore the key from its backup") from error
     if not isinstance(found, Ed25519PrivateKey):
         raise PswdError(f"{path}: got {type(found).__name__}: expected an Ed25519 key; nothing was written")
     return found

@@ -101,7 +101,7 @@ class Archive:
         """The hour that has ended goes into the chain with its hash, so that it cannot be changed unseen."""
         ended = [(hour, path) for hour, path in hours(self._power_dir) if hour < present]
         if ended and self._opened:
-            hour, path = ended[-1]
+            path = ended[-1][1]
             utc_s = present * 3600.0
             self._chain.append([{"kind": "power", "subject": "power", "utc_s": utc_s, "utc": iso_utc(utc_s),
                                  "file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}])

@@ -23,8 +23,10 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 class Line(NamedTuple):
-    """One line as it lies in its segment. `body` is None where it is no JSON object, `good` False where it does not
-    follow from the line before."""
+    """One line as it lies in its segment.
+
+    `body` is None where it is no JSON object, `good` False where it does not follow from the line before.
+    """
 
     segment: int
     at: int

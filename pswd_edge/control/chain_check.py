@@ -7,6 +7,7 @@ from typing import NamedTuple
 from pswd_edge.control.chain import ZEROS, Body, Line, read_segment, segments
 
 _FAULTS_TOLD = 20
+_TAIL = "an entry that is not whole: it is being written, or was cut off by a power cut and never answered"
 
 
 class Checked(NamedTuple):
@@ -24,7 +25,9 @@ def check_chain(folder: Path) -> Checked:
     """Follow the chain from its oldest segment to its end. Raises OSError where it cannot be read."""
     found = segments(folder)
     previous = None
-    count, faults, pruned, tail, number = 0, [], {}, "", 0
+    count, number, tail = 0, 0, ""
+    faults: list[str] = []
+    pruned: dict[int, str] = {}
     expected = found[0][0] if found else 1
     for segment, path in found:
         if segment != expected:
@@ -35,8 +38,7 @@ def check_chain(folder: Path) -> Checked:
             count += 1
             last = segment == found[-1][0] and i == len(lines) - 1
             if not line.good and last and line.body is None:
-                tail = f"segment {segment}, byte {line.at}: an entry that is not whole: it is being written, or was " \
-                       "cut off by a power cut and never answered"
+                tail = f"segment {segment}, byte {line.at}: {_TAIL}"
                 count -= 1
                 continue
             faults += _faults_of(line, path, number)

@@ -1,7 +1,8 @@
 """What changed in a cycle, for the ledger: winners, binding constraints, mode, tiers, limits, each with its reasons.
 
 Set-points of every cycle are no changes: they lie in the image's ring. A subject that goes to and fro is written at
-most once in a pause that doubles from a second to a minute while it does, with the number of changes in between.
+most once in a pause that doubles from a second to a minute while it does, with the number of changes in between. What
+binds goes to and fro in quiet operation already; mode, degraded modes and tiers have a pause of their own.
 """
 
 import math
@@ -69,9 +70,10 @@ class Chronicle:
         now_s = snapshot.time_s
         moment = _Moment(snapshot, decision, state, verdicts, keeper)
         limits = decision.limits
-        self._look("site", (keeper.mode, decision.binding, decision.degraded, round(limits.ceiling_w / _LIMIT_STEP_W),
-                            round(limits.floor_w / _LIMIT_STEP_W), tuple([t.engaged for t in state.shed.tiers])),
-                   now_s, moment)
+        tiers = tuple([t.engaged for t in state.shed.tiers])
+        self._look("site", (keeper.mode, decision.degraded, tiers), now_s, moment)
+        self._look("binding", (decision.binding, round(limits.ceiling_w / _LIMIT_STEP_W),
+                               round(limits.floor_w / _LIMIT_STEP_W)), now_s, moment)
         for v in verdicts:
             losers = tuple([text.partition("=")[0] for text in v.losers]) if v.losers else ()
             self._look(v.point, (v.winner, v.level, v.limit, losers, v.value is None), now_s, moment)
@@ -87,6 +89,9 @@ class Chronicle:
         subject = self._subjects.get(name)
         if subject is None:
             subject = self._subjects[name] = _Subject()
+            if name == "binding":  # the site's first entry has it already
+                subject.seen = key
+                return
         elif key == subject.seen:
             return
         subject.seen = key
@@ -137,7 +142,7 @@ class Chronicle:
         if verdict is None:
             return None
         return {**_head(moment.snapshot), "subject": f"point:{self._site.points[point].id}", "value": verdict.value,
-                "winner": verdict.winner, "level": verdict.level, "limit": verdict.limit, "losers": verdict.losers,
+                "unit": self._site.points[point].unit, "winner": verdict.winner, "level": verdict.level, "limit": verdict.limit, "losers": verdict.losers,
                 "mode": moment.keeper.mode.value, "binding": moment.decision.binding}
 
     def _inputs_of(self, snapshot: Snapshot) -> Body:

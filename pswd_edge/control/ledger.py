@@ -1,7 +1,7 @@
 """The ledger: what was asked and answered, on disk before the answer; and what control decided, soon after.
 
-All of it in one thread: the loop never waits for the disk, the answer does. A chain of hashed entries (`archive`) is the
-record; SQLite holds what a restart and a repeated request need of it.
+All of it in one thread: the loop never waits for the disk, the answer does. A chain of hashed entries (`archive`) is
+the record; SQLite holds what a restart and a repeated request need of it.
 """
 
 import asyncio

@@ -23,8 +23,10 @@ Power = NDArray[np.float64]
 
 
 class Run(NamedTuple):
-    """Consecutive slots on one clock. `start_utc_s` is when the first slot begins; `power_w` W, import positive, NaN
-    where nothing good was measured."""
+    """Consecutive slots on one clock.
+
+    `start_utc_s` is when the first slot begins; `power_w` W, import positive, NaN where nothing good was measured.
+    """
 
     start_utc_s: float
     slot_s: float
@@ -35,8 +37,8 @@ class Violation(NamedTuple):
     """Ramps of one window above the limit, from the first to the last slot's end.
 
     `peak_w_per_min` has the sign of the change: positive where import rises. `excess_w` is the excess over the limit in
-    W/min, integrated over minutes. What caused it lies no earlier than `from_watch_utc_s`: the begin of the older window
-    of the first ramp.
+    W/min, integrated over minutes. What caused it lies no earlier than `from_watch_utc_s`: the begin of the first
+    ramp's older window.
     """
 
     window_s: int
