@@ -61,7 +61,7 @@ def find_point(site: Site, name: str) -> Point:
         names = [p.id for p in site.points if p.write is not None]
         near = difflib.get_close_matches(name, names, 3, 0.4) or [n for n in names if name in n][:3]
         hint = f"did you mean {', '.join(near)}?" if near else f"for one, {names[0]}" if names else "none is actuated"
-        raise PswdError(f"{name}: the site has no such point; {hint} Nothing was explained")
+        raise PswdError(f"{name}: the site has no such point; {hint} (nothing was explained)")
     point = site.points[index]
     if point.write is None:
         raise PswdError(f"{name}: it is measured, never written; explain tells why a set-point is what it is. For its "
@@ -173,7 +173,7 @@ def then_of(image: ImageReader, point: Point | None, at_utc_s: float, folder: Pa
         lines.append(f"control started at {iso_utc(starts[-1]['utc_s'])} and had decided nothing new yet")
     if point is not None:
         lines += _point_then(last[subject], point, values)
-    lines += _site_then(decided, values)
+    lines += _site_then(site, decided, values)
     recent = [e for e in entries if e.get("subject") == subject or e.get("kind") != "change"][-_RECENT:]
     lines += ["Before that:", *(f"  {iso_utc(e['utc_s'])} {headline(e)}" for e in reversed(recent))]
     facts = {"utc": iso_utc(at_utc_s), "site": decided, "point": None if point is None else last[subject],
@@ -185,12 +185,14 @@ def _point_then(entry: dict[str, Any] | None, point: Point, values: dict[str, fl
     if entry is None:
         yield f"{point.id}: the ledger has no decision about it up to then: nothing was written"
         return
-    shown = f"; it was {amount(point, v)} at that moment" if (v := values.get(point.id)) is not None else ""
-    yield f"since {iso_utc(entry['utc_s'])} {headline(entry)}, with the authority of {level(entry['level'])}{shown}"
-    yield from (f"  input {line}" for line in ledger_inputs(entry))
+    shown = f"; the device had {amount(point, v)} at that moment" if (v := values.get(point.id)) is not None else ""
+    who = f"led by {origin(entry['winner'])}, with the authority of {level(entry['level'])}" if entry["winner"] else \
+        "led by nobody"
+    yield f"{point.id}: {who}, since {iso_utc(entry['utc_s'])}{shown}"
+    yield f"  it began with {headline(entry)}"
 
 
-def _site_then(entry: dict[str, Any] | None, values: dict[str, float | None]) -> Iterator[str]:
+def _site_then(site: Site, entry: dict[str, Any] | None, values: dict[str, float | None]) -> Iterator[str]:
     if entry is None:
         yield "of the site the ledger has no decision up to then"
         return
@@ -201,23 +203,27 @@ def _site_then(entry: dict[str, Any] | None, values: dict[str, float | None]) ->
            f"within {power(entry['reference_low_w'])} to {power(entry['reference_high_w'])}")
     limits = entry["limits"]
     yield (f"  limits: load from {power(limits['floor_w'])} to {power(limits['ceiling_w'])}, contract "
-           f"{power(limits['import_w'])}; missing {power(entry['deficit_w'])}")
+           f"{power(limits['import_w'])}; missing {power(max(0.0, entry['deficit_w'] or 0.0))}")
     shed = [f"{t} ({power(w)})" for t, w in entry["tiers"].items() if w is not None]
     yield f"  shed: {', '.join(shed) or 'nothing'}; degraded: {', '.join(entry['degraded']) or 'nothing'}"
     if entry.get("folded"):
         yield f"  it went to and fro: {entry['folded']} changes before this entry were counted, not written"
-    yield from (f"  input {line}" for line in ledger_inputs(entry))
+    yield f"Decided at {iso_utc(entry['utc_s'])} by:"
+    yield from (f"  {line}" for line in ledger_inputs(site, entry))
     if values:
-        yield "Measured at that moment, from the ring:"
-        yield from (f"  {name} {'BAD' if v is None else f'{v:g}'}" for name, v in values.items())
+        yield "Measured at the moment that was asked for, from the ring:"
+        yield from (f"  {name} {'BAD' if v is None else amount(site.points[site.point_index[name]], v)}"
+                    for name, v in values.items())
 
 
-def ledger_inputs(entry: dict[str, Any]) -> Iterator[str]:
+def ledger_inputs(site: Site, entry: dict[str, Any]) -> Iterator[str]:
     """One line an input: value, quality, age."""
     for name, (value, quality, reason, age_s) in (entry.get("inputs") or {}).items():
         why = "" if quality == "GOOD" else f" {reason}"
         age = "never answered" if age_s is None else f"{age_s:.2f} s old"
-        yield f"{name} {'unknown' if value is None else f'{value:g}'}, {quality}{why}, {age}"
+        index = site.point_index.get(name)  # None: the site file has changed since
+        shown = "unknown" if value is None else f"{value:g}" if index is None else amount(site.points[index], value)
+        yield f"{name} {shown}, {quality}{why}, {age}"
 
 
 def ring_values(image: ImageReader, at_utc_s: float) -> Iterator[tuple[str, float | None]]:
@@ -250,6 +256,6 @@ def input_lines(inputs: list[dict[str, Any]]) -> Iterator[str]:
     for i in sorted(inputs, key=lambda i: i["quality"] == "GOOD"):
         why = "" if i["quality"] == "GOOD" else f" {i['reason']}"
         age = "never answered" if i["age_s"] is None else f"{i['age_s']:.2f} s old"
-        known = power(i["value"]) if i["unit"] == "W" else f"{i['value']} {i['unit']}"
+        known = power(i["value"]) if i["unit"] == "W" else f"{i['value'] or 0.0:.4g} {i['unit']}"
         value = "unknown" if i["value"] is None else known
         yield f"  {i['point']} {value}, {i['quality']}{why}, {age}"

@@ -142,7 +142,8 @@ class Chronicle:
         if verdict is None:
             return None
         return {**_head(moment.snapshot), "subject": f"point:{self._site.points[point].id}", "value": verdict.value,
-                "unit": self._site.points[point].unit, "winner": verdict.winner, "level": verdict.level, "limit": verdict.limit, "losers": verdict.losers,
+                "unit": self._site.points[point].unit, "winner": verdict.winner,
+                "level": verdict.level, "limit": verdict.limit, "losers": verdict.losers,
                 "mode": moment.keeper.mode.value, "binding": moment.decision.binding}
 
     def _inputs_of(self, snapshot: Snapshot) -> Body:
