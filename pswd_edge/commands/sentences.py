@@ -5,6 +5,8 @@ from typing import Any
 
 BINDINGS = {
     "target": "nothing holds the grid's power back; it follows the load's mean",
+    "budget": "the ramp of the last two minutes leaves the grid no more room to move",
+    "export": "the batteries may not push more into the grid than the site may export",
     "ramp_up": "the grid may not rise faster than the ramp limit; the batteries give the rest",
     "ramp_down": "the grid may not fall faster than the ramp limit; the batteries take the rest",
     "reserve_up": "the energy in the batteries is kept for a rise of the load, so the grid carries more now",

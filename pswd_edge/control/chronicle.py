@@ -127,7 +127,7 @@ class Chronicle:
                        "import_w": self._spec.import_limit_w, "ramp_w_per_min": self._spec.ramp_limit_w_per_min},
             "load_w": decision.estimate.load_w, "grid_w": decision.estimate.grid_w, "source": decision.estimate.source,
             "battery_w": decision.battery_w, "reference_w": None if reference is None else reference.reference_w,
-            "load_filtered_w": None if reference is None else reference.filtered_w,
+            "load_filtered_w": None if state.feed is None else state.feed.filtered_w,
             "reference_low_w": None if made is None else made.low_w,
             "reference_high_w": None if made is None else made.high_w,
             "deficit_w": decision.need.deficit_w, "surplus_w": decision.need.surplus_w,

@@ -12,6 +12,7 @@ from pswd_edge.commands.compliance import encoded, report_of, runs_of
 from pswd_edge.commands.signature import KEY_FILE, problem_of, public_text, sign, site_key
 from pswd_edge.control.power_record import PowerBlock, PowerRecord
 from pswd_edge.planning.compliance import Run, Span, gaps, rolling_ramp, score, violations
+from pswd_edge.planning.ramps import ramp_w_per_min
 from simulators.score import WINDOWS_SAMPLES, RampScore
 
 UTC_S = 1_780_000_000.0
@@ -34,6 +35,14 @@ def test_ramps_are_those_of_the_plants_score(seed: int) -> None:
         found = score([run_of(power)], slots // 10, LIMIT, ALL).max_w_per_min
         assert found is not None
         assert math.isclose(found / MW, plant.max_mw_per_min[slots], rel_tol=1e-6)
+
+
+def test_ramps_without_gaps_are_the_scorecards() -> None:
+    """Its function knows no gaps; where there are none, both say the same."""
+    power = (60 + np.cumsum(np.random.default_rng(7).normal(0, 0.05, 3000))) * MW
+    for window in (60, 10, 1):
+        ours, _ = rolling_ramp(Run(UTC_S, 0.1, power), window)
+        assert np.allclose(ours, ramp_w_per_min(power, 0.1, window), atol=1.0, equal_nan=True)
 
 
 def test_a_steady_ramp_is_itself_in_every_window() -> None:
