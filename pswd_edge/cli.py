@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import re
 import sys
 from typing import NamedTuple
 
@@ -29,10 +30,14 @@ COMMANDS = {
     "plan": Command("plan", "show points -> requests, and how long a scan takes at worst"),
     "demo": Command("demo", "run the simulated campus under control, with a live table"),
     "simulate": Command("simulate", "run the simulated devices alone"),
+    "explain": Command("explain", "why a set-point is what it is, now or at a time that has passed"),
+    "ledger": Command("ledger", "what was asked and decided: list it, verify its chain of hashes"),
+    "export": Command("export", "ramps of the grid's power for the utility, signed; and its verification"),
     "bench": Command("bench", "measure: polling beside a bare loop, event to command, API answers"),
     "user": Command("user", "add a user of the gateway"),
     "schema": Command("schema", "write the JSON Schemas of the site and device-map files"),
 }
+_AGO = re.compile(r"-\d+(\.\d+)?(s|m|min|h)")
 PASS_ON = {"simulate"}        # commands that hand their arguments to another program
 
 
@@ -40,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a sub-command; returns its exit status: 0 done, 1 failed, 2 wrong input."""
     parser = argparse.ArgumentParser(prog="pswd-edge", description="Site gateway of an AI data centre.")
     choices = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    words = sys.argv[1:] if arguments is None else arguments
+    words = _with_times(sys.argv[1:] if arguments is None else arguments)
     asked = words[0] if words else ""
     for name, command in COMMANDS.items():
         sub = choices.add_parser(name, help=command.text, description=command.text)
@@ -65,3 +70,14 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return 130
+
+
+def _with_times(words: list[str]) -> list[str]:
+    """`--at -5m` as `--at=-5m`: argparse takes every word that begins with a dash for an option."""
+    found: list[str] = []
+    for word in words:
+        if found and found[-1].startswith("--") and "=" not in found[-1] and _AGO.fullmatch(word):
+            found[-1] += f"={word}"
+        else:
+            found.append(word)
+    return found

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from pswd_edge.clock import Clock
+from pswd_edge.control.chronicle import Chronicle, tried_body
 from pswd_edge.control.commissioned import Commissioned
 from pswd_edge.control.commissioning import Commissioning
 from pswd_edge.control.desk import Desk
@@ -64,6 +65,8 @@ class ControlCycle:
         self.desk = Desk(site, ledger, clock, self.facts)
         self._keeper = ModeKeeper(site.control.start_mode, site.control.auto_after_s)
         self._setpoints = Setpoints(site)
+        self._ledger = ledger
+        self._chronicle = Chronicle(site, ledger)
         self.commissioning = Commissioning(site, field, clock, journal, commissioned or Commissioned(site),
                                            lambda: self._keeper.mode, lambda: self._decision)
         self._state = law.start(site.control)
@@ -86,7 +89,9 @@ class ControlCycle:
     async def handle(self, request: Request, authority: Level) -> Outcome:
         """One request from the door."""
         if isinstance(request, Commission):
-            return await self.commissioning.handle(request, authority)
+            outcome = await self.commissioning.handle(request, authority)
+            self._ledger.note(tried_body(request, outcome, self._clock.utc_s()))
+            return outcome
         return await self.desk.handle(request, authority)
 
     def between_cycles(self, action: Callable[[], None]) -> None:
@@ -101,6 +106,7 @@ class ControlCycle:
         for gone in self.desk.move(site, moved, moved_controllers(old, site)):
             self._journal.tell("warning", "expired", "request", gone)
         self._take_site(site)
+        self._chronicle = Chronicle(site, self._ledger)
         self.commissioning.succeed(site)
         self._ceiling_w = min(self._ceiling_w, site.control.load_maximum_w)
         self._decision = None
@@ -166,6 +172,7 @@ class ControlCycle:
         self._decision, self._bad = decision, bad
         self._age.add(snapshot.read(self._spec.grid_power.point).age_s)
         alarms = self._journal.alarms(self._conditions(decision))
+        self._chronicle.note(snapshot, decision, self._state, verdicts, self._keeper)
         report = report_of(
             self._spec, Clocks(self.cycle, utc_s, now_s, self.completed + 1, self.missed, self._started_utc_s),
             self._keeper, decision, self._state, verdicts, self._field, tuple(self.desk.workloads.values()),
@@ -243,6 +250,8 @@ class ControlCycle:
             yield "safe_state", f"SAFE: {self._keeper.reason}"
         if self.commissioning.kept.message:
             yield "not_commissioned", self.commissioning.kept.message
+        if self._ledger.trouble:
+            yield "ledger", self._ledger.trouble
         if decision.need.surplus_w > 0:
             yield "surplus", "more power than reference and batteries can absorb"
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 import msgspec
 import structlog
 
-from pswd_edge.clock import Clock
+from pswd_edge.clock import Clock, iso_utc
 from pswd_edge.control.arbiter import Bound, Candidate
 from pswd_edge.control.holds import Ends, Held, HeldPoint, ends_of, granted, run_out
 from pswd_edge.control.ledger import ENDED_KEPT, Entry, Ledger
@@ -23,6 +23,7 @@ from pswd_edge.model.command import (
     Level,
     Mode,
     Outcome,
+    Rejected,
     Request,
     SetBatteryTarget,
     SetMode,
@@ -32,6 +33,7 @@ from pswd_edge.model.site import Site
 from pswd_edge.model.workload import Workload
 
 OUTCOMES_KEPT = 1000
+_CUT = 200                    # characters of a text that somebody else wrote
 _log = structlog.get_logger("control")
 
 
@@ -121,14 +123,16 @@ class Desk:
         now_s, utc_s = self._clock.monotonic_s(), self._clock.utc_s()
         refused = check(request, authority, utc_s)
         if refused is not None and refused.code == "malformed":
+            self._ledger.note(_unwritten(request, refused, utc_s))
             return refused
         outcome = refused or decide(request, self._site, self._facts()._replace(utc_s=utc_s), self.workloads, authority)
         if isinstance(outcome, Failed):
+            self._ledger.note(_unwritten(request, outcome, utc_s))
             return outcome  # nothing was decided: the same id may ask again
         entry = Entry(request, outcome, authority, utc_s, _expires(request, outcome, utc_s))
         try:
             await self._ledger.append(entry)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             return Failed(id=request.id, code="ledger", reason=f"the ledger cannot be written ({error}): nothing was "
                           "changed; free the disk and ask again")
         self._remember(request.id, outcome)
@@ -234,6 +238,13 @@ class Desk:
         spec = self._site.control
         caps = controller_caps(spec, tuple(self.workloads.values()), self._allowed_w)
         return [Bound(spec.load_controllers[c].cap, 0.0, w, Level.API, "workload") for c, w in caps.items()]
+
+
+def _unwritten(request: Request, outcome: Rejected | Failed, utc_s: float) -> dict[str, object]:
+    """What the ledger keeps of a request that it does not answer for: who asked and why not, cut to a sane length."""
+    return {"kind": "request", "subject": f"request:{request.id[:_CUT]}", "utc_s": utc_s, "utc": iso_utc(utc_s),
+            "origin": request.origin[:_CUT], "asked": type(request).__name__, "answer": type(outcome).__name__,
+            "reason": outcome.reason[:_CUT]}
 
 
 def _expires(request: Request, outcome: Outcome, utc_s: float) -> float | None:

@@ -1,18 +1,24 @@
-"""The ledger: what was asked and answered, on disk before the answer.
+"""The ledger: what was asked and answered, on disk before the answer; and what control decided, soon after.
 
-SQLite in its own thread: the loop never waits for the disk, the answer does.
+All of it in one thread: the loop never waits for the disk, the answer does. A chain of hashed entries (`archive`) is
+the record; SQLite holds what a restart and a repeated request need of it.
 """
 
 import asyncio
+import contextlib
 import sqlite3
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import msgspec
 import structlog
 
+from pswd_edge.clock import iso_utc
+from pswd_edge.control.archive import Archive
+from pswd_edge.control.chain import Body
+from pswd_edge.control.power_record import PowerBlock
 from pswd_edge.control.requests import TTL_MAX_S
 from pswd_edge.control.rules.placement import is_live
 from pswd_edge.model.command import Accepted, Clamped, Level, Outcome, Request
@@ -84,6 +90,8 @@ class Ledger:
         self._path = path
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._connection: sqlite3.Connection | None = None
+        self._archive = Archive(path.parent)
+        self._flushing: Future[None] | None = None
         self._appended = 0
         self._closed = False
         self._encode = msgspec.msgpack.Encoder().encode
@@ -101,7 +109,7 @@ class Ledger:
         return await self._run(self._open, utc_s)
 
     async def append(self, entry: Entry) -> None:
-        """Return when the entry is on disk. Raises sqlite3.Error where it cannot be."""
+        """Return when the entry is on disk. Raises sqlite3.Error or OSError where it cannot be."""
         await self._run(self._append, entry)
         self._appended += 1
         if self._appended % _PRUNE_EVERY == 0:
@@ -110,6 +118,25 @@ class Ledger:
     async def find(self, request_id: str) -> Outcome | None:
         """The first outcome of a request id, or None. Raises sqlite3.Error where the ledger cannot be read."""
         return await self._run(self._find, request_id)
+
+    @property
+    def trouble(self) -> str:
+        """Why decisions cannot be written down, or where the chain is broken; "" where all is well."""
+        return self._archive.trouble
+
+    def note(self, body: Body) -> None:
+        """Write an entry soon; never waits, and the entry may be lost and counted where the disk does not keep up."""
+        self._archive.note(body)
+
+    def keep_power(self, block: PowerBlock) -> None:
+        """Write a block of the grid's power soon."""
+        self._archive.power(block)
+
+    def flush(self) -> None:
+        """Have the thread write what was noted. Call it about once a second."""
+        under_way = self._flushing is not None and not self._flushing.done()
+        if self._archive.waits and not under_way and not self._closed:
+            self._flushing = self._thread.submit(self._archive.flush)
 
     async def close(self) -> None:
         """Close the file and end the thread."""
@@ -138,6 +165,11 @@ class Ledger:
         except BaseException:
             connection.close()
             raise
+        try:
+            self._archive.open(utc_s)
+        except BaseException:
+            connection.close()
+            raise
         self._connection = connection
         return entries
 
@@ -163,10 +195,21 @@ class Ledger:
                type(request).__name__, None if workload is None else workload.announcement.workload_id, live,
                self._encode(request), self._encode(outcome))
         connection = self._opened()
-        with connection:
+        with self._archive_agrees(entry), connection:
             connection.execute(
                 "INSERT INTO command (id, received_utc_s, expires_utc_s, level, origin, kind, workload, live, request, "
                 "outcome) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+            self._archive.write([request_body(entry)])
+
+    @contextlib.contextmanager
+    def _archive_agrees(self, entry: Entry) -> Iterator[None]:
+        """The row is inserted, the chain written, the row committed; where the commit fails the chain says so."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            with contextlib.suppress(OSError):
+                self._archive.write([{**_head(entry), "kind": "withdrawn", "reason": str(error)}])
+            raise
 
     def _find(self, request_id: str) -> Outcome | None:
         found = self._opened().execute("SELECT outcome FROM command WHERE id = ?", (request_id,)).fetchone()
@@ -179,9 +222,21 @@ class Ledger:
             _log.warning("ledger: old rows cannot be deleted", error=str(error))
 
     def _close(self) -> None:
+        self._archive.close()
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _head(entry: Entry) -> Body:
+    utc_s = entry.received_utc_s
+    return {"kind": "request", "subject": f"request:{entry.request.id}", "utc_s": utc_s, "utc": iso_utc(utc_s)}
+
+
+def request_body(entry: Entry) -> Body:
+    """A request with its outcome as the chain keeps it."""
+    return {**_head(entry), "level": int(entry.level), "cycle": entry.outcome.cycle, "request": entry.request,
+            "answer": type(entry.outcome).__name__, "outcome": entry.outcome, "expires_utc_s": entry.expires_utc_s}
 
 
 def _prune(connection: sqlite3.Connection, utc_s: float) -> None:

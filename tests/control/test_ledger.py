@@ -16,6 +16,7 @@ import pytest
 from desk_case import CLOCK_UTC_S, announce, facts, order, set_mode, set_point, target
 
 from pswd_edge.control import ledger as ledger_module
+from pswd_edge.control.chain_check import check_chain, read_entries
 from pswd_edge.control.ledger import ENDED_KEPT, KEEP_S, Entry, Ledger
 from pswd_edge.control.requests import decide
 from pswd_edge.model.command import Accepted, Level, Rejected, Request
@@ -128,7 +129,11 @@ def test_what_was_answered_survives_a_kill(tmp_path: Path) -> None:
     child.stdout.close()
     child.wait()
     found = {e.request.id for e in asyncio.run(reopened(tmp_path, CLOCK_UTC_S))}
-    assert {f"r-{i}" for i in range(max([answered, *last]) + 1)} <= found
+    wanted = {f"r-{i}" for i in range(max([answered, *last]) + 1)}
+    assert wanted <= found
+    chained = {str(e.get("subject")) for e in read_entries(tmp_path / "state" / "ledger")}
+    assert {f"request:{name}" for name in wanted} <= chained
+    assert check_chain(tmp_path / "state" / "ledger").faults == []
 
 
 async def test_the_same_id_is_not_written_twice(ledger: Ledger) -> None:
