@@ -49,7 +49,7 @@ class Case:
 class Loop:
     """One case under way. Public attributes are there to be looked at and, by events, to be changed."""
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: Case, *, keep: bool = False) -> None:
         self.case, self.spec = case, case.spec
         self.state = law.start(case.spec)
         self.orders = case.orders or law.Orders(Mode.AUTO, case.spec.load_ceiling_w)
@@ -58,7 +58,8 @@ class Loop:
         self.decision: law.Decision | None = None
         self.cycle, self.now_s = 0, FIRST_S
         self.skip_cycles = self._missed = 0
-        self.decisions: list[tuple[float, float, str]] = []
+        self._keep = keep
+        self.decisions: list[law.Decision | None] = []
         self.rules = Histogram()
         self.seen_degraded: set[str] = set()
         self._events = sorted(case.events, key=lambda e: e[0])
@@ -104,6 +105,8 @@ class Loop:
         else:
             self._decide()
         self._plant(base_w, job_w)
+        if self._keep:
+            self.decisions.append(self.decision)
 
     def _decide(self) -> None:
         snapshot = self.snapshot()

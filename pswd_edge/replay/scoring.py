@@ -33,10 +33,17 @@ class Scored:
     loop: Loop
     seconds: float
 
+    @property
+    def speed(self) -> float:
+        """How many times real time."""
+        return (PREROLL_S + self.card.seconds) / self.seconds
 
-def scored(case: Case, cache: Path | None = None, steady_from_s: float | None = None) -> Scored:
-    """Run a case and score it."""
-    loop = Loop(case)
+
+def scored(
+    case: Case, cache: Path | None = None, steady_from_s: float | None = None, *, keep: bool = False
+) -> Scored:
+    """Run a case and score it; `keep` every decision."""
+    loop = Loop(case, keep=keep)
     run, seconds = loop.timed_run()
     bounds = bounds_of(case)
     swings = math.nan
@@ -84,7 +91,7 @@ def row_of(scenario: Scenario, draw: Draw, found: Scored) -> dict[str, Any]:
         "reversals_per_h": card.reversals_per_h, "shed_events": card.shed_events,
         "violation_s": card.violation_s, "limit_violations": card.limit_violations,
         "measured_delay_s": found.loop.measured_delay_s, "degraded": sorted(found.loop.seen_degraded),
-        "speed": (PREROLL_S + card.seconds) / found.seconds}
+        "speed": found.speed}
 
 
 def _ratio(mine_mwh: float, best_mwh: float) -> float | None:

@@ -14,7 +14,7 @@ STEP_S = 0.025
 LONGEST_S = 1.5
 MEMORY_S = 60.0
 AGE_S = 10.0
-ENOUGH = 20.0                 # of the summed, squared, relative motion: before that nothing is told
+ENOUGH = 5.0                  # of the summed, squared, relative motion: before that nothing is told
 MOVED_SHARE = 0.002           # of the ratings, from cycle to cycle: less is noise
 _CANDIDATES = np.arange(0.0, LONGEST_S + STEP_S / 2, STEP_S)
 
@@ -34,7 +34,7 @@ class Delay(NamedTuple):
     age_s: float = math.nan
 
 
-def begun(cycles: int = 24) -> Delay:
+def begun(cycles: int = 40) -> Delay:
     """Nothing was commanded yet."""
     return Delay(np.full(cycles, -np.inf), np.zeros(cycles), np.zeros(len(_CANDIDATES)))
 
@@ -67,7 +67,7 @@ def measured_s(state: Delay) -> float | None:
     """The delay from command to effect, s, half a cycle of hold included; None while too little has moved."""
     if state.weight < ENOUGH:
         return None
-    best = int(np.argmin(state.errors))
+    best = len(_CANDIDATES) - 1 - int(np.argmin(state.errors[::-1]))  # of equals the longest: shorter ones saw no command
     if not 0 < best < len(_CANDIDATES) - 1:
         return float(_CANDIDATES[best])
     left, middle, right = state.errors[best - 1 : best + 2]

@@ -17,7 +17,9 @@ FROZEN_MOVE_SHARE = 0.01      # of the battery rating: a grid meter that does no
 CONTRADICTED = "grid_meter_contradicted"
 AGAINST_SHARE = 0.1           # of the site's maximum: so far apart may two honest meters be for a moment
 AGAINST_S = 1.5               # a meter that renews once a second needs a second to see a step
+AGREED_S = 1.0
 MISREAD_SHARE = 0.15
+LEAST_LOAD_SHARE, MOST_LOAD_SHARE = 0.3, 1.1  # of floor and maximum
 CHANGES = 6                   # that are remembered of the grid meter
 RENEWAL_MAX_S = 2.0
 _IMPLAUSIBLE = 1.5            # times the site's maximum load
@@ -87,28 +89,39 @@ def estimate(spec: ControlSpec, snapshot: Snapshot, memory: Memory) -> tuple[Est
     bad = _why_grid_is_bad(spec, reading, high_w - low_w)
     grid_w = math.nan if bad else at_time(grid, moment_s)
     meters_w = _sum_of_meters(spec, snapshot)
-    against_s = 0.0
-    if not bad and contradicts(spec, grid_w + battery_w, meters_w, memory.load_w):
-        against_s = memory.against_s + spec.period_ms / 1000
-        bad = CONTRADICTED if against_s >= AGAINST_S or is_misread(grid_w + battery_w, meters_w, battery_w) else ""
-        grid_w = math.nan if bad else grid_w
+    against_s = 0.0 if bad else _against(spec, memory, grid_w + battery_w, meters_w, battery_w)
+    if against_s >= AGAINST_S:
+        bad, grid_w = CONTRADICTED, math.nan
     kept = Memory(() if bad else grid, batteries, low_w, high_w, changes_s, memory.load_w, against_s)
     if not bad and not math.isnan(battery_w):
         load_w = grid_w + battery_w
-        return Estimate(load_w, grid_w, battery_w, "grid", (), moment_s), kept._replace(load_w=load_w)
+        believed_w = memory.load_w if against_s > 0 else load_w
+        return Estimate(load_w, grid_w, battery_w, "grid", (), moment_s), kept._replace(load_w=believed_w)
     return Estimate(
         meters_w, meters_w - battery_w if bad else grid_w, battery_w, "none" if math.isnan(meters_w) else "meters",
         (bad or "battery_power_unknown",)), kept._replace(load_w=meters_w)
 
 
-def contradicts(spec: ControlSpec, load_w: float, meters_w: float, before_w: float) -> bool:
-    """Whether the grid meter (with the batteries) and the load meters differ, and the latter are nearer to before.
+def _against(spec: ControlSpec, memory: Memory, load_w: float, meters_w: float, battery_w: float) -> float:
+    """For how long grid meter and load meters have contradicted each other, s; from `AGAINST_S` on it is judged.
 
-    False where one of them is not known: then there is nothing to compare. A load that steps is seen by both; where the
-    load meters alone jumped, they are not taken for the truth.
+    A judgement holds until they have agreed for `AGREED_S`: a value that is wrong passes near the true one now and then.
     """
-    off_w = abs(load_w - meters_w)
-    return off_w > AGAINST_SHARE * spec.load_maximum_w and abs(meters_w - before_w) < abs(load_w - before_w)
+    period_s = spec.period_ms / 1000
+    apart = abs(load_w - meters_w) > AGAINST_SHARE * spec.load_maximum_w  # False where one is not known
+    if memory.against_s >= AGAINST_S:
+        left_s = AGAINST_S + AGREED_S if apart else memory.against_s - period_s
+        return left_s if left_s >= AGAINST_S else 0.0
+    if not apart or not abs(meters_w - memory.load_w) < abs(load_w - memory.load_w):
+        return 0.0
+    sure = is_misread(load_w, meters_w, battery_w) or not is_possible(spec, load_w)
+    against_s = memory.against_s + period_s
+    return AGAINST_S + AGREED_S if sure or against_s >= AGAINST_S else against_s
+
+
+def is_possible(spec: ControlSpec, load_w: float) -> bool:
+    """Whether the site could draw this at all."""
+    return LEAST_LOAD_SHARE * spec.load_floor_w <= load_w <= MOST_LOAD_SHARE * spec.load_maximum_w
 
 
 def is_misread(load_w: float, meters_w: float, battery_w: float) -> bool:
