@@ -7,7 +7,7 @@ With h the step in s, k the steps, powers in MW, energies in MWh::
                E' = E - h/3600 (d / eta_d - eta_c c)
                |g' - g| <= R h / 60 + v
                0 <= g <= import limit, 0 <= d, c <= ratings, 0 <= s <= what tiers take off, E in its window,
-               E at the end = E at the start, the first g as the run had it
+               E at the end between E at the start and what the run ended with, the first g as the run had it
 
 The weights order the aims: no ramp is broken to save a load, none is shed to save the batteries. Both are only optimal
 while charging and discharging at once does not pay; where energy must be burned the run is not viable, and says so.
@@ -46,11 +46,18 @@ class Optimum:
     seconds: float
 
 
-def optimum(load_w: Series, step_s: float, bounds: Bounds, first_grid_w: float, energy_wh: float) -> Optimum:
-    """The optimum for a load; `energy_wh` is what the batteries hold at the start and must hold at the end."""
+def optimum(
+    load_w: Series, step_s: float, bounds: Bounds, first_grid_w: float, energy_wh: float, end_wh: float | None = None
+) -> Optimum:
+    """The optimum for a load; batteries hold `energy_wh` at the start.
+
+    At the end they hold something between that and `end_wh`, where the run that is compared ended; None: as at the
+    start. A run that stops in mid-ramp cannot have its energy back: asking it of the optimum would break the ramp.
+    """
     began = time.perf_counter()
     count = len(load_w)
-    model = _model(load_w / 1e6, step_s, bounds, first_grid_w / 1e6, energy_wh / 1e6)
+    model = _model(load_w / 1e6, step_s, bounds, first_grid_w / 1e6, energy_wh / 1e6,
+                   (energy_wh if end_wh is None else end_wh) / 1e6)
     values = _solved(model)
     seconds = time.perf_counter() - began
     if values is None:
@@ -66,7 +73,7 @@ def optimum(load_w: Series, step_s: float, bounds: Bounds, first_grid_w: float, 
         True, seconds)
 
 
-def _model(load: Series, step_s: float, bounds: Bounds, first_grid: float, energy: float) -> Any:
+def _model(load: Series, step_s: float, bounds: Bounds, first_grid: float, energy: float, end: float) -> Any:
     """The programme for HiGHS; columns g, d, c, s, v (each as long as the load) and E (one longer)."""
     import highspy  # noqa: PLC0415  # 0.1 s that only those pay who solve something
 
@@ -79,7 +86,9 @@ def _model(load: Series, step_s: float, bounds: Bounds, first_grid: float, energ
                                    SLACK * one, np.zeros(count + 1)))
     low_e, high_e = bounds.energy_min_wh / 1e6, bounds.energy_max_wh / 1e6
     lower_e, upper_e = np.full(count + 1, low_e), np.full(count + 1, high_e)
-    lower_e[[0, -1]] = upper_e[[0, -1]] = min(max(energy, low_e), high_e)
+    first, last = (min(max(e, low_e), high_e) for e in (energy, end))
+    lower_e[0] = upper_e[0] = first
+    lower_e[-1], upper_e[-1] = min(first, last), max(first, last)
     lower_g, upper_g = zero.copy(), np.full(count, bounds.import_limit_w / 1e6)
     lower_g[0] = upper_g[0] = first_grid
     lp.col_lower_ = np.concatenate((lower_g, zero, zero, zero, zero, lower_e))

@@ -56,12 +56,14 @@ def scored(
 def _optimum(run: Run, bounds: Bounds, cache: Path | None) -> dict[str, Any]:
     """The optimum's figures, from the cache where this very load was solved before."""
     load = averaged(run.load_w[run.first :], round(LP_STEP_S / run.period_s))
-    energy_wh, first_w = float(run.energy_wh[run.first]), float(run.grid_w[run.first])
-    digest = hashlib.blake2b(load.tobytes() + repr((bounds, energy_wh, first_w)).encode(), digest_size=16).hexdigest()
+    first_w = float(run.grid_w[run.first])
+    energy_wh, end_wh = float(run.energy_wh[run.first]), float(run.energy_wh[-1])
+    asked = load.tobytes() + repr((bounds, energy_wh, end_wh, first_w)).encode()
+    digest = hashlib.blake2b(asked, digest_size=16).hexdigest()
     file = None if cache is None else cache / f"{digest}.json"
     if file is not None and file.exists():
         return dict(json.loads(file.read_text()))
-    best = optimum(load, LP_STEP_S, bounds, first_w, energy_wh)
+    best = optimum(load, LP_STEP_S, bounds, first_w, energy_wh, end_wh)
     found = {"throughput_mwh": best.throughput_wh / 1e6, "unserved_mwh": best.unserved_wh / 1e6,
              "excess_mw_per_min": best.excess_w_per_min / 1e6, "viable": best.viable, "solved": best.solved}
     if file is not None:
