@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from virtual import FIRST_S, MW, MWH, fleet, limits, low_pass, small_spec, tier_spec
 
-from pswd_edge.control.rules.shed import ShedState, TierState, decide, needs, pending_w, warning_s
+from pswd_edge.control.rules.shed import ShedState, TierState, decide, needs, pending_w, stuck, warning_s
 from pswd_edge.model.control import ControlSpec
 
 SPEC = small_spec()
@@ -91,6 +91,19 @@ def test_a_stuck_tier_is_given_up_after_its_actuation_time() -> None:
     tiers = Tiers(obey_s=math.inf)
     assert tiers.run(1.9, 8 * MW) == [True, False, False]
     assert tiers.run(0.6, 8 * MW) == [True, True, False]
+
+
+def test_a_stuck_tier_is_named_when_it_had_its_time_and_not_before() -> None:
+    """The operator must go and look; a tier that obeys, or still may, must not send him."""
+    tiers = Tiers(obey_s=math.inf)
+    tiers.run(2.5, 8 * MW)
+    assert stuck(SPEC, tiers.state, tiers.time_s) == ()
+    tiers.run(1.0, 8 * MW)
+    assert stuck(SPEC, tiers.state, tiers.time_s) == ("t1",)
+    good = Tiers()
+    good.run(10, 8 * MW)
+    assert good.engaged[0]
+    assert stuck(SPEC, good.state, good.time_s) == ()
 
 
 def test_a_tier_that_sheds_less_than_promised_counts_with_what_it_shed() -> None:
