@@ -21,6 +21,7 @@ from pswd_edge.control.rules import law
 from pswd_edge.control.rules.placement import headroom
 from pswd_edge.control.rules.reference import INSUFFICIENT
 from pswd_edge.control.rules.reserve import may_rise
+from pswd_edge.control.rules.shed import stuck
 from pswd_edge.control.setpoints import Setpoints
 from pswd_edge.control.succession import carried_law, moved_controllers, moved_points
 from pswd_edge.control.timing import Histogram
@@ -252,6 +253,8 @@ class ControlCycle:
             yield "not_commissioned", self.commissioning.kept.message
         if self._ledger.trouble:
             yield "ledger", self._ledger.trouble
+        if names := stuck(self._spec, self._state.shed, self._last_s):
+            yield "tier_stuck", f"{', '.join(names)}: engaged, but the meter shows less than half of it gone"
         if decision.need.surplus_w > 0:
             yield "surplus", "more power than reference and batteries can absorb"
 

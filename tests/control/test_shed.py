@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from virtual import FIRST_S, MW, MWH, fleet, limits, low_pass, small_spec, tier_spec
 
-from pswd_edge.control.rules.shed import ShedState, TierState, decide, needs, pending_w, warning_s
+from pswd_edge.control.rules.shed import ShedState, TierState, decide, needs, pending_w, stuck, warning_s
 from pswd_edge.model.control import ControlSpec
 
 SPEC = small_spec()
@@ -91,6 +91,19 @@ def test_a_stuck_tier_is_given_up_after_its_actuation_time() -> None:
     tiers = Tiers(obey_s=math.inf)
     assert tiers.run(1.9, 8 * MW) == [True, False, False]
     assert tiers.run(0.6, 8 * MW) == [True, True, False]
+
+
+def test_a_stuck_tier_is_named_when_it_had_its_time_and_not_before() -> None:
+    """The operator must go and look; a tier that obeys, or still may, must not send him."""
+    tiers = Tiers(obey_s=math.inf)
+    tiers.run(2.5, 8 * MW)
+    assert stuck(SPEC, tiers.state, tiers.time_s) == ()
+    tiers.run(1.0, 8 * MW)
+    assert stuck(SPEC, tiers.state, tiers.time_s) == ("t1",)
+    good = Tiers()
+    good.run(10, 8 * MW)
+    assert good.engaged[0]
+    assert stuck(SPEC, good.state, good.time_s) == ()
 
 
 def test_a_tier_that_sheds_less_than_promised_counts_with_what_it_shed() -> None:
@@ -282,3 +295,35 @@ def test_a_surplus_is_what_a_full_battery_cannot_take() -> None:
     need = needs(25 * MW, 90 * MW, fleet(10 * MWH, 0.0), limits(), 120 * MW, SOON)
     assert need.surplus_w == pytest.approx(65 * MW)
     assert need.deficit_w < 0
+
+
+# --- no more than needed ------------------------------------------------------------------------------------------
+
+powers_mw = st.lists(st.floats(0, 40), min_size=3, max_size=3)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.floats(-50, 150), powers_mw)
+def test_no_more_goes_than_the_deficit_the_margin_and_one_tier(deficit_mw: float, full_mw: list[float]) -> None:
+    """Without its last tier, what went must fall short of the deficit and its margin: that tier was needed too."""
+    tiers = Tiers(power_w=[p * MW for p in full_mw])
+    tiers.step(deficit_mw * MW)
+    tiers.step(deficit_mw * MW)
+    gone_w = [t.shed_w for t in tiers.state.tiers if t.engaged]
+    if gone_w:
+        assert deficit_mw > 0
+        assert sum(gone_w[:-1]) < deficit_mw * MW + SPEC.shed_margin_w
+
+
+@settings(max_examples=30, deadline=None)
+@given(inputs)
+def test_the_same_inputs_shed_the_same(steps: list[tuple[float, bool, int]]) -> None:
+    """Replay and review of a decision stand on it: the rule has no clock and no chance of its own."""
+    def states() -> list[ShedState]:
+        tiers, found = Tiers(MINIMA), []
+        for deficit, trusted, cycles in steps:
+            tiers.run(cycles / 10, deficit, trusted=trusted)
+            found.append(tiers.state)
+        return found
+
+    assert states() == states()

@@ -9,6 +9,8 @@ from pswd_edge.control.rules.reserve import Range
 from pswd_edge.model.control import ControlSpec
 
 ENGAGE_CYCLES = 2             # a deficit that lasts so long engages; a large one at once
+STUCK_AFTER_S = 1.0           # beyond its actuation time: a slow meter is no stuck tier
+STUCK_SHARE = 0.5             # of what a tier was to take off: with less it did not obey
 PRE_ARM_S = 5.0               # beyond a tier's actuation time: so long before the batteries are empty it must go
 
 
@@ -95,6 +97,13 @@ def pending_w(spec: ControlSpec, state: ShedState, now_s: float) -> float:
             coming_w = found.shed_w if now_s - found.since_s < tier.actuation_s else found.gone_w
             total += max(0.0, coming_w - found.shown_w)
     return total
+
+
+def stuck(spec: ControlSpec, state: ShedState, now_s: float) -> tuple[str, ...]:
+    """Ids of engaged tiers whose own meter shows less than half of what they were to take off by now."""
+    return tuple(tier.id for tier, found in zip(spec.tiers, state.tiers, strict=True)
+                 if found.engaged and now_s - found.since_s >= tier.actuation_s + STUCK_AFTER_S
+                 and found.gone_w < STUCK_SHARE * found.shed_w)
 
 
 def warning_s(spec: ControlSpec) -> float:
