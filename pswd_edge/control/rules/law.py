@@ -2,7 +2,7 @@
 
 import math
 
-from pswd_edge.control.rules import budget, delay, feed, following
+from pswd_edge.control.rules import budget, delay, expected, feed, following
 from pswd_edge.control.rules.allocate import Fleet, fleet_of, judge, share
 from pswd_edge.control.rules.estimate import Estimate, estimate
 from pswd_edge.control.rules.following import Following
@@ -45,6 +45,8 @@ def cycle(
         return _blind(spec, state, found, fleet, limits, orders, degraded, dt_s, tuning, grid)
     state = _from_what_is(spec, state, found) if state.reference is None else state._replace(blind_s=0.0)
     state = _observed(spec, state, found, tuning, dt_s)
+    assert state.feed is not None
+    limits = expected.shifted(limits, orders.expected, state.feed.filtered_w, snapshot.time_s)
     return _led(spec, state, snapshot, orders, dt_s, found, fleet, limits, tuning, grid, degraded)
 
 

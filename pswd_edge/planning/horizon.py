@@ -1,0 +1,60 @@
+"""The way of the grid's power over the next minutes that needs the least of the batteries, for what was announced.
+
+The linear programme of `optimum.py` over the forecast, from the present state on; solved again every few seconds. What
+is wrong in a forecast costs the benefit and nothing else: control takes the way as a wish, within its own reserves.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from pswd_edge.planning.optimum import optimum
+from pswd_edge.planning.run import Bounds, Series
+
+AHEAD_S = 900.0               # changes further ahead can wait
+_REST_S = 60.0                # after the last ramp: there the horizon ends
+_STEPS, _STEP_MIN_S = 180, 2.0
+
+
+class Plan(NamedTuple):
+    """The reference wanted at `after_s` seconds from now, W; both as long. `viable`: nothing in it breaks a limit."""
+
+    after_s: tuple[float, ...]
+    reference_w: tuple[float, ...]
+    viable: bool
+    seconds: float
+
+    def at(self, after_s: float) -> float:
+        """The reference wanted then; the last one from its end on."""
+        return float(np.interp(after_s, self.after_s, self.reference_w))
+
+
+def plan(load_w: float, coming: Sequence[tuple[float, float]], bounds: Bounds, reference_w: float, energy_wh: float,
+         rest_wh: float) -> Plan | None:
+    """The best way for a load that is at `load_w` and changes by W after seconds, as `coming` says, by time.
+
+    `rest_wh`: where the energy should be in the end, as far as it may be between that and what there is now. None where
+    no way was found.
+    """
+    near = [(s, w) for s, w in coming if s <= AHEAD_S]
+    last_s = max((s for s, _ in near), default=0.0)
+    gap_w = abs(load_w - reference_w) + sum(abs(w) for _, w in near)
+    horizon_s = last_s + gap_w / bounds.ramp_w_per_min * 60 + _REST_S
+    step_s = max(_STEP_MIN_S, horizon_s / _STEPS)
+    load = _means(load_w, near, step_s, math.ceil(horizon_s / step_s))
+    found = optimum(load, step_s, bounds, reference_w, energy_wh, rest_wh)
+    if not found.solved:
+        return None
+    times = np.arange(len(load)) * step_s
+    return Plan(tuple(times.tolist()), tuple(found.grid_w.tolist()), found.viable, found.seconds)
+
+
+def _means(load_w: float, near: Sequence[tuple[float, float]], step_s: float, count: int) -> Series:
+    """The load's mean in each step; one in which it changes has its share."""
+    load = np.full(count, load_w)
+    begins = np.arange(count) * step_s
+    for after_s, change_w in near:
+        load += change_w * ((begins + step_s - after_s) / step_s).clip(0.0, 1.0)
+    return load.clip(0.0)
