@@ -21,7 +21,8 @@ class Change(NamedTuple):
 
 
 class Forecast:
-    """Follows the load and knows which changes have come. Give it a look at the load about once a second."""
+    """Follows the load and knows which changes have come. Give it a look at the load every 0.3 s: a job's rhythm of 1 s must not be
+    met at the same place each time."""
 
     def __init__(self, swing_w: float) -> None:
         """`swing_w`: how far a running load swings around its level at most."""

@@ -6,6 +6,7 @@ is wrong in a forecast costs the benefit and nothing else: control takes the way
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from pswd_edge.planning.run import Bounds, Series
 AHEAD_S = 900.0               # changes further ahead can wait
 _REST_S = 60.0                # after the last ramp: there the horizon ends
 _STEPS, _STEP_MIN_S = 180, 2.0
+MARGIN = 0.04                 # of the energy window, at both ends: for what the forecast does not know
 
 
 class Plan(NamedTuple):
@@ -44,11 +46,18 @@ def plan(load_w: float, coming: Sequence[tuple[float, float]], bounds: Bounds, r
     horizon_s = last_s + gap_w / bounds.ramp_w_per_min * 60 + _REST_S
     step_s = max(_STEP_MIN_S, horizon_s / _STEPS)
     load = _means(load_w, near, step_s, math.ceil(horizon_s / step_s))
-    found = optimum(load, step_s, bounds, reference_w, energy_wh, rest_wh)
+    found = optimum(load, step_s, _inside(bounds, energy_wh), reference_w, energy_wh, rest_wh)
     if not found.solved:
         return None
     times = np.arange(len(load)) * step_s
     return Plan(tuple(times.tolist()), tuple(found.grid_w.tolist()), found.viable, found.seconds)
+
+
+def _inside(bounds: Bounds, energy_wh: float) -> Bounds:
+    """The energy window less a margin, as far as the energy that is there allows."""
+    margin = MARGIN * (bounds.energy_max_wh - bounds.energy_min_wh)
+    return replace(bounds, energy_min_wh=min(bounds.energy_min_wh + margin, energy_wh),
+                   energy_max_wh=max(bounds.energy_max_wh - margin, energy_wh))
 
 
 def _means(load_w: float, near: Sequence[tuple[float, float]], step_s: float, count: int) -> Series:

@@ -9,8 +9,7 @@ from pswd_edge.planning.horizon import Plan, plan
 from pswd_edge.planning.run import Bounds
 from pswd_edge.replay.loop import FIRST_S, PREROLL_S, Case, Event, Loop, bounds_of
 
-LOOK_S, PLAN_S = 1.0, 5.0
-LATE_S, HINT_TTL_S = 1.0, 20.0  # a hint is some time under way, and does not hold for ever
+LOOK_S, PLAN_S = 0.3, 5.0
 START_S = FIRST_S + PREROLL_S
 
 
