@@ -52,7 +52,7 @@ def compared(state: Delay, moment_s: float, power_w: float, rating_w: float, dt_
     counts from the middle of the hold, half a cycle included.
     """
     known = np.isfinite(state.times_s)
-    if rating_w <= 0 or not known.any() or moment_s - LONGEST_S < state.times_s[known][0]:
+    if not (math.isfinite(moment_s) and math.isfinite(power_w)) or rating_w <= 0 or not known.any() or moment_s - LONGEST_S < state.times_s[known][0]:
         return state
     wanted = np.interp(moment_s - _CANDIDATES, state.times_s[known], state.commands_w[known])
     span = float(wanted.max() - wanted.min()) / rating_w
