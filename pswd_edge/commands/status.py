@@ -11,7 +11,7 @@ import msgspec
 from pswd_edge.clock import iso_utc
 from pswd_edge.image import ImageReader
 from pswd_edge.model.quality import Quality, Reason
-from pswd_edge.model.report import FieldReport, Report
+from pswd_edge.model.report import FieldReport, LoopReport, Report
 from pswd_edge.model.site import Site
 
 ALIVE_S = 1.0
@@ -59,6 +59,8 @@ def _lines(site: Site, report: Report, field: FieldReport | None, age_s: float) 
            f"reference {_mw(report.reference_w)} MW, bound by {report.binding}")
     yield (f"guaranteed load {_mw(report.load_floor_w)} to {_mw(report.load_ceiling_w)} MW; energy "
            f"{_mw(report.energy_wh)} MWh of {_mw(report.energy_min_wh)} to {_mw(report.energy_max_wh)}")
+    if report.loop is not None:
+        yield _loop(report.loop)
     for b in report.batteries:
         yield (f"  {b.id:12} {'usable' if b.usable else 'LOST  '} set-point {_mw(b.setpoint_w)} MW, can give "
                f"{_mw(b.discharge_available_w)} and take {_mw(b.charge_available_w)} MW")
@@ -73,6 +75,14 @@ def _lines(site: Site, report: Report, field: FieldReport | None, age_s: float) 
         for link in field.links:
             if link.state != "open":
                 yield f"  {site.connections[link.connection].id}: {link.state}: {link.reason}"
+
+
+def _loop(loop: LoopReport) -> str:
+    measured = "not measured yet" if loop.measured_delay_s is None else f"measured {loop.measured_delay_s:.2f} s"
+    predicted = "" if loop.predicted_share is None else f"; follows {loop.predicted_share:.0%} of the predicted swing"
+    up, down = loop.ramp_up_w_per_s * 60, loop.ramp_down_w_per_s * 60
+    return (f"loop: delay {loop.delay_s:.2f} s ({measured}), filter {loop.filter_hz:.3f} Hz, worst swing times "
+            f"{loop.peak_gain:.2f}; inner ramps {_mw(up).strip()} up, {_mw(down).strip()} down MW/min{predicted}")
 
 
 def _bad_points(image: ImageReader) -> Iterator[str]:

@@ -5,11 +5,13 @@ from typing import NamedTuple
 
 from pswd_edge.control.arbiter import Verdict
 from pswd_edge.control.modes import ModeKeeper
+from pswd_edge.control.rules.delay import total_s
+from pswd_edge.control.rules.following import stray_w
 from pswd_edge.control.rules.law import Decision, LawState
 from pswd_edge.control.timing import Histogram
 from pswd_edge.model.control import ControlSpec
 from pswd_edge.model.ports import FieldPort
-from pswd_edge.model.report import AlarmReport, BatteryReport, Report, SetpointReport, TierReport
+from pswd_edge.model.report import AlarmReport, BatteryReport, LoopReport, Report, SetpointReport, TierReport
 from pswd_edge.model.workload import Headroom, Workload
 
 
@@ -74,7 +76,16 @@ def report_of(
         tiers=tuple(TierReport(t.id, s.engaged, s.shed_w) for t, s in zip(spec.tiers, state.shed.tiers, strict=True)),
         setpoints=tuple(_setpoint(v, field) for v in verdicts),
         workloads=workloads, alarms=alarms, acknowledged_cycle=field.acknowledged_cycle(clocks.cycle),
+        loop=_loop(spec, decision, state),
         cycles=clocks.cycles, cycles_missed=clocks.missed, started_utc_s=clocks.started_utc_s, **timings._asdict())
+
+
+def _loop(spec: ControlSpec, decision: Decision, state: LawState) -> LoopReport:
+    tuning = decision.tuning
+    share = state.feed.share if state.feed is not None and spec.predicts else None
+    stray = stray_w(state.following, [b.power_w for b in decision.fleet.batteries])
+    return LoopReport(tuning.delay_s, total_s(state.delay), tuning.filter_hz, tuning.peak_gain, tuning.up_w_per_s,
+                      tuning.down_w_per_s, share, stray)
 
 
 def _setpoint(verdict: Verdict, field: FieldPort) -> SetpointReport:

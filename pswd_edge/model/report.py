@@ -57,6 +57,25 @@ class AlarmReport(Struct, frozen=True):
     since_utc_s: float
 
 
+class LoopReport(Struct, frozen=True):
+    """How fast the control loop is, and what was chosen from that; s, Hz, W/s.
+
+    `delay_s` is what the law works with, `measured_delay_s` what it has measured (None: too little has moved yet).
+    `peak_gain` is what the filter of corner `filter_hz` may make of the worst swing. `ramp_*` are the inner limits of
+    the reference. `predicted_share` is how much of the predicted swing is followed, 0..1; None without a predictor.
+    `stray_w` is what batteries give that do not follow.
+    """
+
+    delay_s: float
+    measured_delay_s: float | None
+    filter_hz: float
+    peak_gain: float
+    ramp_up_w_per_s: float
+    ramp_down_w_per_s: float
+    predicted_share: float | None
+    stray_w: float
+
+
 class Report(Struct, frozen=True):
     """The state of control after one cycle. Powers in W, grid import and battery discharge positive.
 
@@ -106,6 +125,7 @@ class Report(Struct, frozen=True):
     rules_p99_ms: float
     input_age_p99_ms: float
     started_utc_s: float
+    loop: LoopReport | None = None
 
 
 class LinkReport(Struct, frozen=True):

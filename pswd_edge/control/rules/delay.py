@@ -52,7 +52,9 @@ def compared(state: Delay, moment_s: float, power_w: float, rating_w: float, dt_
     counts from the middle of the hold, half a cycle included.
     """
     known = np.isfinite(state.times_s)
-    if not (math.isfinite(moment_s) and math.isfinite(power_w)) or rating_w <= 0 or not known.any() or moment_s - LONGEST_S < state.times_s[known][0]:
+    if not (math.isfinite(moment_s) and math.isfinite(power_w)) or rating_w <= 0 or not known.any():
+        return state
+    if moment_s - LONGEST_S < state.times_s[known][0]:
         return state
     wanted = np.interp(moment_s - _CANDIDATES, state.times_s[known], state.commands_w[known])
     span = float(wanted.max() - wanted.min()) / rating_w
@@ -67,7 +69,7 @@ def measured_s(state: Delay) -> float | None:
     """The delay from command to effect, s, half a cycle of hold included; None while too little has moved."""
     if state.weight < ENOUGH:
         return None
-    best = len(_CANDIDATES) - 1 - int(np.argmin(state.errors[::-1]))  # of equals the longest: shorter ones saw no command
+    best = len(_CANDIDATES) - 1 - int(np.argmin(state.errors[::-1]))  # of equals the longest: shorter ones are blind
     if not 0 < best < len(_CANDIDATES) - 1:
         return float(_CANDIDATES[best])
     left, middle, right = state.errors[best - 1 : best + 2]

@@ -105,7 +105,7 @@ def estimate(spec: ControlSpec, snapshot: Snapshot, memory: Memory) -> tuple[Est
 def _against(spec: ControlSpec, memory: Memory, load_w: float, meters_w: float, battery_w: float) -> float:
     """For how long grid meter and load meters have contradicted each other, s; from `AGAINST_S` on it is judged.
 
-    A judgement holds until they have agreed for `AGREED_S`: a value that is wrong passes near the true one now and then.
+    A judgement holds until they have agreed for `AGREED_S`: a wrong value passes near the true one now and then.
     """
     period_s = spec.period_ms / 1000
     apart = abs(load_w - meters_w) > AGAINST_SHARE * spec.load_maximum_w  # False where one is not known
