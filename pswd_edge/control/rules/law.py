@@ -23,7 +23,7 @@ REMEMBER_S = 5.0              # so long the reference outlives a load that is no
 HOLD_S = 1.0                  # with no load estimate: hold the batteries for this long, then let them go to zero
 DT_SHORTEST, DT_LONGEST = 0.5, 3.0  # times the period: what a cycle may believe of its own dt
 TIER_MAX_AGE_S = 10.0         # PDUs are polled slowly
-BUDGET_SHARE = 0.97           # of the inner ramp: what the two windows may hold; the rest is for errors to come
+BUDGET_SHARE = 0.95           # of the inner ramp: what the two windows may hold; the rest is for errors to come
 _TINY_W = 1.0
 
 
