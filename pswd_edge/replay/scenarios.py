@@ -471,6 +471,15 @@ def _restarted(draw: Draw) -> Case:
                      events=[(100.0, restart), *keeps, (105.0, again)])
 
 
+def _reference(draw: Draw) -> Case:
+    make = Maker(draw, REFERENCE)
+    abort, restart, end = 0.55 * draw.seconds, 0.55 * draw.seconds + 60.0, 0.93 * draw.seconds
+    return make.case("ref-100MW: start, checkpoint, abort, restart, abort",
+                     make.job([(30.0, abort), (restart, end)], [(100.0, 115.0, 0.45)]), soc=0.95)
+
+
+REFERENCE = 100               # beside the numbered ones: the run that the others are compared with
+
 SCENARIOS: tuple[Scenario, ...] = (
     Scenario(0, "steady training", _steady, judged=True, steady_from_s=150.0),
     Scenario(1, "step up from idle", _step_up, judged=True, single=True),
@@ -508,6 +517,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario(36, "the grid is gone for 30 s", _outage),
     Scenario(37, "abort under discharge, no export allowed", _export),
     Scenario(41, "control restarted in mid-ramp", _restarted),
+    Scenario(REFERENCE, "ref-100MW: start, checkpoint, abort, restart, abort", _reference, judged=True),
 )
 
 
