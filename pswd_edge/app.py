@@ -16,6 +16,8 @@ import uvloop
 from pswd_edge.clock import SystemClock
 from pswd_edge.config import load_site
 from pswd_edge.config.secrets import resolve_secret
+from pswd_edge.control.alarm_file import FILE as ALARM_FILE
+from pswd_edge.control.alarm_file import AlarmFile
 from pswd_edge.control.commissioned import FILE, Commissioned
 from pswd_edge.control.cycle import ControlCycle, watched_points
 from pswd_edge.control.journal import Journal
@@ -88,6 +90,7 @@ async def control(site: Site, path: Path | None = None) -> None:
     journal = Journal(clock)
     image = ImageWriter(runtime, site)
     journal.attach(image)
+    journal.keep_in(AlarmFile(Path(site.state_dir) / ALARM_FILE))
     actuated = [p.index for p in site.points if p.write is not None]
     learnt = Learnt(Path(site.state_dir) / "learnt.json")
     field = Field(site, make_driver, watched_points(site), actuated, journal.tell, learnt)
@@ -121,6 +124,7 @@ async def control(site: Site, path: Path | None = None) -> None:
             await door.close()
         await field.stop()
         await ledger.close()
+        journal.close()
         bell.close()
 
 

@@ -19,6 +19,7 @@ class Command(NamedTuple):
 COMMANDS = {
     "run": Command("run", "run the control process, the gateway, or both under the supervisor"),
     "status": Command("status", "what control does now: mode, powers, batteries, devices, alarms"),
+    "alarms": Command("alarms", "list the alarms; acknowledge or shelve one"),
     "mode": Command("mode", "change the mode: OBSERVE, AUTO, MANUAL or SAFE"),
     "reload": Command("reload", "take up the changed site file while control runs"),
     "commission": Command("commission", "try a device's actuated points, and write down that they work"),

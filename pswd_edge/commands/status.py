@@ -11,7 +11,7 @@ import msgspec
 from pswd_edge.clock import iso_utc
 from pswd_edge.image import ImageReader
 from pswd_edge.model.quality import Quality, Reason
-from pswd_edge.model.report import FieldReport, LoopReport, Report
+from pswd_edge.model.report import AlarmReport, FieldReport, LoopReport, Report
 from pswd_edge.model.site import Site
 
 ALIVE_S = 1.0
@@ -67,7 +67,7 @@ def _lines(site: Site, report: Report, field: FieldReport | None, age_s: float) 
     for t in report.tiers:
         yield f"  tier {t.id:12} {'SHED ' + _mw(t.shed_w) + ' MW' if t.engaged else 'free'}"
     for a in report.alarms:
-        yield f"  ALARM {a.code}: {a.message} since {iso_utc(a.since_utc_s)}"
+        yield f"  ALARM {a.severity} {a.code}: {a.message} since {iso_utc(a.since_utc_s)}{alarm_state(a)}"
     yield (f"{report.cycles} cycles, {report.cycles_missed} missed; late p99 {report.late_p99_ms:.2f} ms, "
            f"max {report.late_max_ms:.2f} ms; rules p99 {report.rules_p99_ms:.2f} ms")
     if field is not None:
@@ -83,6 +83,20 @@ def _loop(loop: LoopReport) -> str:
     up, down = loop.ramp_up_w_per_s * 60, loop.ramp_down_w_per_s * 60
     return (f"loop: delay {loop.delay_s:.2f} s ({measured}), filter {loop.filter_hz:.3f} Hz, worst swing times "
             f"{loop.peak_gain:.2f}; inner ramps {_mw(up).strip()} up, {_mw(down).strip()} down MW/min{predicted}")
+
+
+def alarm_state(alarm: AlarmReport) -> str:
+    """What else there is to know: how often it came, whether it is over, who has seen or shelved it; "" for nothing."""
+    found = [f"{alarm.count} times"] if alarm.count > 1 else []
+    if alarm.ended_utc_s is not None:
+        found.append(f"over since {iso_utc(alarm.ended_utc_s)}")
+    if alarm.acknowledged_utc_s is not None:
+        found.append(f"acknowledged by {alarm.acknowledged_by}")
+    elif not alarm.active and alarm.latched:
+        found.append("not acknowledged")
+    if alarm.shelved_until_utc_s is not None:
+        found.append(f"shelved until {iso_utc(alarm.shelved_until_utc_s)} by {alarm.shelved_by}")
+    return f" ({', '.join(found)})" if found else ""
 
 
 def _bad_points(image: ImageReader) -> Iterator[str]:

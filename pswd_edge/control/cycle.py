@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from pswd_edge.clock import Clock
+from pswd_edge.control.alarms import Condition
 from pswd_edge.control.chronicle import Chronicle, tried_body
 from pswd_edge.control.commissioned import Commissioned
 from pswd_edge.control.commissioning import Commissioning
@@ -172,6 +173,8 @@ class ControlCycle:
         self._tell_mode()
         self._decision, self._bad = decision, bad
         self._age.add(snapshot.read(self._spec.grid_power.point).age_s)
+        while self.desk.alarm_orders:
+            self._journal.order(self.desk.alarm_orders.popleft())
         alarms = self._journal.alarms(self._conditions(decision))
         self._chronicle.note(snapshot, decision, self._state, verdicts, self._keeper)
         report = report_of(
@@ -235,16 +238,16 @@ class ControlCycle:
         utc_s, decision, reference = self._clock.utc_s(), self._decision, self._state.reference
         if decision is None:
             return Facts(0, utc_s, Mode.OBSERVE, "control has just started", math.nan, math.nan, 0.0, 0.0,
-                         self._limits, self._headroom)
+                         self._limits, self._headroom, alarms=self._journal.listed)
         known = reference is not None and decision.estimate.source == "grid"
         return Facts(
             self.cycle, utc_s, self._keeper.mode, "" if known else f"inputs: {self._bad or 'none yet'}",
             math.nan if reference is None else reference.reference_w,
             math.nan if self._state.feed is None else self._state.feed.filtered_w,
             decision.fleet.discharge_available_w, decision.fleet.charge_available_w, decision.limits,
-            self._room(decision), self.commissioning.bars())
+            self._room(decision), self.commissioning.bars(), self._journal.listed)
 
-    def _conditions(self, decision: law.Decision) -> Iterator[tuple[str, str]]:
+    def _conditions(self, decision: law.Decision) -> Iterator[tuple[str, str] | Condition]:
         for name in decision.degraded:
             yield name, f"degraded: {name.replace('_', ' ')}"
         if self._keeper.mode is Mode.SAFE:
@@ -255,6 +258,8 @@ class ControlCycle:
             yield "ledger", self._ledger.trouble
         if names := stuck(self._spec, self._state.shed, self._last_s):
             yield "tier_stuck", f"{', '.join(names)}: engaged, but the meter shows less than half of it gone"
+        if self._journal.trouble:
+            yield "alarms_not_kept", self._journal.trouble
         if decision.need.surplus_w > 0:
             yield "surplus", "more power than reference and batteries can absorb"
 
@@ -287,5 +292,6 @@ class ControlCycle:
         self._timings = timings_of(self._late, self._rules, self._age)
         self._image.publish_field(self._publish_number, self._encode(self._field.report(utc_s)))
         self._bell.look()
+        self._journal.keep()
         word = "READY=1\n" if self.completed == 1 else ""
         self._notify(f"{word}WATCHDOG=1\nSTATUS={self._keeper.mode.value}: {self._keeper.reason}")

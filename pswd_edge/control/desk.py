@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
@@ -16,6 +17,7 @@ from pswd_edge.control.rules.placement import controller_caps, eased_w, is_live,
 from pswd_edge.control.rules.reserve import Range
 from pswd_edge.model.command import (
     Accepted,
+    Acknowledge,
     Announce,
     Clamped,
     ControlWorkload,
@@ -28,6 +30,7 @@ from pswd_edge.model.command import (
     SetBatteryTarget,
     SetMode,
     SetPoint,
+    Shelve,
 )
 from pswd_edge.model.site import Site
 from pswd_edge.model.workload import Workload
@@ -54,6 +57,7 @@ class Desk:
         self.points: dict[tuple[int, Level], HeldPoint] = {}
         self.mode_wanted: Mode | None = None
         self.mode_origin = ""
+        self.alarm_orders: deque[Acknowledge | Shelve] = deque()    # for the next cycle
 
     def move(self, site: Site, points: Mapping[int, int], controllers: Mapping[int, int]) -> list[str]:
         """Go on under another site; both mappings are old index to new. Returns a sentence for each thing gone."""
@@ -160,6 +164,8 @@ class Desk:
                 self._targets[level] = Held(request, level, began_s + request.ttl_s, self._sequence)
         elif isinstance(request, SetPoint):
             self._hold(request, entry, began_s)
+        elif isinstance(request, Acknowledge | Shelve):
+            self.alarm_orders.append(request)
         elif outcome.workload is not None:
             self._keep(outcome.workload, entry, began_s)
 

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from pswd_edge.model.workload import Announcement, Workload
 
+SHELVE_MAX_S = 8 * 3600.0     # one shift: the next one hears of it again
 OLDEST_S, AHEAD_S = 30.0, 5.0  # ages of a command that are taken: gateway and control judge alike
 
 
@@ -101,7 +102,21 @@ class Commission(Envelope, frozen=True, kw_only=True, tag=True):
     percent: float = 1.0
 
 
-Request = SetMode | SetPoint | SetBatteryTarget | Announce | ControlWorkload | Reload | Commission
+class Acknowledge(Envelope, frozen=True, kw_only=True, tag=True):
+    """Somebody has seen the alarm `code`, which is listed."""
+
+    code: str
+
+
+class Shelve(Envelope, frozen=True, kw_only=True, tag=True):
+    """List the alarm `code`, but do not tell of it for `seconds`, at most SHELVE_MAX_S; 0 ends that."""
+
+    code: str
+    seconds: float
+
+
+Request = (SetMode | SetPoint | SetBatteryTarget | Announce | ControlWorkload | Reload | Commission | Acknowledge
+           | Shelve)
 
 
 class Trial(Struct, frozen=True):

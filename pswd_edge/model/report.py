@@ -50,11 +50,28 @@ class BatteryReport(Struct, frozen=True):
 
 
 class AlarmReport(Struct, frozen=True):
-    """A condition that somebody should know of; `since_utc_s` when it began."""
+    """A condition that somebody should act on. It is listed while it holds, and where it latches until acknowledged.
+
+    `since_utc_s` is when it first began, `last_utc_s` when it last did; `count` how often it has come in that time.
+    `severity` is "info", "warning" or "critical". `active`: it holds, or ended so lately that it may come back;
+    False only for one that waits to be acknowledged, or is shelved. `ended_utc_s` is None while it is active,
+    `acknowledged_utc_s` until somebody (`acknowledged_by`) has seen it. Until `shelved_until_utc_s` it is listed, but
+    not told; None: not shelved.
+    """
 
     code: str
     message: str
     since_utc_s: float
+    severity: str = "warning"
+    latched: bool = False
+    active: bool = True
+    acknowledged_utc_s: float | None = None
+    acknowledged_by: str = ""
+    count: int = 1
+    last_utc_s: float = 0.0
+    ended_utc_s: float | None = None
+    shelved_until_utc_s: float | None = None
+    shelved_by: str = ""
 
 
 class LoopReport(Struct, frozen=True):

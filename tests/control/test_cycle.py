@@ -14,6 +14,7 @@ from virtual import MW, bad, demo_site, good
 
 from pswd_edge.clock import FakeClock
 from pswd_edge.control import cycle as module
+from pswd_edge.control.alarm_table import OFF_DELAY_S
 from pswd_edge.control.commissioned import Commissioned
 from pswd_edge.control.cycle import ControlCycle, watched_points
 from pswd_edge.control.journal import Journal
@@ -22,6 +23,7 @@ from pswd_edge.image import ImageReader, ImageWriter
 from pswd_edge.image.notify import RowBell
 from pswd_edge.model.command import (
     Accepted,
+    Acknowledge,
     Commission,
     Failed,
     Level,
@@ -385,7 +387,7 @@ async def test_an_alarm_is_told_when_it_begins_and_when_it_ends(rig: Rig) -> Non
     point = site().control.grid_power.point
     rig.field.on["begin"] = lambda k: rig.field.override.update({point: bad()}) if k == 5 else (
         rig.field.override.clear() if k == 15 else None)
-    await rig.run(20)
+    await rig.run(20 + round(10 * OFF_DELAY_S))
     assert len(rig.events("grid_meter_unreachable")) == 1
     assert len(rig.events("cleared")) == len(rig.events("blind")) + 1
 
@@ -478,3 +480,23 @@ async def test_a_trial_reaches_the_field_through_the_arbiter(bare: Rig, monkeypa
     monkeypatch.setattr("pswd_edge.control.setpoints.ADOPT_S", -1.0)
     await bare.run(1)
     assert bare.field.applied[-1]["bess-1.power_setpoint_w"] is None
+
+
+# --- alarms are acknowledged ------------------------------------------------------------------------------------------
+
+
+async def test_safe_stays_listed_until_it_is_left_and_acknowledged(rig: Rig) -> None:
+    """Through the same door as every request; what the answer says holds from the next cycle on."""
+    await rig.run(5)
+    await rig.ask(rig.mode(Mode.SAFE))
+    await rig.run(5)
+    await rig.ask(rig.mode(Mode.OBSERVE, "m2"))
+    report = await rig.run(20 + round(10 * OFF_DELAY_S))
+    [alarm] = [a for a in report.alarms if a.code == "safe_state"]
+    assert (alarm.active, alarm.severity) == (False, "critical")
+    outcome = await rig.ask(Acknowledge(id="a1", origin="console", role="operator", issued_utc_s=rig.clock.utc_s(),
+                                        code="safe_state"))
+    assert isinstance(outcome, Accepted)
+    report = await rig.run(2)
+    assert [a for a in report.alarms if a.code == "safe_state"] == []
+    assert rig.events("acknowledged") == ["safe_state: acknowledged by console"]
