@@ -10,6 +10,7 @@ from pswd_edge.model.snapshot import Reading, Snapshot
 
 DOES_NOT_FOLLOW = "does not follow"
 _FULL_PERCENT = 100.0
+_NOTHING_W = 1e-6
 
 
 class Battery(NamedTuple):
@@ -121,11 +122,13 @@ def share(power_w: float, fleet: Fleet) -> dict[str, float]:
     weight = {b.id: b.discharge_rating_w if sign > 0 else b.charge_rating_w for b in fleet.batteries if b.usable}
     given = dict.fromkeys(room, 0.0)
     left, open_ids = abs(power_w), [i for i in room if room[i] > 0]
-    while left > 1e-6 and open_ids:
+    for _ in range(len(room)):  # each round fills one of them, or ends it
+        if left <= _NOTHING_W or not open_ids:
+            break
         total = sum(weight[i] for i in open_ids)
         part = {i: left * weight[i] / total for i in open_ids}
         for i in open_ids:
             given[i] += min(part[i], room[i] - given[i])
         left = abs(power_w) - sum(given.values())
-        open_ids = [i for i in open_ids if room[i] - given[i] > 1e-6]
+        open_ids = [i for i in open_ids if room[i] - given[i] > _NOTHING_W]
     return {i: sign * w for i, w in given.items()}

@@ -10,7 +10,7 @@ from pswd_edge.control.rules.measured import measured
 from pswd_edge.control.rules.reference import INSUFFICIENT, Aim, Reference, Step, step, track
 from pswd_edge.control.rules.reserve import Range
 from pswd_edge.control.rules.shed import Need, ShedState, decide, needs, warning_s
-from pswd_edge.control.rules.terms import Decision, Grid, LawState, Orders, grid_of, range_of, start
+from pswd_edge.control.rules.terms import Decision, Grid, LawState, Orders, grid_of, range_of, sound, start
 from pswd_edge.control.rules.tune import TOO_SLOW, too_slow, tune
 from pswd_edge.model.command import Mode
 from pswd_edge.model.control import ControlSpec
@@ -33,6 +33,7 @@ def cycle(
     """One cycle: the next state, and what to do."""
     period = spec.period_ms / 1000
     dt_s = min(max(dt_s, DT_SHORTEST * period), DT_LONGEST * period)
+    orders = sound(spec, orders)
     found, memory = estimate(spec, snapshot, state.memory)
     fleet, state = _fleet(spec, state, snapshot, orders, period, dt_s)
     grid = grid_of(spec, orders)
@@ -88,7 +89,8 @@ def _led(spec: ControlSpec, state: LawState, snapshot: Snapshot, orders: Orders,
     after = state._replace(reference=reference, shed=shed, battery_w=battery_w, missed_w=missed_w,
                            shed_wh=state.shed_wh + taken_w * dt_s / 3600,
                            following=_told(spec, state, shares, orders.mode is not Mode.OBSERVE),
-                           delay=delay.commanded(state.delay, snapshot.time_s, battery_w))
+                           delay=delay.unled(state.delay) if orders.mode is Mode.OBSERVE
+                           else delay.commanded(state.delay, snapshot.time_s, battery_w))
     degraded = (*found.degraded, *degraded, *((INSUFFICIENT,) if made.binding == INSUFFICIENT else ()))
     return after, Decision(found, fleet, limits, made, need, battery_w, shares,
                            orders.mode is not Mode.OBSERVE, binding, degraded, tuning, grid)
@@ -102,8 +104,10 @@ def _observed(spec: ControlSpec, state: LawState, found: Estimate, tuning: Tunin
     made = feed.FeedSpec(tuning.filter_hz, delay.total_s(state.delay) or tuning.delay_s, spec.period_ms / 1000,
                          spec.load_maximum_w - spec.load_floor_w, tuning.peak_gain, spec.predicts, spec.swing_least_w)
     fed = feed.fed(made, state.feed, found.load_w, grid_w - state.reference.reference_w, dt_s)
-    if state.budget is None or math.isnan(grid_w):
+    if state.budget is None:
         return state._replace(feed=fed)
+    if math.isnan(grid_w):
+        grid_w = state.reference.reference_w  # the best guess: the windows must not stand still
     return state._replace(feed=fed, budget=budget.observed(state.budget, grid_w, dt_s))
 
 
@@ -205,15 +209,15 @@ def _blind(spec: ControlSpec, state: LawState, found: Estimate, fleet: Fleet, li
            lost: tuple[str, ...], dt_s: float, tuning: Tuning, grid: Grid) -> tuple[LawState, Decision]:
     """No load is known: hold the batteries for a second, then let them go to zero at the ramp limit; shed nothing."""
     acts = orders.mode is not Mode.OBSERVE
-    blind_s = state.blind_s + dt_s if acts else 0.0
+    blind_s = state.blind_s + dt_s  # in OBSERVE too: who takes over then must not find a reference of an hour ago
     battery_w = state.battery_w if acts else _known_battery(state, found)
-    if blind_s > HOLD_S:
+    if acts and blind_s > HOLD_S:
         battery_w = _toward(battery_w, 0.0, limits, dt_s)
     if acts:
         battery_w = min(max(battery_w, -fleet.charge_available_w), fleet.discharge_available_w)
     shares = share(battery_w, fleet)
     after = _forgetful(state, battery_w, dt_s)._replace(
-        battery_w=battery_w, missed_w=0.0, blind_s=blind_s, following=_told(spec, state, shares, acts),
-        shed=state.shed._replace(short_cycles=0, calm_since_s=math.inf))
+        battery_w=battery_w, missed_w=0.0, blind_s=blind_s, delay=delay.unled(state.delay),
+        following=_told(spec, state, shares, acts), shed=state.shed._replace(short_cycles=0, calm_since_s=math.inf))
     return after, Decision(found, fleet, limits, None, Need(0.0, 0.0), battery_w, shares,
                            acts, "blind", (*found.degraded, *lost, "blind"), tuning, grid)

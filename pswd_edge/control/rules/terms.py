@@ -1,5 +1,6 @@
 """What the law remembers, what it is told, and what it says: the types around one cycle."""
 
+import math
 from typing import NamedTuple
 
 from pswd_edge.control.rules import delay as delays
@@ -17,6 +18,8 @@ from pswd_edge.model.control import ControlSpec
 from pswd_edge.model.tuning import Tuning
 
 _TINY_W = 1.0
+_NUMBERS = ("target_w", "target_ramp_w_per_s", "manual_w", "import_limit_w", "export_limit_w", "ramp_w_per_min",
+            "floor_w", "hint_w")
 
 
 class LawState(NamedTuple):
@@ -97,6 +100,18 @@ def start(spec: ControlSpec) -> LawState:
     """The state before the first cycle."""
     return LawState(Memory(), None, ShedState(tuple(TierState() for _ in spec.tiers)),
                     following=tuple(Following() for _ in spec.batteries))
+
+
+def sound(spec: ControlSpec, orders: Orders) -> Orders:
+    """The orders without numbers that are none: NaN passes through every comparison, and would be remembered for good.
+
+    What is no finite number is not ordered; a ceiling that is none is the site file's.
+    """
+    bad: dict[str, float | None] = {name: None for name in _NUMBERS
+                                    if not math.isfinite(getattr(orders, name) or 0.0)}
+    if not math.isfinite(orders.ceiling_w):
+        bad["ceiling_w"] = spec.load_ceiling_w
+    return orders._replace(**bad) if bad else orders
 
 
 def grid_of(spec: ControlSpec, orders: Orders) -> Grid:
