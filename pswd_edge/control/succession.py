@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from pswd_edge.control.rules.estimate import Memory
-from pswd_edge.control.rules.law import LawState
+from pswd_edge.control.rules.law import LawState, start
 from pswd_edge.control.rules.shed import ShedState, TierState
 from pswd_edge.model.site import Site
 
@@ -33,7 +33,8 @@ def carried_law(old: Site, new: Site, state: LawState) -> LawState:
     shed: ShedState = state.shed._replace(tiers=tuple(tiers.get(t.id, TierState()) for t in after.tiers))
     if _sources(old) == _sources(new):
         return state._replace(shed=shed)
-    return state._replace(shed=shed, memory=Memory(), reference=None, missed_w=0.0)
+    return state._replace(shed=shed, memory=Memory(), reference=None, missed_w=0.0, energy=(),
+                          following=start(after).following)
 
 
 def _sources(site: Site) -> list[str]:

@@ -6,6 +6,7 @@ from pswd_edge.control.rules import delay as delays
 from pswd_edge.control.rules.allocate import Fleet
 from pswd_edge.control.rules.budget import Budget
 from pswd_edge.control.rules.delay import Delay
+from pswd_edge.control.rules.energy import Held
 from pswd_edge.control.rules.estimate import Estimate, Memory
 from pswd_edge.control.rules.feed import Feed
 from pswd_edge.control.rules.following import Following
@@ -24,7 +25,8 @@ class LawState(NamedTuple):
 
     `reference`, `feed` and `budget` are None until a first estimate; `battery_w` is the last command, `missed_w` how
     far the reference was pulled off its ramp where the batteries could not give what was wanted; it fades at the ramp.
-    `delay` learns how late the batteries are, `following` (one for each battery) whether they do what they are told.
+    `delay` learns how late the batteries are, `following` (one for each battery) whether they do what they are told,
+    `energy` what they hold; the latter is empty before the first cycle.
     """
 
     memory: Memory
@@ -38,6 +40,7 @@ class LawState(NamedTuple):
     budget: Budget | None = None
     delay: Delay = delays.begun()
     following: tuple[Following, ...] = ()
+    energy: tuple[Held, ...] = ()
 
 
 class Orders(NamedTuple):
