@@ -68,8 +68,8 @@ def counted(spec: BatteryControl, held: Held, snapshot: Snapshot, period_s: floa
         return held
     grain = spec.soc_resolution_percent
     if grain is None:
-        grain = min(held.grain_percent, *(grain_percent(value) for value in shown))
-    held = held._replace(grain_percent=grain)
+        grain = held.grain_percent and min(held.grain_percent, *map(grain_percent, shown))
+    held = held if grain == held.grain_percent else held._replace(grain_percent=grain)
     return _cut(spec, held, allowed_wh(spec, shown, held),
                 disagree=max(shown) - min(shown) > JUMP_PERCENT + grain)
 
@@ -94,8 +94,8 @@ def allowed_wh(spec: BatteryControl, shown: Sequence[float], held: Held) -> tupl
     Registers that disagree allow all that is between them.
     """
     half, capacity = held.grain_percent / 2, spec.capacity_wh / _FULL_PERCENT
-    out_wh = sum(f for f in held.flows_wh if f > 0)
-    in_wh = -sum(f for f in held.flows_wh if f < 0)
+    out_wh = sum([f for f in held.flows_wh if f > 0])
+    in_wh = -sum([f for f in held.flows_wh if f < 0])
     return (max(0.0, (min(shown) - half) * capacity - out_wh),
             min(spec.capacity_wh, (max(shown) + half) * capacity + in_wh))
 
