@@ -38,7 +38,7 @@ FORMS = {
         (site_form, ("SiteFile", "NameForm", "ConnectionForm", "DeviceForm", "CircuitForm", "GridForm",
                      "ListenerForm", "UplinkForm", "TrapsForm")),
         (control_form, ("ControlForm", "InputForm", "LoadRangeForm", "BatteryForm", "LoadControllerForm", "TierForm",
-                        "EffectForm", "PredictorForm")),
+                        "EffectForm", "PredictorForm", "UpsForm")),
         (map_form, ("MapFile", "RowForm", "WriteForm", "Defaults")),
     ) for name in names
 }

@@ -97,7 +97,8 @@ def words_of(*patterns: str) -> set[str]:
 
 def rule_words() -> set[str]:
     """Every word that a control rule can say: names of degraded modes, bindings, sources."""
-    whole = {"grid_meter_": "grid_meter_<reason>", "battery_lost:": "battery_lost:<id>"}
+    whole = {"grid_meter_": "grid_meter_<reason>", "battery_lost:": "battery_lost:<id>",
+             "soc_uncertain:": "soc_uncertain:<id>"}
     inside_sentences = {"cooling", "heat", "ramp"}
     return {whole.get(word, word) for word in words_of("control/rules/*.py") - inside_sentences}
 

@@ -43,6 +43,11 @@ KINDS: dict[str, Kind] = {
     "battery_lost:<id>": Kind(
         "warning", False, "a battery cannot be used: no SoC, no power, or a state that takes no set-point",
         "look at its state on its own display (LOCAL, fault, contactor)"),
+    "soc_uncertain:<id>": Kind(
+        "warning", False, "its SoC jumped by over 2 %, or its two registers are over 2 % apart",
+        "compare with the BMS' own display; a BMS that recalibrated settles within a minute"),
+    "ups_on_battery": Kind(
+        "warning", False, "a UPS lives on its own store: batteries do not charge", "look at its feeder"),
     "loop_too_slow": Kind(
         "warning", False, "meter and batteries are so late that steps alone would use up the ramp limit",
         "look at the measured delay in `status`: a meter that renews once a second, a battery that follows slowly; "

@@ -49,7 +49,9 @@ def _watched(site: Site) -> Iterator[int | None]:
     yield spec.frequency
     yield from (m.point for m in spec.load_meters)
     for b in spec.batteries:
-        yield from (b.soc.point, b.power.point, b.setpoint, b.charge_limit, b.discharge_limit, b.state)
+        yield from (b.soc.point, b.power.point, b.setpoint, b.charge_limit, b.discharge_limit, b.state,
+                    b.soc_other.point if b.soc_other else None, b.temperature if b.derating else None)
+    yield from (u.point for u in spec.ups)
     yield from (t.power for t in spec.tiers)
     yield from (c.power for c in spec.load_controllers)
 

@@ -37,7 +37,7 @@ def carried_law(old: Site, new: Site, state: LawState) -> LawState:
     if _sources(old) == _sources(new):
         return state._replace(shed=shed)
     return state._replace(shed=shed, memory=Memory(), reference=None, feed=None, missed_w=0.0, delay=delay.begun(),
-                          following=_followed(old, new, state))
+                          energy=(), following=_followed(old, new, state))
 
 
 def _followed(old: Site, new: Site, state: LawState) -> tuple[Following, ...]:

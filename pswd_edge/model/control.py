@@ -26,7 +26,8 @@ class BatteryControl(Struct, frozen=True):
     `soc_age_s` is how old the SoC can be when it is used (T_e of the law).
     `available_states` are the values of `state` in which it takes a set-point.
     `heartbeat_s` is the period of the heartbeat counter where `heartbeat` is a point. `mode` is SunSpec's WSetMod: 1
-    makes the set-point count in W.
+    makes the set-point count in W. `soc_resolution_percent`: the step of the SoC register, None: learnt. `soc_other` is
+    a second register of the same SoC. `derating`: (degrees C, share of the ratings), the colder first.
     """
 
     id: str
@@ -52,6 +53,16 @@ class BatteryControl(Struct, frozen=True):
     available_states: tuple[int, ...] = ()
     temperature: int | None = None
     mode: int | None = None
+    soc_resolution_percent: float | None = None
+    soc_other: Input | None = None
+    derating: tuple[tuple[float, float], ...] = ()
+
+
+class Ups(Struct, frozen=True):
+    """A UPS: where it takes its output from, and which values of that point mean its battery."""
+
+    point: int
+    on_battery: tuple[int, ...]
 
 
 class Tier(Struct, frozen=True):
@@ -136,3 +147,4 @@ class ControlSpec(Struct, frozen=True):
     export_limit_w: float = math.inf
     predicts: bool = False
     swing_least_w: float = 0.0
+    ups: tuple[Ups, ...] = ()

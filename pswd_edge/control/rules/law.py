@@ -2,8 +2,9 @@
 
 import math
 
-from pswd_edge.control.rules import budget, delay, feed, following
-from pswd_edge.control.rules.allocate import Fleet, fleet_of, judge, share
+from pswd_edge.control.rules import budget, delay, energy, feed, following
+from pswd_edge.control.rules.allocate import Fleet, balanced, fleet_of, judge, share
+from pswd_edge.control.rules.derate import UPS_ON_BATTERY, ups_on_battery
 from pswd_edge.control.rules.estimate import Estimate, estimate
 from pswd_edge.control.rules.following import Following
 from pswd_edge.control.rules.measured import measured
@@ -41,7 +42,8 @@ def cycle(
     state = state._replace(memory=memory, delay=delay.aged(late, snapshot.time_s - found.moment_s, dt_s))
     tuning = tune(spec, grid.ramp_w_per_min, delay.total_s(state.delay))
     limits = range_of(spec, orders.ceiling_w, tuning, orders.floor_w)
-    degraded = _left_out(spec, fleet, orders, tuning, grid)
+    fleet = balanced(fleet, limits, limits.floor_w if state.reference is None else state.reference.reference_w)
+    degraded = (*_left_out(spec, fleet, orders, tuning, grid), *_of_batteries(spec, state, snapshot))
     if found.source == "none":
         return _blind(spec, state, found, fleet, limits, orders, degraded, dt_s, tuning, grid)
     state = _from_what_is(spec, state, found) if state.reference is None else state._replace(blind_s=0.0)
@@ -56,10 +58,14 @@ def _fleet(spec: ControlSpec, state: LawState, snapshot: Snapshot, orders: Order
         following.judged(f, measured(snapshot.read(b.power.point), b.power.max_age_ms / 1000),
                          b.discharge_rating_w, period_s, dt_s)
         for b, f in zip(spec.batteries, state.following, strict=True))
-    fleet = fleet_of([judge(b, snapshot, period_s, barred=b.setpoint in orders.barred, strays=f.lost)
-                      for b, f in zip(spec.batteries, found, strict=True)])
+    held = tuple(energy.counted(b, h, snapshot, period_s, dt_s) for b, h in zip(
+        spec.batteries, state.energy or (energy.Held(),) * len(spec.batteries), strict=True))
+    charges = not ups_on_battery(spec, snapshot)
+    fleet = fleet_of([
+        judge(b, snapshot, period_s, h, barred=b.setpoint in orders.barred, strays=f.lost, charges=charges)
+        for b, f, h in zip(spec.batteries, found, held, strict=True)])
     found = tuple(following.left_out(f, dt_s, usable=b.usable) for f, b in zip(found, fleet.batteries, strict=True))
-    return fleet, state._replace(following=found)
+    return fleet, state._replace(following=found, energy=held)
 
 
 def _told(spec: ControlSpec, state: LawState, shares: dict[str, float], acts: bool) -> tuple[Following, ...]:
@@ -120,6 +126,12 @@ def _left_out(
     mine = (*(b.setpoint for b in spec.batteries), *(t.setpoint for t in spec.tiers))
     return (*lost, *(("not_commissioned",) if orders.barred.intersection(mine) else ()),
             *((TOO_SLOW,) if too_slow(tuning, grid.ramp_w_per_min) else ()))
+
+
+def _of_batteries(spec: ControlSpec, state: LawState, snapshot: Snapshot) -> tuple[str, ...]:
+    """Names of what the batteries' surroundings forbid or make doubtful."""
+    doubtful = [f"soc_uncertain:{b.id}" for b, h in zip(spec.batteries, state.energy, strict=True) if h.uncertain_s > 0]
+    return (*doubtful, *((UPS_ON_BATTERY,) if ups_on_battery(spec, snapshot) else ()))
 
 
 def _from_what_is(spec: ControlSpec, state: LawState, found: Estimate) -> LawState:

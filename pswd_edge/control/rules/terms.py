@@ -7,6 +7,7 @@ from pswd_edge.control.rules import delay as delays
 from pswd_edge.control.rules.allocate import Fleet
 from pswd_edge.control.rules.budget import Budget
 from pswd_edge.control.rules.delay import Delay
+from pswd_edge.control.rules.energy import Held
 from pswd_edge.control.rules.estimate import Estimate, Memory
 from pswd_edge.control.rules.feed import Feed
 from pswd_edge.control.rules.following import Following
@@ -18,8 +19,6 @@ from pswd_edge.model.control import ControlSpec
 from pswd_edge.model.tuning import Tuning
 
 _TINY_W = 1.0
-_NUMBERS = ("target_w", "target_ramp_w_per_s", "manual_w", "import_limit_w", "export_limit_w", "ramp_w_per_min",
-            "floor_w", "hint_w")
 
 
 class LawState(NamedTuple):
@@ -27,7 +26,8 @@ class LawState(NamedTuple):
 
     `reference`, `feed` and `budget` are None until a first estimate; `battery_w` is the last command, `missed_w` how
     far the reference was pulled off its ramp where the batteries could not give what was wanted; it fades at the ramp.
-    `delay` learns how late the batteries are, `following` (one for each battery) whether they do what they are told.
+    `delay` learns how late the batteries are, `following` (one for each battery) whether they do what they are told,
+    `energy` what they hold; the latter is empty before the first cycle.
     """
 
     memory: Memory
@@ -41,6 +41,7 @@ class LawState(NamedTuple):
     budget: Budget | None = None
     delay: Delay = delays.begun()
     following: tuple[Following, ...] = ()
+    energy: tuple[Held, ...] = ()
 
 
 class Orders(NamedTuple):
@@ -107,11 +108,15 @@ def sound(spec: ControlSpec, orders: Orders) -> Orders:
 
     What is no finite number is not ordered; a ceiling that is none is the site file's.
     """
-    bad: dict[str, float | None] = {name: None for name in _NUMBERS
-                                    if not math.isfinite(getattr(orders, name) or 0.0)}
-    if not math.isfinite(orders.ceiling_w):
-        bad["ceiling_w"] = spec.load_ceiling_w
-    return orders._replace(**bad) if bad else orders
+    def number(value: float | None) -> float | None:
+        return value if value is None or math.isfinite(value) else None
+
+    ceiling_w = orders.ceiling_w if math.isfinite(orders.ceiling_w) else spec.load_ceiling_w
+    return orders._replace(
+        ceiling_w=ceiling_w, target_w=number(orders.target_w), target_ramp_w_per_s=number(orders.target_ramp_w_per_s),
+        manual_w=number(orders.manual_w), import_limit_w=number(orders.import_limit_w),
+        export_limit_w=number(orders.export_limit_w), ramp_w_per_min=number(orders.ramp_w_per_min),
+        floor_w=number(orders.floor_w), hint_w=number(orders.hint_w))
 
 
 def grid_of(spec: ControlSpec, orders: Orders) -> Grid:
