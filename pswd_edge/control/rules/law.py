@@ -143,7 +143,7 @@ def _aim(spec: ControlSpec, state: LawState, found: Estimate, orders: Orders, tu
     spent = (-math.inf, math.inf) if state.budget is None else budget.bounds_w(
         state.budget, BUDGET_SHARE * tuning.up_w_per_s * 60, BUDGET_SHARE * tuning.down_w_per_s * 60)
     return Aim(grid.import_w, restore, spec.target_time_s, spec.energy_time_s, target, orders.target_ramp_w_per_s,
-               orders.hint_w, spent)
+               orders.hint_w, spent, emergency=grid.emergency)
 
 
 def _wanted(state: LawState, made: Step, limits: Range, orders: Orders, found: Estimate, grid: Grid,
@@ -156,7 +156,8 @@ def _wanted(state: LawState, made: Step, limits: Range, orders: Orders, found: E
     if orders.mode is Mode.SAFE:
         return max(_toward(state.battery_w, 0.0, limits, dt_s), min(state.battery_w, above_limit_w)), "safe"
     if orders.mode is Mode.MANUAL and orders.manual_w is not None:
-        return _toward(state.battery_w, max(orders.manual_w, above_limit_w), limits, dt_s), "manual"
+        ramped_w = _toward(state.battery_w, max(orders.manual_w, above_limit_w), limits, dt_s)
+        return max(ramped_w, above_limit_w) if grid.emergency else ramped_w, "manual"
     return made.battery_w, made.binding
 
 
