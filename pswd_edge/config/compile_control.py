@@ -79,6 +79,8 @@ def compile_control(form: ControlForm, points: Mapping[str, Point], devices: Map
         export_limit_w=math.inf if form.export_limit_w is None else form.export_limit_w,
         predicts=form.predictor is not None,
         swing_least_w=_least_swing_w(form),
+        grid_meters=tuple(_input(meter, points) for meter in form.grid_meters),
+        load_substitutes=tuple(tuple(_input(m, points) for m in group) for group in form.load_substitutes),
     )
 
 

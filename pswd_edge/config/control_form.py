@@ -129,4 +129,6 @@ class ControlForm(Form):
     disruptive_per_s: Annotated[Whole, Field(ge=1, le=100)] = 2
     export_limit_w: NotNegative | None = None
     predictor: PredictorForm | None = None
+    grid_meters: tuple[Input, ...] = ()
+    load_substitutes: tuple[tuple[Input, ...], ...] = ()
     effects: dict[PointId, EffectForm] = Field(default_factory=dict)

@@ -43,6 +43,21 @@ KINDS: dict[str, Kind] = {
     "battery_lost:<id>": Kind(
         "warning", False, "a battery cannot be used: no SoC, no power, or a state that takes no set-point",
         "look at its state on its own display (LOCAL, fault, contactor)"),
+    "grid_meter_outvoted:<place>": Kind(
+        "warning", False, "one of several grid meters says something else than the others, or nothing; 0 is `grid_power`",
+        "look at that meter; the others speak"),
+    "load_meters_unknown": Kind(
+        "warning", False, "neither load meters nor a substitute tell the whole load",
+        "restore them: with the grid meter gone too, control would be blind"),
+    "battery_not_following:<id>": Kind(
+        "warning", False, "a battery's power is none of what it was told",
+        "look at its display: LOCAL, a limit of its own, another master"),
+    "setpoint_refused:<id>": Kind(
+        "warning", False, "its device refused its set-point for a second, or did not answer",
+        "look at the connection and at what the device wants before it takes a set-point"),
+    "soc_uncertain:<id>": Kind(
+        "warning", False, "its SoC jumped, or does not fit the energy that was counted",
+        "look at the BMS; a full charge lets most of them find their SoC again"),
     "loop_too_slow": Kind(
         "warning", False, "meter and batteries are so late that steps alone would use up the ramp limit",
         "look at the measured delay in `status`: a meter that renews once a second, a battery that follows slowly; "

@@ -18,10 +18,10 @@ from pswd_edge.control.ledger import Ledger
 from pswd_edge.control.limits import ordered
 from pswd_edge.control.modes import ModeKeeper
 from pswd_edge.control.publish import Clocks, Timings, limits_of, report_of, timings_of
+from pswd_edge.control.refusals import Refusals
 from pswd_edge.control.requests import Facts
 from pswd_edge.control.rules import law
 from pswd_edge.control.rules.placement import headroom
-from pswd_edge.control.rules.reference import INSUFFICIENT
 from pswd_edge.control.rules.reserve import may_fall, may_rise
 from pswd_edge.control.rules.shed import stuck
 from pswd_edge.control.setpoints import Setpoints
@@ -48,7 +48,8 @@ def _watched(site: Site) -> Iterator[int | None]:
     spec = site.control
     yield spec.grid_power.point
     yield spec.frequency
-    yield from (m.point for m in spec.load_meters)
+    yield from (m.point for m in (*spec.grid_meters, *spec.load_meters))
+    yield from (m.point for group in spec.load_substitutes for m in group)
     for b in spec.batteries:
         yield from (b.soc.point, b.power.point, b.setpoint, b.charge_limit, b.discharge_limit, b.state)
     yield from (t.power for t in spec.tiers)
@@ -122,6 +123,7 @@ class ControlCycle:
         self._site, self._spec = site, site.control
         self._heat = [i for d in site.devices_of("cdu") if (i := site.find(d.id, "heat_w")) is not None]
         self._limits = law.range_of(site.control, site.control.load_ceiling_w)
+        self._refusals = Refusals(site.control)
 
     async def run(self) -> None:
         """Until cancelled. A slot that is gone is skipped and counted, never made up for."""
@@ -164,7 +166,7 @@ class ControlCycle:
             self._journal.tell("info", "expired", "request", gone)
         self.desk.ease(snapshot.time_s - self._last_s)
         self._follow_order(now_s)
-        orders = self._orders()
+        orders = self._orders(now_s)
         before = self._state
         self._state, decision = law.cycle(self._spec, before, snapshot, orders, snapshot.time_s - self._last_s)
         verdicts = self._setpoints.compose(decision, self._state, snapshot, orders.mode, self.desk.candidates(),
@@ -201,10 +203,11 @@ class ControlCycle:
             self._journal.tell("warning" if mode is Mode.SAFE else "info", "mode", "site",
                                f"{before.value} to {mode.value}, {self._keeper.reason}")
 
-    def _orders(self) -> law.Orders:
+    def _orders(self, now_s: float) -> law.Orders:
         """What people and programs want now; in MANUAL only the operator's word counts, not an API's from before."""
         mode, target = self._keeper.mode, self.desk.target
-        orders = law.Orders(mode, self._ceiling(), barred=self.commissioning.bars(), floor_w=self._floor())
+        orders = law.Orders(mode, self._ceiling(), barred=self.commissioning.bars(), floor_w=self._floor(),
+                            refused=self._refusals.update(self._field, now_s))
         orders = ordered(orders, self.desk.tightest)
         if target is None or not isinstance(target.request, SetBatteryTarget):
             return orders
@@ -238,8 +241,7 @@ class ControlCycle:
         """Names of control inputs that are not good; empty where all are. A small battery is no bad input."""
         points = [self._spec.grid_power.point, *(p for b in self._spec.batteries for p in (b.soc.point, b.power.point))]
         bad = [self._site.points[p].id for p in points if snapshot.read(p).quality is not Quality.GOOD]
-        degraded = [name for name in decision.degraded if name != INSUFFICIENT]
-        return ", ".join(dict.fromkeys([*bad, *degraded]))
+        return ", ".join(dict.fromkeys([*bad, *(() if decision.starts else decision.degraded)]))
 
     def _room(self, decision: law.Decision) -> Headroom:
         heat = [self._field.reading(i, self._last_s) for i in self._heat]

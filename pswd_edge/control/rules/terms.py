@@ -48,7 +48,7 @@ class Orders(NamedTuple):
     actuated points that may not be led, as they were not commissioned. `import_limit_w`, `export_limit_w`,
     `ramp_w_per_min` and `floor_w` are tighter limits in force than the site file's, None where there are none.
     `hint_w` is where the planner would have the reference. `emergency`: the import limit is reached at once, whatever
-    the ramp.
+    the ramp. `refused` are set-points that their devices do not take, `silent` whom supervision no longer hears.
     """
 
     mode: Mode
@@ -63,6 +63,8 @@ class Orders(NamedTuple):
     floor_w: float | None = None
     hint_w: float | None = None
     emergency: bool = False
+    refused: frozenset[int] = frozenset()
+    silent: tuple[str, ...] = ()
 
 
 class Grid(NamedTuple):
@@ -79,7 +81,7 @@ class Decision(NamedTuple):
 
     `battery_w` is the total command, `shares` by battery id; both only where `acts`. `step` is None without an
     estimate. `binding` adds "battery", "manual", "safe", "blind", "export" to the bindings of the reference. `tuning`
-    is what corner and ramps were chosen from.
+    is what corner and ramps were chosen from. `starts`: nothing in `degraded` keeps AUTO from beginning by itself.
     """
 
     estimate: Estimate
@@ -94,6 +96,7 @@ class Decision(NamedTuple):
     degraded: tuple[str, ...]
     tuning: Tuning
     grid: Grid
+    starts: bool = True
 
 
 def start(spec: ControlSpec) -> LawState:
