@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from pswd_edge.control.rules.measured import flaw, measured
+from pswd_edge.control.rules.measured import flaw, power_flaw, power_w
 from pswd_edge.model.control import BatteryControl
 from pswd_edge.model.snapshot import Reading, Snapshot
 
@@ -58,7 +58,7 @@ def judge(
     soc, power = snapshot.read(spec.soc.point), snapshot.read(spec.power.point)
     why = "not commissioned" if barred else _why_not(spec, snapshot, soc, power)
     why = why or (DOES_NOT_FOLLOW if strays else "")
-    measured_w = measured(power, spec.power.max_age_ms / 1000)
+    measured_w = power_w(spec, power)
     if why:
         return Battery(spec.id, False, why, measured_w, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     energy = spec.capacity_wh * soc.value / 100
@@ -76,12 +76,12 @@ def judge(
 
 def _why_not(spec: BatteryControl, snapshot: Snapshot, soc: Reading, power: Reading) -> str:
     """Why a battery cannot be used now, in words; empty where it can."""
-    slow_s, fast_s = spec.soc.max_age_ms / 1000, spec.power.max_age_ms / 1000
+    slow_s = spec.soc.max_age_ms / 1000
     if wrong := flaw(soc, slow_s):
         return f"SoC {wrong}"
     if not 0 <= soc.value <= _FULL_PERCENT:
         return f"SoC {soc.value:g} %"
-    if wrong := flaw(power, fast_s):
+    if wrong := power_flaw(spec, power):
         return f"power {wrong}"
     if spec.state is None:
         return ""

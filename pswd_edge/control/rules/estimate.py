@@ -8,7 +8,7 @@ import itertools
 import math
 from typing import NamedTuple
 
-from pswd_edge.control.rules.measured import flaw, measured
+from pswd_edge.control.rules.measured import flaw, measured, power_flaw
 from pswd_edge.control.rules.vote import Vote, voted
 from pswd_edge.model.control import ControlSpec, Input
 from pswd_edge.model.snapshot import Reading, Snapshot
@@ -85,8 +85,9 @@ def estimate(spec: ControlSpec, snapshot: Snapshot, memory: Memory) -> tuple[Est
     changes_s = memory.changes_s if reading.unchanged else (*memory.changes_s, reading.received_s)[-CHANGES:]
     grid = _extended(memory.grid, reading, vote.source, renewal_s(changes_s, spec.period_ms / 1000))
     old = memory.batteries or ((),) * len(spec.batteries)
-    batteries = tuple(_extended(h, snapshot.read(b.power.point), b.power)
-                      for b, h in zip(spec.batteries, old, strict=True))
+    batteries = tuple(() if power_flaw(b, found) else _extended(h, found, b.power)
+                      for b, h in zip(spec.batteries, old, strict=True)
+                      for found in (snapshot.read(b.power.point),))
     moment_s = _moment_s(spec, grid, batteries)
     battery_w = sum((at_time(h, moment_s) for h in batteries), 0.0)  # NaN where one that may be running is not known
     low_w, high_w = _spanned(memory, battery_w, changed=reading.unchanged == 0)

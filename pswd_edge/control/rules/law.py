@@ -7,7 +7,7 @@ from pswd_edge.control.rules.allocate import Fleet, fleet_of, judge, share
 from pswd_edge.control.rules.degraded import Facts, Policy, policy
 from pswd_edge.control.rules.estimate import Estimate, estimate
 from pswd_edge.control.rules.following import Following
-from pswd_edge.control.rules.measured import measured
+from pswd_edge.control.rules.measured import measured, power_w
 from pswd_edge.control.rules.reference import INSUFFICIENT, Aim, Reference, Step, step, track
 from pswd_edge.control.rules.reserve import Range
 from pswd_edge.control.rules.shed import Need, ShedState, decide, needs, warning_s
@@ -54,8 +54,7 @@ def _fleet(spec: ControlSpec, state: LawState, snapshot: Snapshot, orders: Order
            dt_s: float) -> tuple[Fleet, LawState]:
     """What the batteries can do, those that do not follow left out."""
     found = tuple(
-        following.judged(f, measured(snapshot.read(b.power.point), b.power.max_age_ms / 1000),
-                         b.discharge_rating_w, period_s, dt_s)
+        following.judged(f, power_w(b, snapshot.read(b.power.point)), b.discharge_rating_w, period_s, dt_s)
         for b, f in zip(spec.batteries, state.following, strict=True))
     fleet = fleet_of([judge(b, snapshot, period_s, barred=b.setpoint in orders.barred,
                             strays=f.lost or b.setpoint in orders.refused)
