@@ -100,7 +100,7 @@ def rule_words() -> set[str]:
     """Every word that a control rule can say: names of degraded modes, bindings, sources."""
     whole = {"grid_meter_": "grid_meter_<reason>", "battery_lost:": "battery_lost:<id>",
              "battery_not_following:": "battery_not_following:<id>", "setpoint_refused": "setpoint_refused:<id>",
-             "soc_uncertain": "soc_uncertain:<id>", "supervision_silent": "supervision_silent:<who>",
+             "soc_uncertain": "soc_uncertain:<id>",
              "grid_meter_outvoted": "grid_meter_outvoted:<place>"}
     inside_sentences = {"cooling", "heat", "ramp"}
     return {whole.get(word, word) for word in words_of("control/rules/*.py") - inside_sentences}

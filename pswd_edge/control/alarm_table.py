@@ -92,7 +92,8 @@ KINDS: dict[str, Kind] = {
         "look for the one cause of the many: a switch, a power supply"),
 }
 
-_WILD = [(code.partition("<")[0], kind) for code, kind in KINDS.items() if "<" in code]
+_WILD = sorted(((code.partition("<")[0], kind) for code, kind in KINDS.items() if "<" in code),
+               key=lambda found: -len(found[0]))  # the longest first: grid_meter_outvoted: is no grid_meter_
 
 
 def kind_of(code: str) -> Kind | None:

@@ -81,7 +81,6 @@ CASES = {
     "not_commissioned": Case(lambda w: {"barred": frozenset({B1.setpoint})}, "not_commissioned"),
     "loop_too_slow": Case(lambda w: {"ramp_w_per_min": 0.5 * MW}, "loop_too_slow"),
     "reserve_insufficient": Case(shrunk, "reserve_insufficient"),
-    "supervision_silent:<who>": Case(lambda w: {"silent": ("planner",)}, "supervision_silent:planner"),
 }
 BESIDE_THE_LAW = {"cycles_missed", "soc_uncertain:<id>"}
 """Rows that the loop or another rule brings about; they have tests of their own."""
@@ -240,7 +239,7 @@ def test_with_every_grid_meter_gone_the_load_meters_speak() -> None:
     """Then the first substitute that is whole, then nobody."""
     spec = replace(VOTING, load_substitutes=((Input(80), Input(81)), (Input(82),)))
     world = World(spec, 60 * MW)
-    world.run(5, silent=())
+    world.run(5)
     world.override |= {GRID: bad(), 70: bad(), 71: bad()}
     assert world.step().estimate.load_w == 60 * MW
     world.override |= {LOAD: bad(), 80: good(40 * MW, world.time_s), 82: good(58 * MW, world.time_s)}

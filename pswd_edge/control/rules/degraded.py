@@ -21,7 +21,6 @@ class Facts(NamedTuple):
     `flaw` is what the estimate says of the grid meter or the batteries' power, `source` where the load comes from.
     `batteries`: id and why it cannot be used ("" where it can). `refused`: batteries whose device does not take its
     set-point. `outvoted`: places of grid meters that are not believed. `overruns`: cycles in a row that were too long.
-    `silent`: whom supervision no longer hears.
     """
 
     flaw: str = ""
@@ -35,7 +34,6 @@ class Facts(NamedTuple):
     too_slow: bool = False
     insufficient: bool = False
     overruns: int = 0
-    silent: tuple[str, ...] = ()
 
 
 class Row(NamedTuple):
@@ -128,8 +126,6 @@ ROWS: tuple[Row, ...] = (
         starts=True),
     Row("cycles_missed", _when("cycles_missed", lambda f: f.overruns > OVERRUNS_MAX), "by the operator's order",
         gives_back=False, safe=True),
-    Row("supervision_silent:<who>", _each("supervision_silent", lambda f: f.silent), "with the next beat",
-        starts=True),
 )
 
 

@@ -117,7 +117,7 @@ def _facts(spec: ControlSpec, found: Estimate, fleet: Fleet, orders: Orders, *, 
     return Facts(
         found.degraded[0] if found.degraded else "", found.source, found.outvoted, found.load_meters_known,
         tuple((b.id, why) for b, why in led), tuple(b.id for b, _ in led if b.setpoint in orders.refused),
-        not_commissioned=bool(orders.barred.intersection(mine)), too_slow=too_slow, silent=orders.silent)
+        not_commissioned=bool(orders.barred.intersection(mine)), too_slow=too_slow)
 
 
 def _from_what_is(spec: ControlSpec, state: LawState, found: Estimate) -> LawState:

@@ -48,7 +48,7 @@ class Orders(NamedTuple):
     actuated points that may not be led, as they were not commissioned. `import_limit_w`, `export_limit_w`,
     `ramp_w_per_min` and `floor_w` are tighter limits in force than the site file's, None where there are none.
     `hint_w` is where the planner would have the reference. `emergency`: the import limit is reached at once, whatever
-    the ramp. `refused` are set-points that their devices do not take, `silent` whom supervision no longer hears.
+    the ramp. `refused` are set-points that their devices do not take.
     """
 
     mode: Mode
@@ -64,7 +64,6 @@ class Orders(NamedTuple):
     hint_w: float | None = None
     emergency: bool = False
     refused: frozenset[int] = frozenset()
-    silent: tuple[str, ...] = ()
 
 
 class Grid(NamedTuple):
