@@ -1,4 +1,4 @@
-"""P7: no command outside limits, for any sequence of requests, modes, limits and faults; from the desk to the verdict."""
+"""P7: no command outside limits, for any sequence of requests, modes, limits and faults; from desk to verdict."""
 
 import asyncio
 import math
