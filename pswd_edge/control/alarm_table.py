@@ -44,7 +44,7 @@ KINDS: dict[str, Kind] = {
         "warning", False, "a battery cannot be used: no SoC, no power, or a state that takes no set-point",
         "look at its state on its own display (LOCAL, fault, contactor)"),
     "grid_meter_outvoted:<place>": Kind(
-        "warning", False, "one of several grid meters says something else than the others, or nothing; 0 is `grid_power`",
+        "warning", False, "one of several grid meters says something else than the others, or nothing; 0: `grid_power`",
         "look at that meter; the others speak"),
     "load_meters_unknown": Kind(
         "warning", False, "neither load meters nor a substitute tell the whole load",
