@@ -21,6 +21,7 @@ COMMANDS = {
     "status": Command("status", "what control does now: mode, powers, batteries, devices, alarms"),
     "alarms": Command("alarms", "list the alarms; acknowledge or shelve one"),
     "mode": Command("mode", "change the mode: OBSERVE, AUTO, MANUAL or SAFE"),
+    "limit": Command("limit", "keep a limit of the site tighter for a while, or list those in force"),
     "reload": Command("reload", "take up the changed site file while control runs"),
     "commission": Command("commission", "try a device's actuated points, and write down that they work"),
     "check": Command("check", "list every mistake of a site file and its device maps"),

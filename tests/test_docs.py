@@ -16,6 +16,7 @@ from test_architecture import ALLOWED
 from pswd_edge.cli import COMMANDS, main
 from pswd_edge.control.alarm_table import KINDS
 from pswd_edge.control.alarms import LEFT_OUT
+from pswd_edge.control.rules.degraded import ROWS
 from pswd_edge.gateway.roles import ALLOWED as OPERATIONS
 from pswd_edge.gateway.uplink.messages import STREAMS
 from pswd_edge.model.command import Level, Mode
@@ -98,7 +99,9 @@ def words_of(*patterns: str) -> set[str]:
 def rule_words() -> set[str]:
     """Every word that a control rule can say: names of degraded modes, bindings, sources."""
     whole = {"grid_meter_": "grid_meter_<reason>", "battery_lost:": "battery_lost:<id>",
-             "soc_uncertain:": "soc_uncertain:<id>"}
+             "battery_not_following:": "battery_not_following:<id>", "setpoint_refused": "setpoint_refused:<id>",
+             "soc_uncertain": "soc_uncertain:<id>",
+             "grid_meter_outvoted": "grid_meter_outvoted:<place>"}
     inside_sentences = {"cooling", "heat", "ramp"}
     return {whole.get(word, word) for word in words_of("control/rules/*.py") - inside_sentences}
 
@@ -171,6 +174,15 @@ def test_every_alarm_is_documented() -> None:
     assert len(alarms) >= 6
     assert alarms | alarm_codes() <= set(KINDS) == first_column("docs/operations.md", "## Alarms")
     assert alarms <= first_column("docs/control.md", "## Degraded modes")
+
+
+def test_the_degraded_modes_are_those_of_the_table() -> None:
+    """The same rows in the same words, and what each leaves of the law."""
+    page = text("docs/control.md").partition("## Degraded modes")[2].partition("\n## ")[0]
+    rows = [[c.strip() for c in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| `")]
+    said = {r[0].strip("`"): [word == "yes" for word in r[3:6]] for r in rows}
+    assert said == {r.name: [r.restores, r.gives_back, r.starts] for r in ROWS}
+    assert {r[0].strip("`") for r in rows if "`others`" in r[2]} == {r.name for r in ROWS if r.batteries == "others"}
 
 
 def test_every_word_of_the_rules_is_documented() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from pswd_edge.clock import iso_utc
+from pswd_edge.commands.limit import limit_line
 from pswd_edge.image import ImageReader
 from pswd_edge.model.quality import Quality, Reason
 from pswd_edge.model.report import AlarmReport, FieldReport, LoopReport, Report
@@ -64,6 +65,7 @@ def _lines(site: Site, report: Report, field: FieldReport | None, age_s: float) 
     for b in report.batteries:
         yield (f"  {b.id:12} {'usable' if b.usable else 'LOST  '} set-point {_mw(b.setpoint_w)} MW, can give "
                f"{_mw(b.discharge_available_w)} and take {_mw(b.charge_available_w)} MW")
+    yield from (f"  {limit_line(limit)}" for limit in report.limits)
     for t in report.tiers:
         yield f"  tier {t.id:12} {'SHED ' + _mw(t.shed_w) + ' MW' if t.engaged else 'free'}"
     for a in report.alarms:

@@ -80,6 +80,8 @@ def compile_control(form: ControlForm, points: Mapping[str, Point], devices: Map
         predicts=form.predictor is not None,
         swing_least_w=_least_swing_w(form),
         ups=tuple(_ups(points[f"{id_}.output_source"], ups) for id_, ups in form.ups.items()),
+        grid_meters=tuple(_input(meter, points) for meter in form.grid_meters),
+        load_substitutes=tuple(tuple(_input(m, points) for m in group) for group in form.load_substitutes),
     )
 
 

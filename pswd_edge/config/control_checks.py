@@ -67,10 +67,12 @@ def check_control(form: SiteFile, maps: Mapping[str, MapFile], place: Place) -> 
     here = place.at("control")
     points = _Points(form, maps)
     _check_input(control.grid_power, "W", points, here.at("grid_power"))
-    for index, meter in enumerate(control.load_meters):
-        _check_input(meter, "W", points, here.at("load_meters", index))
-        if meter.point and meter.point in [m.point for m in control.load_meters[:index]]:
-            here.complain(("load_meters", index), f"{meter.point} again", "it once, or its load counts twice")
+    _check_meters(control.load_meters, points, here.at("load_meters"))
+    for index, group in enumerate(control.load_substitutes):
+        _check_meters(group, points, here.at("load_substitutes", index))
+    _check_meters(control.grid_meters, points, here.at("grid_meters"))
+    if control.grid_power.point in [m.point for m in control.grid_meters]:
+        here.complain(("grid_meters",), f"{control.grid_power.point}, which is grid_power", "further meters than that")
     if control.frequency:
         _check_point(control.frequency, "Hz", points, here, ("frequency",))
     for id_, battery in control.batteries.items():
@@ -95,6 +97,11 @@ def _check_observed(control: ControlForm, points: _Points, place: Place) -> None
         _check_ups(id_, ups, points, place.at("ups", id_))
     for id_, effect in control.effects.items():
         _check_effect(id_, effect, points, place.at("effects", id_))
+def _check_meters(meters: tuple[InputForm, ...], points: _Points, place: Place) -> None:
+    for index, meter in enumerate(meters):
+        _check_input(meter, "W", points, place.at(index))
+        if meter.point and meter.point in [m.point for m in meters[:index]]:
+            place.complain((index,), f"{meter.point} again", "it once, or its power counts twice")
 
 
 def _check_effect(id_: str, effect: EffectForm, points: _Points, place: Place) -> None:

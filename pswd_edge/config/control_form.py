@@ -141,4 +141,6 @@ class ControlForm(Form):
     export_limit_w: NotNegative | None = None
     predictor: PredictorForm | None = None
     ups: dict[Text, UpsForm] = Field(default_factory=dict)
+    grid_meters: tuple[Input, ...] = ()
+    load_substitutes: tuple[tuple[Input, ...], ...] = ()
     effects: dict[PointId, EffectForm] = Field(default_factory=dict)

@@ -43,6 +43,18 @@ KINDS: dict[str, Kind] = {
     "battery_lost:<id>": Kind(
         "warning", False, "a battery cannot be used: no SoC, no power, or a state that takes no set-point",
         "look at its state on its own display (LOCAL, fault, contactor)"),
+    "grid_meter_outvoted:<place>": Kind(
+        "warning", False, "one of several grid meters says something else than the others, or nothing; 0: `grid_power`",
+        "look at that meter; the others speak"),
+    "load_meters_unknown": Kind(
+        "warning", False, "neither load meters nor a substitute tell the whole load",
+        "restore them: with the grid meter gone too, control would be blind"),
+    "battery_not_following:<id>": Kind(
+        "warning", False, "a battery's power is none of what it was told",
+        "look at its display: LOCAL, a limit of its own, another master"),
+    "setpoint_refused:<id>": Kind(
+        "warning", False, "its device refused its set-point for a second, or did not answer",
+        "look at the connection and at what the device wants before it takes a set-point"),
     "soc_uncertain:<id>": Kind(
         "warning", False, "its SoC jumped by over 2 %, or its two registers are over 2 % apart",
         "compare with the BMS' own display; a BMS that recalibrated settles within a minute"),
@@ -82,7 +94,8 @@ KINDS: dict[str, Kind] = {
         "look for the one cause of the many: a switch, a power supply"),
 }
 
-_WILD = [(code.partition("<")[0], kind) for code, kind in KINDS.items() if "<" in code]
+_WILD = sorted(((code.partition("<")[0], kind) for code, kind in KINDS.items() if "<" in code),
+               key=lambda found: -len(found[0]))  # the longest first: grid_meter_outvoted: is no grid_meter_
 
 
 def kind_of(code: str) -> Kind | None:

@@ -15,13 +15,14 @@ from pswd_edge.control.commissioning import Commissioning
 from pswd_edge.control.desk import Desk
 from pswd_edge.control.journal import Journal
 from pswd_edge.control.ledger import Ledger
+from pswd_edge.control.limits import ordered
 from pswd_edge.control.modes import ModeKeeper
-from pswd_edge.control.publish import Clocks, Timings, report_of, timings_of
+from pswd_edge.control.publish import Clocks, Timings, limits_of, report_of, timings_of
+from pswd_edge.control.refusals import Refusals
 from pswd_edge.control.requests import Facts
 from pswd_edge.control.rules import law
 from pswd_edge.control.rules.placement import headroom
-from pswd_edge.control.rules.reference import INSUFFICIENT
-from pswd_edge.control.rules.reserve import may_rise
+from pswd_edge.control.rules.reserve import may_fall, may_rise
 from pswd_edge.control.rules.shed import stuck
 from pswd_edge.control.setpoints import Setpoints
 from pswd_edge.control.succession import carried_law, moved_controllers, moved_points
@@ -47,7 +48,8 @@ def _watched(site: Site) -> Iterator[int | None]:
     spec = site.control
     yield spec.grid_power.point
     yield spec.frequency
-    yield from (m.point for m in spec.load_meters)
+    yield from (m.point for m in (*spec.grid_meters, *spec.load_meters))
+    yield from (m.point for group in spec.load_substitutes for m in group)
     for b in spec.batteries:
         yield from (b.soc.point, b.power.point, b.setpoint, b.charge_limit, b.discharge_limit, b.state,
                     b.soc_other.point if b.soc_other else None, b.temperature if b.derating else None)
@@ -86,6 +88,7 @@ class ControlCycle:
         self._second_s = -math.inf
         self._decision: law.Decision | None = None
         self._ceiling_w = site.control.load_ceiling_w
+        self._floor_w = site.control.load_floor_w
         self._bad = ""
         self._mode_told = self._keeper.mode
         self._headroom = Headroom(0.0, 0.0, 0.0)
@@ -113,6 +116,7 @@ class ControlCycle:
         self._chronicle = Chronicle(site, self._ledger)
         self.commissioning.succeed(site)
         self._ceiling_w = min(self._ceiling_w, site.control.load_maximum_w)
+        self._floor_w = site.control.load_floor_w
         self._decision = None
         self._image, self._second_s = image, -math.inf  # so that the new image gets everything in the first cycle
         self._journal.attach(image)
@@ -121,6 +125,7 @@ class ControlCycle:
         self._site, self._spec = site, site.control
         self._heat = [i for d in site.devices_of("cdu") if (i := site.find(d.id, "heat_w")) is not None]
         self._limits = law.range_of(site.control, site.control.load_ceiling_w)
+        self._refusals = Refusals(site.control)
 
     async def run(self) -> None:
         """Until cancelled. A slot that is gone is skipped and counted, never made up for."""
@@ -163,7 +168,7 @@ class ControlCycle:
             self._journal.tell("info", "expired", "request", gone)
         self.desk.ease(snapshot.time_s - self._last_s)
         self._follow_order(now_s)
-        orders = self._orders()
+        orders = self._orders(now_s)
         before = self._state
         self._state, decision = law.cycle(self._spec, before, snapshot, orders, snapshot.time_s - self._last_s)
         verdicts = self._setpoints.compose(decision, self._state, snapshot, orders.mode, self.desk.candidates(),
@@ -182,7 +187,7 @@ class ControlCycle:
         report = report_of(
             self._spec, Clocks(self.cycle, utc_s, now_s, self.completed + 1, self.missed, self._started_utc_s),
             self._keeper, decision, self._state, verdicts, self._field, tuple(self.desk.workloads.values()),
-            self._headroom, alarms, orders.target_w, self._timings)
+            self._headroom, alarms, orders.target_w, self._timings, limits_of(self.desk.limits.values(), now_s))
         return self._encode(report)
 
     def _follow_order(self, now_s: float) -> None:
@@ -200,10 +205,12 @@ class ControlCycle:
             self._journal.tell("warning" if mode is Mode.SAFE else "info", "mode", "site",
                                f"{before.value} to {mode.value}, {self._keeper.reason}")
 
-    def _orders(self) -> law.Orders:
+    def _orders(self, now_s: float) -> law.Orders:
         """What people and programs want now; in MANUAL only the operator's word counts, not an API's from before."""
         mode, target = self._keeper.mode, self.desk.target
-        orders = law.Orders(mode, self._ceiling(), barred=self.commissioning.bars())
+        orders = law.Orders(mode, self._ceiling(), barred=self.commissioning.bars(), floor_w=self._floor(),
+                            refused=self._refusals.update(self._field, now_s))
+        orders = ordered(orders, self.desk.tightest)
         if target is None or not isinstance(target.request, SetBatteryTarget):
             return orders
         power, ramp = target.request.power_w, target.request.ramp_w_per_s or None
@@ -221,18 +228,28 @@ class ControlCycle:
         self._ceiling_w = min(self._ceiling_w, wanted)
         return self._ceiling_w
 
+    def _floor(self) -> float:
+        """Lower end of the guaranteed range: raised at once, lowered when there is room for what may come."""
+        held, decision, reference = self.desk.tightest.get("load_floor_w"), self._decision, self._state.reference
+        wanted = self._spec.load_floor_w if held is None else held.value
+        if wanted < self._floor_w and decision is not None and reference is not None:
+            fleet = decision.fleet
+            if may_fall(wanted, reference.reference_w, fleet.below_max_wh, fleet.charge_rating_w, decision.limits):
+                self._floor_w = wanted
+        self._floor_w = max(self._floor_w, wanted)
+        return self._floor_w
+
     def _bad_inputs(self, snapshot: Snapshot, decision: law.Decision) -> str:
         """Names of control inputs that are not good; empty where all are. A small battery is no bad input."""
         points = [self._spec.grid_power.point, *(p for b in self._spec.batteries for p in (b.soc.point, b.power.point))]
         bad = [self._site.points[p].id for p in points if snapshot.read(p).quality is not Quality.GOOD]
-        degraded = [name for name in decision.degraded if name != INSUFFICIENT]
-        return ", ".join(dict.fromkeys([*bad, *degraded]))
+        return ", ".join(dict.fromkeys([*bad, *(() if decision.starts else decision.degraded)]))
 
     def _room(self, decision: law.Decision) -> Headroom:
         heat = [self._field.reading(i, self._last_s) for i in self._heat]
         heat_w = sum(r.value for r in heat) if heat and all(r.quality is not Quality.BAD for r in heat) else math.nan
         fleet = decision.fleet
-        return headroom(self._spec, decision.limits, tuple(self.desk.workloads.values()), decision.estimate.load_w,
+        return headroom(self.desk.spec, decision.limits, tuple(self.desk.workloads.values()), decision.estimate.load_w,
                         heat_w, fleet.above_min_wh + fleet.below_max_wh)
 
     def facts(self) -> Facts:

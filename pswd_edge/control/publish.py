@@ -1,9 +1,11 @@
 """From a cycle's decision to the report in the image."""
 
 import math
+from collections.abc import Collection
 from typing import NamedTuple
 
 from pswd_edge.control.arbiter import Verdict
+from pswd_edge.control.limits import HeldLimit, tightest
 from pswd_edge.control.modes import ModeKeeper
 from pswd_edge.control.rules.delay import total_s
 from pswd_edge.control.rules.following import stray_w
@@ -11,7 +13,15 @@ from pswd_edge.control.rules.law import Decision, LawState
 from pswd_edge.control.timing import Histogram
 from pswd_edge.model.control import ControlSpec
 from pswd_edge.model.ports import FieldPort
-from pswd_edge.model.report import AlarmReport, BatteryReport, LoopReport, Report, SetpointReport, TierReport
+from pswd_edge.model.report import (
+    AlarmReport,
+    BatteryReport,
+    LimitReport,
+    LoopReport,
+    Report,
+    SetpointReport,
+    TierReport,
+)
 from pswd_edge.model.workload import Headroom, Workload
 
 
@@ -51,7 +61,7 @@ def known(value: float) -> float | None:
 def report_of(
     spec: ControlSpec, clocks: Clocks, keeper: ModeKeeper, decision: Decision, state: LawState,
     verdicts: list[Verdict], field: FieldPort, workloads: tuple[Workload, ...], room: Headroom,
-    alarms: tuple[AlarmReport, ...], target_w: float | None, timings: Timings,
+    alarms: tuple[AlarmReport, ...], target_w: float | None, timings: Timings, limits: tuple[LimitReport, ...] = (),
 ) -> Report:
     """Everything that explains this cycle."""
     made, found = decision.step, decision.estimate
@@ -77,7 +87,15 @@ def report_of(
         setpoints=tuple(_setpoint(v, field) for v in verdicts),
         workloads=workloads, alarms=alarms, acknowledged_cycle=field.acknowledged_cycle(clocks.cycle),
         loop=_loop(spec, decision, state),
-        cycles=clocks.cycles, cycles_missed=clocks.missed, started_utc_s=clocks.started_utc_s, **timings._asdict())
+        cycles=clocks.cycles, cycles_missed=clocks.missed, started_utc_s=clocks.started_utc_s, limits=limits,
+        **timings._asdict())
+
+
+def limits_of(held: Collection[HeldLimit], now_s: float) -> tuple[LimitReport, ...]:
+    """Every limit that is held, and which of them bind."""
+    binding = tightest(held)
+    return tuple(LimitReport(h.name, h.value, h.origin, int(h.level), binding[h.name] is h, h.emergency,
+                             h.until_s - now_s) for h in held)
 
 
 def _loop(spec: ControlSpec, decision: Decision, state: LawState) -> LoopReport:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from pswd_edge.control.alarm_orders import ACKNOWLEDGE_ROLES, judge_alarm_order
+from pswd_edge.control.limits import LIMIT_TTL_MAX_S
 from pswd_edge.control.rules.placement import is_live, judge
 from pswd_edge.control.rules.reserve import Range
 from pswd_edge.model.command import (
@@ -25,6 +26,7 @@ from pswd_edge.model.command import (
     Rejected,
     Request,
     SetBatteryTarget,
+    SetLimit,
     SetMode,
     SetPoint,
     Shelve,
@@ -77,12 +79,12 @@ def check(request: DoorRequest, authority: Level, utc_s: float) -> Rejected | No
     age_s = utc_s - request.issued_utc_s
     if not -AHEAD_S <= age_s <= OLDEST_S:
         return no("expired", f"issued {age_s:.1f} s ago: expected -{AHEAD_S:g}..{OLDEST_S:g} s; send a fresh request")
-    most_s = TTL_MAX_S.get(authority, TTL_MAX_S[Level.API])
+    most_s = LIMIT_TTL_MAX_S if isinstance(request, SetLimit) else TTL_MAX_S.get(authority, TTL_MAX_S[Level.API])
     if not 0 <= request.ttl_s <= most_s:
         return no("ttl", f"holds for {request.ttl_s:g} s: expected 0..{most_s:g} s")
     if authority > Level.OPERATOR and (reason := _operator_only(request)):
         return no("forbidden", reason)
-    if isinstance(request, SetPoint | SetBatteryTarget) and request.ttl_s <= 0 and _holds(request):
+    if isinstance(request, SetPoint | SetBatteryTarget | SetLimit) and request.ttl_s <= 0 and _holds(request):
         return no("ttl", "holds for 0 s: expected a time, so that nothing stays for ever")
     return None
 
@@ -145,8 +147,8 @@ def _wrong_number(name: str, value: float) -> str:
     return f"{name}: got {value:g}: expected a number" + (f" of {low:g} or more" if low > -math.inf else "")
 
 
-def _holds(request: SetPoint | SetBatteryTarget) -> bool:
-    return (request.value if isinstance(request, SetPoint) else request.power_w) is not None
+def _holds(request: SetPoint | SetBatteryTarget | SetLimit) -> bool:
+    return (request.power_w if isinstance(request, SetBatteryTarget) else request.value) is not None
 
 
 def decide(

@@ -69,6 +69,18 @@ class SetBatteryTarget(Envelope, frozen=True, kw_only=True, tag=True):
     ramp_w_per_s: float = 0.0
 
 
+class SetLimit(Envelope, frozen=True, kw_only=True, tag=True):
+    """Keep a limit of the site tighter than the site file has it, for `ttl_s`; None lets go of it.
+
+    `name`: "import_limit_w", "export_limit_w", "load_ceiling_w", "load_floor_w" (W) or "ramp_limit_w_per_min" (W/min).
+    `emergency` (operator's socket, import limit): the grid's power goes there at once, whatever the ramp limit.
+    """
+
+    name: str
+    value: float | None
+    emergency: bool = False
+
+
 class Announce(Envelope, frozen=True, kw_only=True, tag=True):
     """A workload wants to run."""
 
@@ -115,8 +127,8 @@ class Shelve(Envelope, frozen=True, kw_only=True, tag=True):
     seconds: float
 
 
-Request = (SetMode | SetPoint | SetBatteryTarget | Announce | ControlWorkload | Reload | Commission | Acknowledge
-           | Shelve)
+Request = (SetMode | SetPoint | SetBatteryTarget | SetLimit | Announce | ControlWorkload | Reload | Commission
+           | Acknowledge | Shelve)
 
 
 class Trial(Struct, frozen=True):

@@ -106,6 +106,8 @@ class ControlSpec(Struct, frozen=True):
     `load_floor_w` and `load_ceiling_w` are the guaranteed load range without announcements;
     `load_maximum_w` is what the site can physically draw. `import_limit_w` is the contract power at the grid.
     `grid_power`: import positive. `load_meters`: together the whole load; they stand in for a lost grid meter.
+    `grid_meters`: further meters of the grid's power, that vote with `grid_power`. `load_substitutes`: groups of
+    meters, each the whole load, that stand in for `load_meters`, the first that is whole.
     `release_after_s`: a tier is given back when it has not been needed for so long; `release_gap_s` between two.
     `cooling_rating_w` is the heat that the CDUs can carry.
     `export_limit_w`: the most that may flow to the grid. `predicts`: the batteries follow the predicted swing of the
@@ -148,3 +150,5 @@ class ControlSpec(Struct, frozen=True):
     predicts: bool = False
     swing_least_w: float = 0.0
     ups: tuple[Ups, ...] = ()
+    grid_meters: tuple[Input, ...] = ()
+    load_substitutes: tuple[tuple[Input, ...], ...] = ()

@@ -93,6 +93,22 @@ class LoopReport(Struct, frozen=True):
     stray_w: float
 
 
+class LimitReport(Struct, frozen=True):
+    """A limit that is tighter than the site file's for a while; W, or W/min for the ramp.
+
+    `binds`: it is the tightest of its name. `emergency`: it is reached at once, whatever the ramp. `left_s` is how long
+    it still holds.
+    """
+
+    name: str
+    value: float
+    origin: str
+    level: int
+    binds: bool
+    emergency: bool
+    left_s: float
+
+
 class Report(Struct, frozen=True):
     """The state of control after one cycle. Powers in W, grid import and battery discharge positive.
 
@@ -143,6 +159,7 @@ class Report(Struct, frozen=True):
     input_age_p99_ms: float
     started_utc_s: float
     loop: LoopReport | None = None
+    limits: tuple[LimitReport, ...] = ()
 
 
 class LinkReport(Struct, frozen=True):

@@ -264,7 +264,7 @@ async def test_a_dead_grid_meter_does_not_keep_control_from_coming_up(rig: Rig) 
     rig.field.override = {site().control.grid_power.point: NEVER}
     report = await rig.run(15)
     assert "READY=1" in rig.told[0][1]
-    assert report.degraded == ("grid_meter_never_read", "blind")
+    assert report.degraded == ("grid_meter_never_read", "load_meters_unknown", "blind")
     assert report.load_w is None
     assert "grid_meter_never_read" in [a.code for a in report.alarms]
 

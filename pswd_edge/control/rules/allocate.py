@@ -7,7 +7,7 @@ from typing import NamedTuple
 from pswd_edge.control.rules.balance import BLEND_S, Part, split_w, usable_wh
 from pswd_edge.control.rules.derate import derating
 from pswd_edge.control.rules.energy import Held, soc_flaw
-from pswd_edge.control.rules.measured import flaw, measured
+from pswd_edge.control.rules.measured import flaw, power_flaw, power_w
 from pswd_edge.control.rules.reserve import Range, down_wh, up_wh
 from pswd_edge.model.control import BatteryControl
 from pswd_edge.model.snapshot import Reading, Snapshot
@@ -67,7 +67,7 @@ def judge(
     soc, power = snapshot.read(spec.soc.point), snapshot.read(spec.power.point)
     why = "not commissioned" if barred else _why_not(spec, snapshot, soc, power)
     why = why or (DOES_NOT_FOLLOW if strays else "")
-    measured_w = measured(power, spec.power.max_age_ms / 1000)
+    measured_w = power_w(spec, power)
     if why:
         return Battery(spec.id, False, why, measured_w, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     low, high = (held.low_wh, held.high_wh) if held is not None else (spec.capacity_wh * soc.value / 100,) * 2
@@ -88,11 +88,11 @@ def judge(
 
 def _why_not(spec: BatteryControl, snapshot: Snapshot, soc: Reading, power: Reading) -> str:
     """Why a battery cannot be used now, in words; empty where it can."""
-    slow_s, fast_s = spec.soc.max_age_ms / 1000, spec.power.max_age_ms / 1000
+    slow_s = spec.soc.max_age_ms / 1000
     other = None if spec.soc_other is None else snapshot.read(spec.soc_other.point)
     if (wrong := soc_flaw(soc, slow_s)) and (other is None or soc_flaw(other, slow_s)):
         return f"SoC {wrong}"
-    if wrong := flaw(power, fast_s):
+    if wrong := power_flaw(spec, power):
         return f"power {wrong}"
     if spec.state is None:
         return ""

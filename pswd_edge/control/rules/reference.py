@@ -26,6 +26,7 @@ class Aim(NamedTuple):
     `import_limit_w` is the contract power; `restore_w` the largest power for restoring the SoC (0 freezes it).
     `hint_w` is where the planner would have it, within everything else. `budget_w` are the lowest and the highest that
     the ramp of the last two minutes leaves (`budget.py`). `stray_w` is what batteries give that cannot be led.
+    In an `emergency` the reference is below the import limit at once.
     """
 
     import_limit_w: float
@@ -37,6 +38,7 @@ class Aim(NamedTuple):
     hint_w: float | None = None
     budget_w: tuple[float, float] = (-math.inf, math.inf)
     stray_w: float = 0.0
+    emergency: bool = False
 
 
 class Step(NamedTuple):
@@ -78,7 +80,8 @@ def step(state: Reference, filtered_w: float, followed_w: float, fleet: Fleet, l
     target = _target(mean, state.reference_w, fleet, limits, aim)
     target = _slower(state.reference_w, target, aim, dt_s)
     reference, binding = _choose(target, low, high, window, aim.budget_w)
-    reference = _below_import_limit(reference, aim.import_limit_w, window)
+    lowest_w = -math.inf if aim.emergency else window[0]
+    reference = max(min(reference, aim.import_limit_w), lowest_w)
     battery = followed - aim.stray_w - reference
     return Step(Reference(followed, mean, reference), battery, low, high, target, binding)
 
@@ -180,7 +183,3 @@ def _choose(target_w: float, low: float, high: float, window: tuple[float, float
     if wanted > high:
         return high, "ramp_up" if high >= window[1] else "reserve_down"
     return wanted, "target" if wanted == target_w else "budget"
-
-
-def _below_import_limit(reference_w: float, limit_w: float, window: tuple[float, float]) -> float:
-    return max(min(reference_w, limit_w), window[0])

@@ -51,7 +51,8 @@ class Orders(NamedTuple):
     operator's battery power in MANUAL; `ceiling_w` is the upper end of the guaranteed load range. `barred` are the
     actuated points that may not be led, as they were not commissioned. `import_limit_w`, `export_limit_w`,
     `ramp_w_per_min` and `floor_w` are tighter limits in force than the site file's, None where there are none.
-    `hint_w` is where the planner would have the reference.
+    `hint_w` is where the planner would have the reference. `emergency`: the import limit is reached at once, whatever
+    the ramp. `refused` are set-points that their devices do not take.
     """
 
     mode: Mode
@@ -65,6 +66,8 @@ class Orders(NamedTuple):
     ramp_w_per_min: float | None = None
     floor_w: float | None = None
     hint_w: float | None = None
+    emergency: bool = False
+    refused: frozenset[int] = frozenset()
 
 
 class Grid(NamedTuple):
@@ -73,6 +76,7 @@ class Grid(NamedTuple):
     import_w: float
     export_w: float
     ramp_w_per_min: float
+    emergency: bool = False
 
 
 class Decision(NamedTuple):
@@ -80,7 +84,7 @@ class Decision(NamedTuple):
 
     `battery_w` is the total command, `shares` by battery id; both only where `acts`. `step` is None without an
     estimate. `binding` adds "battery", "manual", "safe", "blind", "export" to the bindings of the reference. `tuning`
-    is what corner and ramps were chosen from.
+    is what corner and ramps were chosen from. `starts`: nothing in `degraded` keeps AUTO from beginning by itself.
     """
 
     estimate: Estimate
@@ -95,6 +99,7 @@ class Decision(NamedTuple):
     degraded: tuple[str, ...]
     tuning: Tuning
     grid: Grid
+    starts: bool = True
 
 
 def start(spec: ControlSpec) -> LawState:
@@ -125,7 +130,7 @@ def grid_of(spec: ControlSpec, orders: Orders) -> Grid:
         return limit if ordered is None else min(limit, max(0.0, ordered))
 
     return Grid(least(spec.import_limit_w, orders.import_limit_w), least(spec.export_limit_w, orders.export_limit_w),
-                least(spec.ramp_limit_w_per_min, orders.ramp_w_per_min))
+                least(spec.ramp_limit_w_per_min, orders.ramp_w_per_min), orders.emergency)
 
 
 def range_of(spec: ControlSpec, ceiling_w: float, tuning: Tuning | None = None, floor_w: float | None = None) -> Range:
