@@ -80,6 +80,7 @@ def compile_control(form: ControlForm, points: Mapping[str, Point], devices: Map
         predicts=form.predictor is not None,
         swing_least_w=_least_swing_w(form),
         ups=tuple(_ups(points[f"{id_}.output_source"], ups) for id_, ups in form.ups.items()),
+        shadow=form.shadow,
     )
 
 

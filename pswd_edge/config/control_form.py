@@ -141,4 +141,5 @@ class ControlForm(Form):
     export_limit_w: NotNegative | None = None
     predictor: PredictorForm | None = None
     ups: dict[Text, UpsForm] = Field(default_factory=dict)
+    shadow: bool = False
     effects: dict[PointId, EffectForm] = Field(default_factory=dict)

@@ -77,7 +77,8 @@ def report_of(
         setpoints=tuple(_setpoint(v, field) for v in verdicts),
         workloads=workloads, alarms=alarms, acknowledged_cycle=field.acknowledged_cycle(clocks.cycle),
         loop=_loop(spec, decision, state),
-        cycles=clocks.cycles, cycles_missed=clocks.missed, started_utc_s=clocks.started_utc_s, **timings._asdict())
+        cycles=clocks.cycles, cycles_missed=clocks.missed, started_utc_s=clocks.started_utc_s,
+        shadow=spec.shadow, **timings._asdict())
 
 
 def _loop(spec: ControlSpec, decision: Decision, state: LawState) -> LoopReport:

@@ -100,7 +100,8 @@ class Report(Struct, frozen=True):
     "target", "ramp_up", "ramp_down", "reserve_up", "reserve_down", "reserve_insufficient"; or what bound the
     batteries: "battery" (their limits), "manual", "safe", "blind" (no load known), "observe". Energies are those of
     the usable batteries together. `degraded` lists the degraded modes in force. `acknowledged_cycle`: every set-point
-    decided up to that cycle has been acknowledged by its device. `utc_s` is when the cycle began.
+    decided up to that cycle has been acknowledged by its device. `utc_s` is when the cycle began. `shadow`: nothing of
+    it was written.
     """
 
     cycle: int
@@ -143,6 +144,7 @@ class Report(Struct, frozen=True):
     input_age_p99_ms: float
     started_utc_s: float
     loop: LoopReport | None = None
+    shadow: bool = False
 
 
 class LinkReport(Struct, frozen=True):
