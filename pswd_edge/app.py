@@ -104,6 +104,8 @@ async def control(site: Site, path: Path | None = None, *, shadow: bool = False)
     commissioned = Commissioned(site, Path(site.state_dir) / FILE)
     cycle = ControlCycle(site, field, image, journal, ledger, clock, bell, notify, commissioned)
     await cycle.desk.restore()
+    if site.recording.on:
+        cycle.recorder.start()
     reloader = None if path is None else Reloader(path, site, field, cycle, image, journal,
                                                     shadow=shadow)
     looker = Looker(lambda: Visitor(field.site, lambda c, step: field.pollers[c].visit(step)), journal, clock)
@@ -131,6 +133,7 @@ async def control(site: Site, path: Path | None = None, *, shadow: bool = False)
         await field.stop()
         await ledger.close()
         journal.close()
+        await asyncio.to_thread(cycle.recorder.close)
         bell.close()
 
 

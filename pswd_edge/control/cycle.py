@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import msgspec
 
@@ -17,7 +18,9 @@ from pswd_edge.control.journal import Journal
 from pswd_edge.control.ledger import Ledger
 from pswd_edge.control.modes import ModeKeeper
 from pswd_edge.control.publish import Clocks, Timings, report_of, timings_of
-from pswd_edge.control.requests import Facts
+from pswd_edge.control.record_row import Begin, Seen
+from pswd_edge.control.recorder import Recorder
+from pswd_edge.control.requests import Facts, check
 from pswd_edge.control.rules import law
 from pswd_edge.control.rules.placement import headroom
 from pswd_edge.control.rules.reference import INSUFFICIENT
@@ -29,13 +32,25 @@ from pswd_edge.control.succession import carried_law, moved_controllers, moved_p
 from pswd_edge.control.timing import Histogram
 from pswd_edge.image import ImageWriter
 from pswd_edge.image.notify import RowBell
-from pswd_edge.model.command import Commission, Failed, Level, Mode, Outcome, Request, SetBatteryTarget
+from pswd_edge.model.command import (
+    Accepted,
+    Commission,
+    Failed,
+    Level,
+    Mode,
+    Outcome,
+    Record,
+    Rejected,
+    Request,
+    SetBatteryTarget,
+)
 from pswd_edge.model.ports import FieldPort
 from pswd_edge.model.quality import Quality
 from pswd_edge.model.site import Site
 from pswd_edge.model.snapshot import Snapshot
 from pswd_edge.model.workload import Headroom
 
+RECORDINGS = "recordings"     # in the state folder
 _EARLY_S = 0.0005             # a timer may fire early by its resolution
 
 
@@ -67,7 +82,7 @@ class ControlCycle:
 
     def __init__(self, site: Site, field: FieldPort, image: ImageWriter, journal: Journal, ledger: Ledger,
                  clock: Clock, bell: RowBell, notify: Callable[[str], object],
-                 commissioned: Commissioned | None = None) -> None:
+                 commissioned: Commissioned | None = None, recorder: Recorder | None = None) -> None:
         self._field, self._image = field, image
         self._take_site(site)
         self._between: deque[Callable[[], None]] = deque()
@@ -79,6 +94,7 @@ class ControlCycle:
         self._chronicle = Chronicle(site, ledger)
         self.commissioning = Commissioning(site, field, clock, journal, commissioned or Commissioned(site),
                                            lambda: self._keeper.mode, lambda: self._decision)
+        self.recorder = recorder or Recorder(Path(site.state_dir) / RECORDINGS, site.recording, clock)
         self._state = self._shown = law.start(site.control)
         self._started_utc_s = clock.utc_s()
         self._encode = msgspec.msgpack.Encoder().encode
@@ -100,11 +116,29 @@ class ControlCycle:
         """One request from the door."""
         if refuses(self._spec, request):
             return self._refused(request)
+        if isinstance(request, Record):
+            return self._record(request, authority)
         if isinstance(request, Commission):
             outcome = await self.commissioning.handle(request, authority)
             self._ledger.note(tried_body(request, outcome, self._clock.utc_s()))
             return outcome
         return await self.desk.handle(request, authority)
+
+    def _record(self, request: Record, authority: Level) -> Outcome:
+        utc_s = self._clock.utc_s()
+        outcome = check(request, authority, utc_s) or self._ordered(request)
+        self._ledger.note(unwritten(request, outcome, utc_s))
+        return outcome
+
+    def _ordered(self, request: Record) -> Rejected | Accepted:
+        if request.action not in ("start", "stop") or request.seconds < 0:
+            return Rejected(id=request.id, code="invalid", reason=f"{request.action!r} for {request.seconds:g} s: "
+                            "expected start or stop, and 0 s (no end) or more")
+        if request.action == "start":
+            self.recorder.start(request.seconds)
+        else:
+            self.recorder.stop()
+        return Accepted(id=request.id, cycle=self.cycle + 1)
 
     def _refused(self, request: Request) -> Outcome:
         outcome = Failed(id=request.id, code="not_ready", reason=REFUSED)
@@ -127,6 +161,7 @@ class ControlCycle:
         self.commissioning.succeed(site)
         self._ceiling_w = min(self._ceiling_w, site.control.load_maximum_w)
         self._decision = None
+        self.recorder.new_site()
         self._image, self._second_s = image, -math.inf  # so that the new image gets everything in the first cycle
         self._journal.attach(image)
 
@@ -178,11 +213,17 @@ class ControlCycle:
         self._follow_order(now_s)
         orders = self._orders()
         before, dt_s = self._shown, snapshot.time_s - self._last_s
+        begin = Begin(self._site, self._state, self._setpoints.memory()) if self.recorder.begins else None
+        asked, bounds = self.desk.candidates(), self.desk.bounds()
+        trial = self.commissioning.candidates(now_s)
         self._state, self._shown, decision = decided(self._spec, self._state, snapshot, orders, dt_s)
-        verdicts = self._setpoints.compose(decision, self._shown, snapshot, orders.mode, self.desk.candidates(),
-                                           self.desk.bounds(), orders.barred, self.commissioning.candidates(now_s))
+        verdicts = self._setpoints.compose(decision, self._shown, snapshot, orders.mode, asked, bounds,
+                                           orders.barred, trial)
         if not self._spec.shadow:
             self._field.apply([(v.point, v.value) for v in verdicts], self.cycle, snapshot.time_s)
+        if self.recorder.on:
+            self.recorder.note(Seen(begin, snapshot, orders, dt_s, asked, bounds, trial, decision, self._shown,
+                                    verdicts))
         self._tell_changes(before, self._shown)
         bad = self._bad_inputs(snapshot, decision)
         self._keeper.update(bad, now_s)
@@ -278,6 +319,8 @@ class ControlCycle:
             yield "not_commissioned", self.commissioning.kept.message
         if self._ledger.trouble:
             yield "ledger", self._ledger.trouble
+        if self.recorder.trouble or self.recorder.dropped:
+            yield "recording", self.recorder.trouble or f"{self.recorder.dropped} cycles are missing: the disk is slow"
         if names := stuck(self._spec, self._state.shed, self._last_s):
             yield "tier_stuck", f"{', '.join(names)}: engaged, but the meter shows less than half of it gone"
         if self._journal.trouble:
@@ -313,7 +356,7 @@ class ControlCycle:
         self._second_s = now_s
         if self._decision is not None:
             self._headroom = self._room(self._decision)
-        self._timings = timings_of(self._late, self._rules, self._age)
+        self._timings = timings_of(self._late, self._rules, self._age, self.recorder.report())
         self._image.publish_field(self._publish_number, self._encode(self._field.report(utc_s)))
         self._bell.look()
         self._journal.keep()

@@ -25,7 +25,6 @@ from pswd_edge.model.command import (
     Level,
     Mode,
     Outcome,
-    Rejected,
     Request,
     SetBatteryTarget,
     SetMode,
@@ -246,7 +245,7 @@ class Desk:
         return [Bound(spec.load_controllers[c].cap, 0.0, w, Level.API, "workload") for c, w in caps.items()]
 
 
-def unwritten(request: Request, outcome: Rejected | Failed, utc_s: float) -> dict[str, object]:
+def unwritten(request: Request, outcome: Outcome, utc_s: float) -> dict[str, object]:
     """What the ledger keeps of a request that it does not answer for: who asked and why not, cut to a sane length."""
     return {"kind": "request", "subject": f"request:{request.id[:_CUT]}", "utc_s": utc_s, "utc": iso_utc(utc_s),
             "origin": request.origin[:_CUT], "asked": type(request).__name__, "answer": type(outcome).__name__,

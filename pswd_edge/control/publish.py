@@ -11,12 +11,20 @@ from pswd_edge.control.rules.law import Decision, LawState
 from pswd_edge.control.timing import Histogram
 from pswd_edge.model.control import ControlSpec
 from pswd_edge.model.ports import FieldPort
-from pswd_edge.model.report import AlarmReport, BatteryReport, LoopReport, Report, SetpointReport, TierReport
+from pswd_edge.model.report import (
+    AlarmReport,
+    BatteryReport,
+    LoopReport,
+    RecordingReport,
+    Report,
+    SetpointReport,
+    TierReport,
+)
 from pswd_edge.model.workload import Headroom, Workload
 
 
 class Timings(NamedTuple):
-    """Percentiles, brought up to date once a second; ms."""
+    """What is brought up to date once a second: percentiles in ms, and how the recording goes."""
 
     late_p50_ms: float = 0.0
     late_p99_ms: float = 0.0
@@ -24,6 +32,7 @@ class Timings(NamedTuple):
     late_max_ms: float = 0.0
     rules_p99_ms: float = 0.0
     input_age_p99_ms: float = 0.0
+    recording: RecordingReport | None = None
 
 
 class Clocks(NamedTuple):
@@ -37,10 +46,10 @@ class Clocks(NamedTuple):
     started_utc_s: float
 
 
-def timings_of(late: Histogram, rules: Histogram, age: Histogram) -> Timings:
+def timings_of(late: Histogram, rules: Histogram, age: Histogram, recording: RecordingReport) -> Timings:
     """Read the histograms."""
     return Timings(late.percentile_ms(50), late.percentile_ms(99), late.percentile_ms(99.9), late.max_ms,
-                   rules.percentile_ms(99), age.percentile_ms(99))
+                   rules.percentile_ms(99), age.percentile_ms(99), recording)
 
 
 def known(value: float) -> float | None:

@@ -93,6 +93,26 @@ class LoopReport(Struct, frozen=True):
     stray_w: float
 
 
+class RecordingReport(Struct, frozen=True):
+    """The recording of what the rules see. Counts since control started; `dropped` since the recording began.
+
+    `file` is the one being written, or empty. `until_utc_s`: None: no end. `note_us` is what a cycle's recording costs
+    the loop on average, `pack_us` what it costs the thread. `trouble`: why it has ended.
+    """
+
+    on: bool
+    folder: str
+    file: str
+    cycles: int
+    bytes: int
+    dropped: int
+    since_utc_s: float
+    until_utc_s: float | None
+    note_us: float
+    pack_us: float
+    trouble: str = ""
+
+
 class Report(Struct, frozen=True):
     """The state of control after one cycle. Powers in W, grid import and battery discharge positive.
 
@@ -145,6 +165,7 @@ class Report(Struct, frozen=True):
     started_utc_s: float
     loop: LoopReport | None = None
     shadow: bool = False
+    recording: RecordingReport | None = None
 
 
 class LinkReport(Struct, frozen=True):
