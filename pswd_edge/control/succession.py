@@ -14,7 +14,7 @@ from pswd_edge.model.site import Site
 
 _T = TypeVar("_T")
 
-NEED_RESTART = ("id", "state_dir", "runtime_dir", "snmp_traps")
+NEED_RESTART = ("id", "state_dir", "runtime_dir", "snmp_traps", "recording")
 """What belongs to the process itself: a change of these takes effect with a restart only."""
 
 
