@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from pswd_edge import app
+from pswd_edge.commands.status import _lines
 from pswd_edge.model.command import Commission, Failed, Mode, SetBatteryTarget, SetMode
 from tests.battery_site import ask, device, living, report_of, site_of, written
 from tests.field.fieldmaker import until
@@ -37,6 +38,7 @@ async def test_a_shadow_decides_and_writes_nothing(tmp_path: Path) -> None:
     assert wanted["bess.power_setpoint_w"] == pytest.approx(5e6, abs=1e6)
     assert "bess.heartbeat" in wanted
     assert [a.code for a in report.alarms if a.code == "shadow"] == ["shadow"]
+    assert any(line.startswith("SHADOW") for line in _lines(site, report, None, 0.0))
     assert len(bess.asked) > 20
     assert written(bess) == []
 
