@@ -2,10 +2,12 @@
 
 import pytest
 from msgspec.structs import replace
-from virtual import MW, World, small_spec
+from virtual import MW, World, demo_site, small_spec
 
+from pswd_edge.control.cycle import actuated_points
 from pswd_edge.control.rules import law
 from pswd_edge.control.shadow import decided, mode_of, refuses
+from pswd_edge.control.succession import shadowed, why_restart
 from pswd_edge.model.command import Acknowledge, Mode, SetBatteryTarget, SetMode
 
 SPEC = replace(small_spec(), shadow=True)
@@ -75,3 +77,12 @@ def test_only_what_would_have_to_be_written_is_refused() -> None:
     assert not refuses(small_spec(), SetBatteryTarget(**said, power_w=1.0))
     assert [mode_of(SPEC, m) for m in Mode] == [Mode.AUTO, Mode.AUTO, Mode.MANUAL, Mode.SAFE]
     assert mode_of(small_spec(), Mode.OBSERVE) is Mode.OBSERVE
+
+
+def test_a_shadow_begins_and_ends_with_a_start_of_control() -> None:
+    """The field of a shadow has nothing to write with: a reload cannot make it lead, nor silence one that leads."""
+    site = demo_site()
+    assert why_restart(site, shadowed(site)) == "control.shadow"
+    assert shadowed(site).control == replace(site.control, shadow=True)
+    assert actuated_points(site)
+    assert actuated_points(shadowed(site)) == []
