@@ -36,7 +36,7 @@ FORMS = {
     name: getattr(module, name)
     for module, names in (
         (site_form, ("SiteFile", "NameForm", "ConnectionForm", "DeviceForm", "CircuitForm", "GridForm",
-                     "ListenerForm", "UplinkForm", "TrapsForm")),
+                     "ListenerForm", "UplinkForm", "TrapsForm", "RecordingForm")),
         (control_form, ("ControlForm", "InputForm", "LoadRangeForm", "BatteryForm", "LoadControllerForm", "TierForm",
                         "EffectForm", "PredictorForm", "UpsForm")),
         (map_form, ("MapFile", "RowForm", "WriteForm", "Defaults")),

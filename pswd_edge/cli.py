@@ -35,6 +35,7 @@ COMMANDS = {
     "explain": Command("explain", "why a set-point is what it is, now or at a time that has passed"),
     "ledger": Command("ledger", "what was asked and decided: list it, verify its chain of hashes"),
     "export": Command("export", "ramps of the grid's power for the utility, signed; and its verification"),
+    "record": Command("record", "record what the rules see, to be decided again by `replay`"),
     "replay": Command("replay", "the rules over a load or a scenario on virtual time, scored"),
     "bench": Command("bench", "measure: polling beside a bare loop, event to command, API answers"),
     "user": Command("user", "add a user of the gateway"),

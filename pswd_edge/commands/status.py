@@ -56,6 +56,8 @@ def _mw(value: float | None) -> str:
 def _lines(site: Site, report: Report, field: FieldReport | None, age_s: float) -> Iterator[str]:
     state = "alive" if age_s < ALIVE_S else f"SILENT for {age_s:.0f} s"
     yield f"{site.id}: control {state}, {report.mode.value} ({report.mode_reason})"
+    if report.shadow:
+        yield "SHADOW: decides and writes nothing; set-points are what would be written"
     yield (f"load {_mw(report.load_w)} MW  grid {_mw(report.grid_w)} MW  battery {_mw(report.battery_w)} MW  "
            f"reference {_mw(report.reference_w)} MW, bound by {report.binding}")
     yield (f"guaranteed load {_mw(report.load_floor_w)} to {_mw(report.load_ceiling_w)} MW; energy "

@@ -82,6 +82,7 @@ def compile_control(form: ControlForm, points: Mapping[str, Point], devices: Map
         ups=tuple(_ups(points[f"{id_}.output_source"], ups) for id_, ups in form.ups.items()),
         grid_meters=tuple(_input(meter, points) for meter in form.grid_meters),
         load_substitutes=tuple(tuple(_input(m, points) for m in group) for group in form.load_substitutes),
+        shadow=form.shadow,
     )
 
 

@@ -143,4 +143,5 @@ class ControlForm(Form):
     ups: dict[Text, UpsForm] = Field(default_factory=dict)
     grid_meters: tuple[Input, ...] = ()
     load_substitutes: tuple[tuple[Input, ...], ...] = ()
+    shadow: bool = False
     effects: dict[PointId, EffectForm] = Field(default_factory=dict)

@@ -86,6 +86,13 @@ KINDS: dict[str, Kind] = {
         "warning", False, "decisions cannot be written down, or the chain of entries is broken; the text says where",
         "free the disk; for a broken chain see [the ledger](#the-ledger). Control goes on; requests fail while the "
         "disk is full"),
+    "shadow": Kind(
+        "info", False, "[shadow mode](#shadow-mode): control decides and writes nothing",
+        "nothing, where that is meant; else take `control.shadow` out of the site file, or `--shadow` off, and restart "
+        "control"),
+    "recording": Kind(
+        "info", False, "the [recording](#recording) has holes or has ended: the disk is too slow or full",
+        "free the disk, start it again; control is not affected"),
     "alarms_not_kept": Kind(
         "info", False, "the list of alarms cannot be written to `alarms.json` of the state folder",
         "free the disk, look at the folder's owner; what is latched or shelved now would be forgotten by a restart"),

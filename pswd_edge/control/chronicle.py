@@ -109,7 +109,8 @@ class Chronicle:
         subject.pause_s = PAUSE_S if calm else min(PAUSE_MAX_S, 2 * subject.pause_s)
         body = self._site_body(moment) if isinstance(name, str) else self._point_body(name, moment)
         if body is not None:
-            self._ledger.note({**body, "folded": subject.folded, "inputs": self._inputs_of(moment.snapshot)})
+            shadow = {"shadow": True} if self._spec.shadow else {}
+            self._ledger.note({**body, **shadow, "folded": subject.folded, "inputs": self._inputs_of(moment.snapshot)})
         subject.folded, subject.next_s = 0, now_s + subject.pause_s
 
     # --- entries ------------------------------------------------------------------------------------------------

@@ -26,7 +26,6 @@ from pswd_edge.model.command import (
     Level,
     Mode,
     Outcome,
-    Rejected,
     Request,
     SetBatteryTarget,
     SetLimit,
@@ -131,11 +130,11 @@ class Desk:
         now_s, utc_s = self._clock.monotonic_s(), self._clock.utc_s()
         refused = check(request, authority, utc_s)
         if refused is not None and refused.code == "malformed":
-            self._ledger.note(_unwritten(request, refused, utc_s))
+            self._ledger.note(unwritten(request, refused, utc_s))
             return refused
         outcome = refused or self._decided(request, utc_s, authority)
         if isinstance(outcome, Failed):
-            self._ledger.note(_unwritten(request, outcome, utc_s))
+            self._ledger.note(unwritten(request, outcome, utc_s))
             return outcome  # nothing was decided: the same id may ask again
         entry = Entry(request, outcome, authority, utc_s, _expires(request, outcome, utc_s))
         try:
@@ -282,7 +281,7 @@ class Desk:
         return [Bound(spec.load_controllers[c].cap, 0.0, w, Level.API, "workload") for c, w in caps.items()]
 
 
-def _unwritten(request: Request, outcome: Rejected | Failed, utc_s: float) -> dict[str, object]:
+def unwritten(request: Request, outcome: Outcome, utc_s: float) -> dict[str, object]:
     """What the ledger keeps of a request that it does not answer for: who asked and why not, cut to a sane length."""
     return {"kind": "request", "subject": f"request:{request.id[:_CUT]}", "utc_s": utc_s, "utc": iso_utc(utc_s),
             "origin": request.origin[:_CUT], "asked": type(request).__name__, "answer": type(outcome).__name__,

@@ -18,6 +18,7 @@ from pswd_edge.model.report import (
     BatteryReport,
     LimitReport,
     LoopReport,
+    RecordingReport,
     Report,
     SetpointReport,
     TierReport,
@@ -26,7 +27,7 @@ from pswd_edge.model.workload import Headroom, Workload
 
 
 class Timings(NamedTuple):
-    """Percentiles, brought up to date once a second; ms."""
+    """What is brought up to date once a second: percentiles in ms, and how the recording goes."""
 
     late_p50_ms: float = 0.0
     late_p99_ms: float = 0.0
@@ -34,6 +35,7 @@ class Timings(NamedTuple):
     late_max_ms: float = 0.0
     rules_p99_ms: float = 0.0
     input_age_p99_ms: float = 0.0
+    recording: RecordingReport | None = None
 
 
 class Clocks(NamedTuple):
@@ -47,10 +49,10 @@ class Clocks(NamedTuple):
     started_utc_s: float
 
 
-def timings_of(late: Histogram, rules: Histogram, age: Histogram) -> Timings:
+def timings_of(late: Histogram, rules: Histogram, age: Histogram, recording: RecordingReport) -> Timings:
     """Read the histograms."""
     return Timings(late.percentile_ms(50), late.percentile_ms(99), late.percentile_ms(99.9), late.max_ms,
-                   rules.percentile_ms(99), age.percentile_ms(99))
+                   rules.percentile_ms(99), age.percentile_ms(99), recording)
 
 
 def known(value: float) -> float | None:
@@ -88,7 +90,7 @@ def report_of(
         workloads=workloads, alarms=alarms, acknowledged_cycle=field.acknowledged_cycle(clocks.cycle),
         loop=_loop(spec, decision, state),
         cycles=clocks.cycles, cycles_missed=clocks.missed, started_utc_s=clocks.started_utc_s, limits=limits,
-        **timings._asdict())
+        shadow=spec.shadow, **timings._asdict())
 
 
 def limits_of(held: Collection[HeldLimit], now_s: float) -> tuple[LimitReport, ...]:

@@ -23,6 +23,7 @@ from pswd_edge.model.command import (
     Level,
     Mode,
     Outcome,
+    Record,
     Rejected,
     Request,
     SetBatteryTarget,
@@ -93,6 +94,8 @@ def _operator_only(request: DoorRequest) -> str:
     """Why the API may not ask this; "" where it may."""
     if isinstance(request, SetMode | Commission):
         return "modes and commissioning are the operator's socket's only (pswd-edge mode, commission)"
+    if isinstance(request, Record):
+        return "recording is the operator's socket's only (pswd-edge record)"
     if isinstance(request, Shelve):
         return "alarms are shelved at the operator's socket only (pswd-edge alarms shelve)"
     if isinstance(request, Acknowledge) and request.role not in ACKNOWLEDGE_ROLES:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import TypeVar
 
+from msgspec.structs import replace
+
 from pswd_edge.control.rules import delay
 from pswd_edge.control.rules.estimate import Memory
 from pswd_edge.control.rules.following import Following
@@ -12,7 +14,7 @@ from pswd_edge.model.site import Site
 
 _T = TypeVar("_T")
 
-NEED_RESTART = ("id", "state_dir", "runtime_dir", "snmp_traps")
+NEED_RESTART = ("id", "state_dir", "runtime_dir", "snmp_traps", "recording")
 """What belongs to the process itself: a change of these takes effect with a restart only."""
 
 
@@ -21,7 +23,14 @@ def why_restart(old: Site, new: Site) -> str:
     names = [name for name in NEED_RESTART if getattr(old, name) != getattr(new, name)]
     if old.control.period_ms != new.control.period_ms:
         names.append("control.period_ms")
+    if old.control.shadow is not new.control.shadow:
+        names.append("control.shadow")
     return ", ".join(names)
+
+
+def shadowed(site: Site) -> Site:
+    """The same site, of which control decides and writes nothing."""
+    return replace(site, control=replace(site.control, shadow=True))
 
 
 def carried_law(old: Site, new: Site, state: LawState) -> LawState:

@@ -127,8 +127,15 @@ class Shelve(Envelope, frozen=True, kw_only=True, tag=True):
     seconds: float
 
 
+class Record(Envelope, frozen=True, kw_only=True, tag=True):
+    """Record what the rules see; operator's socket only. `action`: "start" (for `seconds`, 0: no end), "stop"."""
+
+    action: str
+    seconds: float = 0.0
+
+
 Request = (SetMode | SetPoint | SetBatteryTarget | SetLimit | Announce | ControlWorkload | Reload | Commission
-           | Acknowledge | Shelve)
+           | Acknowledge | Shelve | Record)
 
 
 class Trial(Struct, frozen=True):

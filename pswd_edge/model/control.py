@@ -113,7 +113,8 @@ class ControlSpec(Struct, frozen=True):
     `export_limit_w`: the most that may flow to the grid. `predicts`: the batteries follow the predicted swing of the
     load, where it is at least `swing_least_w` (peak), see `control/rules/feed.py`.
     `require_commissioning`: AUTO leaves out actuators without a record of commissioning. `disruptive_per_s` is how many
-    select-before-operate writes may be made in a second, on one connection and on the whole site.
+    select-before-operate writes may be made in a second, on one connection and on the whole site. `shadow`: decide,
+    write nothing.
     """
 
     period_ms: int
@@ -152,3 +153,4 @@ class ControlSpec(Struct, frozen=True):
     ups: tuple[Ups, ...] = ()
     grid_meters: tuple[Input, ...] = ()
     load_substitutes: tuple[tuple[Input, ...], ...] = ()
+    shadow: bool = False

@@ -109,6 +109,26 @@ class LimitReport(Struct, frozen=True):
     left_s: float
 
 
+class RecordingReport(Struct, frozen=True):
+    """The recording of what the rules see. Counts since control started; `dropped` since the recording began.
+
+    `file` is the one being written, or empty. `until_utc_s`: None: no end. `note_us` is what a cycle's recording costs
+    the loop on average, `pack_us` what it costs the thread. `trouble`: why it has ended.
+    """
+
+    on: bool
+    folder: str
+    file: str
+    cycles: int
+    bytes: int
+    dropped: int
+    since_utc_s: float
+    until_utc_s: float | None
+    note_us: float
+    pack_us: float
+    trouble: str = ""
+
+
 class Report(Struct, frozen=True):
     """The state of control after one cycle. Powers in W, grid import and battery discharge positive.
 
@@ -116,7 +136,8 @@ class Report(Struct, frozen=True):
     "target", "ramp_up", "ramp_down", "reserve_up", "reserve_down", "reserve_insufficient"; or what bound the
     batteries: "battery" (their limits), "manual", "safe", "blind" (no load known), "observe". Energies are those of
     the usable batteries together. `degraded` lists the degraded modes in force. `acknowledged_cycle`: every set-point
-    decided up to that cycle has been acknowledged by its device. `utc_s` is when the cycle began.
+    decided up to that cycle has been acknowledged by its device. `utc_s` is when the cycle began. `shadow`: nothing of
+    it was written.
     """
 
     cycle: int
@@ -160,6 +181,8 @@ class Report(Struct, frozen=True):
     started_utc_s: float
     loop: LoopReport | None = None
     limits: tuple[LimitReport, ...] = ()
+    shadow: bool = False
+    recording: RecordingReport | None = None
 
 
 class LinkReport(Struct, frozen=True):

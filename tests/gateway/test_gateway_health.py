@@ -105,6 +105,15 @@ async def test_an_alarm_counts_by_its_severity_and_state(house, changes, overall
     assert (body["overall_status"], said in body["reasons"]) == (overall, True)
 
 
+async def test_a_shadow_is_not_healthy(house):
+    """Nothing is wrong, and nothing is done either."""
+    house.control.run(shadow=True)
+    found = await health(house)
+
+    assert found["overall_status"] == "degraded"
+    assert "shadow: control decides and writes nothing" in found["reasons"]
+
+
 async def test_a_door_that_does_not_answer_is_seen(house):
     """Until a command is answered again."""
     from pswd_edge.clock import iso_utc

@@ -95,6 +95,9 @@ class HealthService:
         elif report.mode == Mode.OBSERVE:
             reasons.append(f"mode OBSERVE: {report.mode_reason}")
             found.append("degraded")
+        if report.shadow:
+            reasons.append("shadow: control decides and writes nothing")
+            found.append("degraded")
         if report.degraded:
             reasons += report.degraded
             found.append("degraded")

@@ -72,6 +72,7 @@ class Composer:
                 "mode": report.mode, "mode_reason": report.mode_reason, "cycles": report.cycles,
                 "cycles_missed": report.cycles_missed, "late_p99_ms": report.late_p99_ms,
                 "degraded": report.degraded, "alarms": [a.code for a in report.alarms],
+                "shadow": report.shadow,
             }
         fields: dict[str, Any] = {"timestamp": iso_utc(self._clock.utc_s()), "state": state, "reason": reason,
                                   "control": control, "uplink": uplink}
