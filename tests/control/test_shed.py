@@ -30,7 +30,7 @@ class Tiers:
         return [t.engaged for t in self.state.tiers]
 
     def powers(self) -> list[float]:
-        return [t.before_w - t.shed_w if t.engaged and self.time_s - t.since_s >= self.obey_s else p
+        return [min(t.cap_w, p) if t.engaged and self.time_s - t.since_s >= self.obey_s else p
                 for t, p in zip(self.state.tiers, self.full_w, strict=True)]
 
     def step(self, deficit_w: float, *, trusted: bool = True) -> list[bool]:

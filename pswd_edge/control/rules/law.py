@@ -2,14 +2,14 @@
 
 import math
 
-from pswd_edge.control.rules import budget, delay, feed, following
+from pswd_edge.control.rules import budget, deficit, delay, feed, following
 from pswd_edge.control.rules.allocate import Fleet, fleet_of, judge, share
 from pswd_edge.control.rules.estimate import Estimate, estimate
 from pswd_edge.control.rules.following import Following
 from pswd_edge.control.rules.measured import measured
 from pswd_edge.control.rules.reference import INSUFFICIENT, Aim, Reference, Step, step, track
 from pswd_edge.control.rules.reserve import Range
-from pswd_edge.control.rules.shed import Need, ShedState, decide, needs, warning_s
+from pswd_edge.control.rules.shed import Need, ShedState, decide, withheld_w
 from pswd_edge.control.rules.terms import Decision, Grid, LawState, Orders, grid_of, range_of, sound, start
 from pswd_edge.control.rules.tune import TOO_SLOW, too_slow, tune
 from pswd_edge.model.command import Mode
@@ -79,7 +79,7 @@ def _led(spec: ControlSpec, state: LawState, snapshot: Snapshot, orders: Orders,
     aim = _aim(spec, state, found, orders, tuning, grid)._replace(stray_w=stray)
     made = step(state.reference, fed.filtered_w, followed_w, fleet, limits, aim, dt_s)
     expected_w = state.reference.reference_w - state.missed_w  # tracking must not make a deficit forgotten
-    need = needs(fed.filtered_w, expected_w, fleet, limits, grid.import_w, warning_s(spec), spec.shed_margin_w)
+    need = deficit.found(spec, fed.filtered_w, expected_w, fleet, limits, grid.import_w)
     wanted_w, binding = _wanted(state, made, limits, orders, found, grid, dt_s)
     battery_w, binding = _given(wanted_w, binding, fleet, orders, found, grid)
     missed_w = _toward(state.missed_w, 0.0, limits, dt_s) + wanted_w - battery_w
@@ -147,7 +147,7 @@ def _aim(spec: ControlSpec, state: LawState, found: Estimate, orders: Orders, tu
     spent = (-math.inf, math.inf) if state.budget is None else budget.bounds_w(
         state.budget, BUDGET_SHARE * tuning.up_w_per_s * 60, BUDGET_SHARE * tuning.down_w_per_s * 60)
     return Aim(grid.import_w, restore, spec.target_time_s, spec.energy_time_s, target, orders.target_ramp_w_per_s,
-               orders.hint_w, spent)
+               orders.hint_w, spent, withheld_w=withheld_w(state.shed))
 
 
 def _wanted(state: LawState, made: Step, limits: Range, orders: Orders, found: Estimate, grid: Grid,
@@ -189,7 +189,7 @@ def _shed(spec: ControlSpec, state: LawState, snapshot: Snapshot, need: Need, fo
               else measured(snapshot.read(t.power), TIER_MAX_AGE_S)
               for t, known in zip(spec.tiers, state.shed.tiers, strict=True)]
     trusted = found.source == "grid" and orders.mode is not Mode.SAFE
-    return decide(spec, state.shed, need.deficit_w, powers, trusted, snapshot.time_s, dt_s)
+    return decide(spec, state.shed, need.deficit_w, powers, trusted, snapshot.time_s, dt_s, need.early_w)
 
 
 def _forgetful(state: LawState, battery_w: float, dt_s: float) -> LawState:

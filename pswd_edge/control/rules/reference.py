@@ -26,6 +26,7 @@ class Aim(NamedTuple):
     `import_limit_w` is the contract power; `restore_w` the largest power for restoring the SoC (0 freezes it).
     `hint_w` is where the planner would have it, within everything else. `budget_w` are the lowest and the highest that
     the ramp of the last two minutes leaves (`budget.py`). `stray_w` is what batteries give that cannot be led.
+    `withheld_w` is what shed tiers would draw: the reference climbs for them too, so that they can come back.
     """
 
     import_limit_w: float
@@ -37,6 +38,7 @@ class Aim(NamedTuple):
     hint_w: float | None = None
     budget_w: tuple[float, float] = (-math.inf, math.inf)
     stray_w: float = 0.0
+    withheld_w: float = 0.0
 
 
 class Step(NamedTuple):
@@ -146,7 +148,8 @@ def _target(mean_w: float, reference_w: float, fleet: Fleet, limits: Range, aim:
     """Where the reference should go: a request's target, the planner's hint, or the law's own."""
     if aim.target_w is not None:
         return aim.target_w
-    return aim.hint_w if aim.hint_w is not None else mean_w + _restore(reference_w, fleet, limits, aim)
+    return aim.hint_w if aim.hint_w is not None else (
+        mean_w + aim.withheld_w + _restore(reference_w, fleet, limits, aim))
 
 
 def _restore(reference_w: float, fleet: Fleet, limits: Range, aim: Aim) -> float:
