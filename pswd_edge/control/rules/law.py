@@ -9,7 +9,7 @@ from pswd_edge.control.rules.following import Following
 from pswd_edge.control.rules.measured import measured
 from pswd_edge.control.rules.reference import INSUFFICIENT, Aim, Reference, Step, step, track
 from pswd_edge.control.rules.reserve import Range
-from pswd_edge.control.rules.shed import Need, ShedState, decide, withheld_w
+from pswd_edge.control.rules.shed import Need, ShedState, covered_w, decide, withheld_w
 from pswd_edge.control.rules.terms import Decision, Grid, LawState, Orders, grid_of, range_of, sound, start
 from pswd_edge.control.rules.tune import TOO_SLOW, too_slow, tune
 from pswd_edge.model.command import Mode
@@ -82,9 +82,10 @@ def _led(spec: ControlSpec, state: LawState, snapshot: Snapshot, orders: Orders,
     need = deficit.found(spec, fed.filtered_w, expected_w, fleet, limits, grid.import_w)
     wanted_w, binding = _wanted(state, made, limits, orders, found, grid, dt_s)
     battery_w, binding = _given(wanted_w, binding, fleet, orders, found, grid)
-    missed_w = _toward(state.missed_w, 0.0, limits, dt_s) + wanted_w - battery_w
-    reference = made.state if abs(battery_w - made.battery_w) < _TINY_W else track(made.state, battery_w, stray)
     shed, shares = _shed(spec, state, snapshot, need, found, orders, dt_s), share(battery_w, fleet)
+    seen_w = battery_w + covered_w(spec, shed, made.battery_w - battery_w, snapshot.time_s)
+    missed_w = _toward(state.missed_w, 0.0, limits, dt_s) + wanted_w - max(battery_w, min(seen_w, wanted_w))
+    reference = made.state if abs(seen_w - made.battery_w) < _TINY_W else track(made.state, seen_w, stray)
     taken_w = sum(t.shed_w for t in shed.tiers if t.engaged)
     after = state._replace(reference=reference, shed=shed, battery_w=battery_w, missed_w=missed_w,
                            shed_wh=state.shed_wh + taken_w * dt_s / 3600,

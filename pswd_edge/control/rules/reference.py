@@ -176,7 +176,7 @@ def _choose(target_w: float, low: float, high: float, window: tuple[float, float
             budget: tuple[float, float]) -> tuple[float, str]:
     """The target within budget and reserves; the reserves win: without energy the ramp would be broken by far more."""
     if low > high:
-        return min(max((low + high) / 2, window[0]), window[1]), INSUFFICIENT
+        return min(max(min(max(target_w, high), low), window[0]), window[1]), INSUFFICIENT
     wanted = min(max(target_w, budget[0]), budget[1])
     if wanted < low:
         return low, "ramp_down" if low <= window[0] else "reserve_up"

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 
 from pswd_edge.control.rules.deficit import Need, is_slow, needs, warning_s
 from pswd_edge.control.rules.restore import calm_since, restored
-from pswd_edge.control.rules.tiers import ShedState, TierState, in_part, obeys, pending_w, shown, stuck, withheld_w
+from pswd_edge.control.rules.tiers import ShedState, TierState, covered_w, in_part, obeys, pending_w, shown, stuck, withheld_w
 from pswd_edge.model.control import ControlSpec, Tier
 
-__all__ = ["Need", "ShedState", "TierState", "decide", "needs", "pending_w", "stuck", "warning_s", "withheld_w"]
+__all__ = ["Need", "ShedState", "TierState", "covered_w", "decide", "needs", "pending_w", "stuck", "warning_s", "withheld_w"]
 
 ENGAGE_CYCLES = 2             # a deficit that lasts so long engages; a large one at once
 
@@ -40,7 +40,7 @@ def decide(
     if state.early_cycles >= ENGAGE_CYCLES:
         state = engaged(spec, state, early_w, power_w, now_s, is_slow)
     if deficit_w > spec.shed_fast_w or state.short_cycles >= ENGAGE_CYCLES:
-        state = engaged(spec, state, deficit_w, power_w, now_s, _is_quick)._replace(short_cycles=0)
+        state = engaged(spec, state, deficit_w, power_w, now_s, _is_quick)
     return restored(spec, state, max(deficit_w, early_w), now_s) if trusted and state is before else state
 
 

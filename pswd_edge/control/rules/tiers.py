@@ -89,6 +89,15 @@ def pending_w(spec: ControlSpec, state: ShedState, now_s: float) -> float:
     return total
 
 
+def covered_w(spec: ControlSpec, state: ShedState, short_w: float, now_s: float) -> float:
+    """How much of what the batteries are short of the tiers are about to take off.
+
+    For so long the reference stays on its ramp: were it to follow the grid's excursion of a second, the grid would
+    stay there.
+    """
+    return min(max(short_w, 0.0), pending_w(spec, state, now_s))
+
+
 def coming_w(spec: ControlSpec, state: ShedState, now_s: float) -> float:
     """By how much the load may rise of what was given back already: up to a raised cap, or by a pickup."""
     total = 0.0
