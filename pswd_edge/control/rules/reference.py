@@ -158,7 +158,8 @@ def _restore(reference_w: float, fleet: Fleet, limits: Range, aim: Aim) -> float
     if window_wh <= 0:
         return 0.0
     up, down = up_wh(reference_w, limits), down_wh(reference_w, limits)
-    missing_wh = up + (window_wh - up - down) / 2 - fleet.above_min_wh
+    wanted_wh = min(max(up + (window_wh - up - down) / 2, 0.0), window_wh)
+    missing_wh = wanted_wh - fleet.above_min_wh
     if abs(missing_wh) < ENERGY_DEADBAND * window_wh:
         return 0.0
     return min(max(3600 * missing_wh / aim.energy_time_s, -aim.restore_w), aim.restore_w)

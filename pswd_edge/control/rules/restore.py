@@ -16,15 +16,16 @@ def last_engaged(state: ShedState) -> int | None:
     return None
 
 
-def calm_since(spec: ControlSpec, state: ShedState, deficit_w: float, now_s: float) -> float:
-    """Since when some of the last tier could have come back without a deficit; infinite while it could not."""
+def calmed(spec: ControlSpec, state: ShedState, deficit_w: float, now_s: float, *, trusted: bool) -> ShedState:
+    """Since when some of the last tier could have come back without a deficit, and how much of it at least."""
     last = last_engaged(state)
-    if last is None or not _room_w(spec, state, deficit_w, now_s) >= _least_w(spec, spec.tiers[last], state.tiers[last]):
-        return math.inf
-    return min(state.calm_since_s, now_s)
+    room = _room_w(spec, state, deficit_w, now_s)
+    if not trusted or last is None or not room >= _least_w(spec, spec.tiers[last], state.tiers[last]):
+        return state._replace(calm_since_s=math.inf, calm_room_w=math.inf)
+    return state._replace(calm_since_s=min(state.calm_since_s, now_s), calm_room_w=min(state.calm_room_w, room))
 
 
-def restored(spec: ControlSpec, state: ShedState, deficit_w: float, now_s: float) -> ShedState:
+def restored(spec: ControlSpec, state: ShedState, now_s: float) -> ShedState:
     """Give the last engaged tier back when it has not been needed for long enough: whole, or as far as there is room.
 
     The gap between two steps is what the first needs to show.
@@ -34,16 +35,18 @@ def restored(spec: ControlSpec, state: ShedState, deficit_w: float, now_s: float
         return state
     if now_s - state.restored_s < spec.release_gap_s:
         return state
-    tier, found = spec.tiers[last], state.tiers[last]
-    room = _room_w(spec, state, deficit_w, now_s)
+    tier, found, room = spec.tiers[last], state.tiers[last], state.calm_room_w
     if room >= _whole_w(found):
         if now_s - found.since_s < tier.min_on_s:
             return state
         given = TierState(False, now_s, found.before_w, recent_s=found.recent_s, filtered_w=found.filtered_w)
-    else:
+    elif in_part(tier):
         cap = min(found.cap_w + room, PICKUP * found.before_w)
         given = found._replace(cap_w=cap, shed_w=max(0.0, found.before_w - cap), raised_s=now_s, short_since_s=math.inf)
-    return state._replace(tiers=(*state.tiers[:last], given, *state.tiers[last + 1:]), restored_s=now_s)
+    else:
+        return state
+    return state._replace(tiers=(*state.tiers[:last], given, *state.tiers[last + 1:]), restored_s=now_s,
+                          calm_room_w=math.inf)
 
 
 def _room_w(spec: ControlSpec, state: ShedState, deficit_w: float, now_s: float) -> float:

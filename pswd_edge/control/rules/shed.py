@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from pswd_edge.control.rules.deficit import Need, is_slow, needs, warning_s
-from pswd_edge.control.rules.restore import calm_since, restored
+from pswd_edge.control.rules.restore import calmed, restored
 from pswd_edge.control.rules.tiers import ShedState, TierState, covered_w, in_part, obeys, pending_w, shown, stuck, withheld_w
 from pswd_edge.model.control import ControlSpec, Tier
 
@@ -34,14 +34,13 @@ def decide(
     early_w -= _slow_w(spec, state)
     state = state._replace(
         short_cycles=state.short_cycles + 1 if deficit_w > 0 else 0,
-        early_cycles=state.early_cycles + 1 if early_w > 0 else 0,
-        calm_since_s=calm_since(spec, state, max(deficit_w, early_w), now_s) if trusted else math.inf)
-    before = state
+        early_cycles=state.early_cycles + 1 if early_w > 0 else 0)
+    before = state = calmed(spec, state, max(deficit_w, early_w), now_s, trusted=trusted)
     if state.early_cycles >= ENGAGE_CYCLES:
         state = engaged(spec, state, early_w, power_w, now_s, is_slow)
     if deficit_w > spec.shed_fast_w or state.short_cycles >= ENGAGE_CYCLES:
         state = engaged(spec, state, deficit_w, power_w, now_s, _is_quick)
-    return restored(spec, state, max(deficit_w, early_w), now_s) if trusted and state is before else state
+    return restored(spec, state, now_s) if trusted and state is before else state
 
 
 def _is_quick(tier: Tier) -> bool:

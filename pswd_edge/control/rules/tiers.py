@@ -38,13 +38,18 @@ class TierState(NamedTuple):
 
 
 class ShedState(NamedTuple):
-    """All tiers, in the site's order, and what the decision remembers."""
+    """All tiers, in the site's order, and what the decision remembers.
+
+    `calm_room_w` is the least that could have come back since `calm_since_s` or the last restore: a load that swings
+    has more room in its troughs than it may use.
+    """
 
     tiers: tuple[TierState, ...]
     short_cycles: int = 0
     calm_since_s: float = math.inf
     restored_s: float = -math.inf
     early_cycles: int = 0
+    calm_room_w: float = math.inf
 
 
 def in_part(tier: Tier) -> bool:
