@@ -19,6 +19,7 @@ from pswd_edge.control.modes import ModeKeeper
 from pswd_edge.control.publish import Clocks, Timings, report_of, timings_of
 from pswd_edge.control.requests import Facts
 from pswd_edge.control.rules import law
+from pswd_edge.control.rules.flexibility import flexible
 from pswd_edge.control.rules.placement import headroom
 from pswd_edge.control.rules.reference import INSUFFICIENT
 from pswd_edge.control.rules.reserve import may_rise
@@ -201,7 +202,8 @@ class ControlCycle:
     def _orders(self) -> law.Orders:
         """What people and programs want now; in MANUAL only the operator's word counts, not an API's from before."""
         mode, target = self._keeper.mode, self.desk.target
-        orders = law.Orders(mode, self._ceiling(), barred=self.commissioning.bars())
+        orders = law.Orders(mode, self._ceiling(), barred=self.commissioning.bars(),
+                            flexible=flexible(self._spec, tuple(self.desk.workloads.values())))
         if target is None or not isinstance(target.request, SetBatteryTarget):
             return orders
         power, ramp = target.request.power_w, target.request.ramp_w_per_s or None

@@ -159,8 +159,8 @@ class Shedder:
     def step(self, job_w: float, now_s: float) -> tuple[float, float]:
         """What it takes off the job's load, and what is left, W."""
         full = self.share * job_w * (self.pickup if now_s - self._released_s < 60 else 1.0)
-        most = full * (1 - self.floor_share)
-        goal = min(max(full - self._cap_w / self.reports, 0.0) / most, 1.0) if self._engaged and most > 0 else float(self._engaged)
+        most = max(full * (1 - self.floor_share), 1.0)
+        goal = min(max(full - self._cap_w / self.reports, 0.0) / most, 1.0) if self._engaged else 0.0
         self.cut += (1 - math.exp(-STEP_S / self.actuation_s)) * (goal - self.cut)
         left = full * (1 - self.cut * (1 - self.floor_share))
         return self.share * job_w - left, left

@@ -190,7 +190,8 @@ def _shed(spec: ControlSpec, state: LawState, snapshot: Snapshot, need: Need, fo
               else measured(snapshot.read(t.power), TIER_MAX_AGE_S)
               for t, known in zip(spec.tiers, state.shed.tiers, strict=True)]
     trusted = found.source == "grid" and orders.mode is not Mode.SAFE
-    return decide(spec, state.shed, need.deficit_w, powers, trusted, snapshot.time_s, dt_s, need.early_w)
+    return decide(spec, state.shed, need.deficit_w, powers, trusted, snapshot.time_s, dt_s, need.early_w,
+                  orders.flexible)
 
 
 def _forgetful(state: LawState, battery_w: float, dt_s: float) -> LawState:

@@ -9,6 +9,7 @@ from pswd_edge.control.rules.budget import Budget
 from pswd_edge.control.rules.delay import Delay
 from pswd_edge.control.rules.estimate import Estimate, Memory
 from pswd_edge.control.rules.feed import Feed
+from pswd_edge.control.rules.flexibility import Flexible
 from pswd_edge.control.rules.following import Following
 from pswd_edge.control.rules.reference import Reference, Step
 from pswd_edge.control.rules.reserve import Range
@@ -50,7 +51,8 @@ class Orders(NamedTuple):
     operator's battery power in MANUAL; `ceiling_w` is the upper end of the guaranteed load range. `barred` are the
     actuated points that may not be led, as they were not commissioned. `import_limit_w`, `export_limit_w`,
     `ramp_w_per_min` and `floor_w` are tighter limits in force than the site file's, None where there are none.
-    `hint_w` is where the planner would have the reference.
+    `hint_w` is where the planner would have the reference. `flexible`: which tiers the workloads let go,
+    in which order.
     """
 
     mode: Mode
@@ -64,6 +66,7 @@ class Orders(NamedTuple):
     ramp_w_per_min: float | None = None
     floor_w: float | None = None
     hint_w: float | None = None
+    flexible: Flexible | None = None
 
 
 class Grid(NamedTuple):

@@ -52,15 +52,11 @@ class ShedState(NamedTuple):
     calm_room_w: float = math.inf
 
 
-def in_part(tier: Tier) -> bool:
-    """Whether it can be held at any power; the others are on or off."""
-    return tier.action == "cap"
-
-
 def shown(spec: ControlSpec, state: ShedState, power_w: Sequence[float], now_s: float, dt_s: float) -> ShedState:
     """Follow each tier's meter, with the load's own filter."""
     part = 1 - math.exp(-2 * math.pi * spec.filter_hz * dt_s)
-    return state._replace(tiers=tuple([_followed(t, p, part, now_s) for t, p in zip(state.tiers, power_w, strict=True)]))
+    return state._replace(tiers=tuple([_followed(t, p, part, now_s)
+                                       for t, p in zip(state.tiers, power_w, strict=True)]))
 
 
 def _followed(found: TierState, power_w: float, part: float, now_s: float) -> TierState:
