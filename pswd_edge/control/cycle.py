@@ -24,6 +24,7 @@ from pswd_edge.control.recorder import Recorder
 from pswd_edge.control.refusals import Refusals
 from pswd_edge.control.requests import Facts, check
 from pswd_edge.control.rules import law
+from pswd_edge.control.rules.flexibility import flexible
 from pswd_edge.control.rules.placement import headroom
 from pswd_edge.control.rules.reserve import may_fall, may_rise
 from pswd_edge.control.rules.shed import stuck
@@ -264,7 +265,8 @@ class ControlCycle:
         """What people and programs want now; in MANUAL only the operator's word counts, not an API's from before."""
         mode, target = mode_of(self._spec, self._keeper.mode), self.desk.target
         orders = law.Orders(mode, self._ceiling(), barred=self._bars(), floor_w=self._floor(),
-                            refused=self._refusals.update(self._field, now_s))
+                            refused=self._refusals.update(self._field, now_s),
+                            flexible=flexible(self._spec, tuple(self.desk.workloads.values())))
         orders = ordered(orders, self.desk.tightest)
         if target is None or not isinstance(target.request, SetBatteryTarget):
             return orders

@@ -124,7 +124,7 @@ class Setpoints:
         return wanted
 
     def _tier_bounds(self, state: LawState) -> list[Bound]:
-        return [Bound(t.setpoint, 0.0, t.engaged_value, Level.GRID, f"tier:{t.id}")
+        return [Bound(t.setpoint, 0.0, max(t.engaged_value, found.cap_w), Level.GRID, f"tier:{t.id}")
                 for t, found in zip(self._spec.tiers, state.shed.tiers, strict=True)
                 if found.engaged and t.action == "cap"]
 

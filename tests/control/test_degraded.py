@@ -130,7 +130,7 @@ def test_no_tier_comes_back_while_the_row_holds(row: Row) -> None:
     world.tier_w = dict.fromkeys(world.tier_w, 10 * MW)
     world.run(20)
     engaged = world.state.shed.tiers[0]._replace(engaged=True, since_s=world.time_s - 100, before_w=10 * MW,
-                                                 shed_w=10 * MW, gone_w=10 * MW, shown_w=10 * MW)
+                                                 shed_w=10 * MW, gone_w=10 * MW, cap_w=0.0, filtered_w=0.0)
     world.state = world.state._replace(
         shed=world.state.shed._replace(tiers=(engaged, *world.state.shed.tiers[1:])))
     world.tier_w["t1"] = 0.0

@@ -2,7 +2,7 @@
 
 import math
 
-from pswd_edge.control.rules import budget, delay, energy, feed, following
+from pswd_edge.control.rules import budget, deficit, delay, energy, feed, following
 from pswd_edge.control.rules.allocate import Fleet, balanced, fleet_of, judge, share
 from pswd_edge.control.rules.degraded import Facts, Policy, policy
 from pswd_edge.control.rules.derate import ups_on_battery
@@ -11,7 +11,7 @@ from pswd_edge.control.rules.following import Following
 from pswd_edge.control.rules.measured import measured, power_w
 from pswd_edge.control.rules.reference import INSUFFICIENT, Aim, Reference, Step, step, track
 from pswd_edge.control.rules.reserve import Range
-from pswd_edge.control.rules.shed import Need, ShedState, decide, needs, warning_s
+from pswd_edge.control.rules.shed import Need, ShedState, covered_w, decide, withheld_w
 from pswd_edge.control.rules.terms import Decision, Grid, LawState, Orders, grid_of, range_of, sound, start
 from pswd_edge.control.rules.tune import too_slow, tune
 from pswd_edge.model.command import Mode
@@ -88,12 +88,13 @@ def _led(spec: ControlSpec, state: LawState, snapshot: Snapshot, orders: Orders,
     aim = _aim(spec, state, orders, tuning, grid, restores=allowed.restores)._replace(stray_w=stray)
     made = step(state.reference, fed.filtered_w, followed_w, fleet, limits, aim, dt_s)
     expected_w = state.reference.reference_w - state.missed_w  # tracking must not make a deficit forgotten
-    need = needs(fed.filtered_w, expected_w, fleet, limits, grid.import_w, warning_s(spec), spec.shed_margin_w)
+    need = deficit.found(spec, fed.filtered_w, expected_w, fleet, limits, grid.import_w)
     wanted_w, binding = _wanted(state, made, limits, orders, found, grid, dt_s)
     battery_w, binding = _given(wanted_w, binding, fleet, orders, found, grid)
-    missed_w = _toward(state.missed_w, 0.0, limits, dt_s) + wanted_w - battery_w
-    reference = made.state if abs(battery_w - made.battery_w) < _TINY_W else track(made.state, battery_w, stray)
     shed, shares = _shed(spec, state, snapshot, need, allowed, orders, dt_s), share(battery_w, fleet)
+    seen_w = battery_w + covered_w(spec, shed, made.battery_w - battery_w, snapshot.time_s)
+    missed_w = _toward(state.missed_w, 0.0, limits, dt_s) + wanted_w - max(battery_w, min(seen_w, wanted_w))
+    reference = made.state if abs(seen_w - made.battery_w) < _TINY_W else track(made.state, seen_w, stray)
     taken_w = sum(t.shed_w for t in shed.tiers if t.engaged)
     after = state._replace(reference=reference, shed=shed, battery_w=battery_w, missed_w=missed_w,
                            shed_wh=state.shed_wh + taken_w * dt_s / 3600,
@@ -161,7 +162,7 @@ def _aim(spec: ControlSpec, state: LawState, orders: Orders, tuning: Tuning, gri
     spent = (-math.inf, math.inf) if state.budget is None else budget.bounds_w(
         state.budget, BUDGET_SHARE * tuning.up_w_per_s * 60, BUDGET_SHARE * tuning.down_w_per_s * 60)
     return Aim(grid.import_w, restore, spec.target_time_s, spec.energy_time_s, target, orders.target_ramp_w_per_s,
-               orders.hint_w, spent, emergency=grid.emergency)
+               orders.hint_w, spent, emergency=grid.emergency, withheld_w=withheld_w(state.shed))
 
 
 def _wanted(state: LawState, made: Step, limits: Range, orders: Orders, found: Estimate, grid: Grid,
@@ -204,7 +205,8 @@ def _shed(spec: ControlSpec, state: LawState, snapshot: Snapshot, need: Need, al
               else measured(snapshot.read(t.power), TIER_MAX_AGE_S)
               for t, known in zip(spec.tiers, state.shed.tiers, strict=True)]
     trusted = allowed.gives_back and orders.mode is not Mode.SAFE
-    return decide(spec, state.shed, need.deficit_w, powers, trusted, snapshot.time_s, dt_s)
+    return decide(spec, state.shed, need.deficit_w, powers, trusted, snapshot.time_s, dt_s, need.early_w,
+                  orders.flexible)
 
 
 def _forgetful(state: LawState, battery_w: float, dt_s: float) -> LawState:

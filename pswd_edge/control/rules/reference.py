@@ -26,7 +26,8 @@ class Aim(NamedTuple):
     `import_limit_w` is the contract power; `restore_w` the largest power for restoring the SoC (0 freezes it).
     `hint_w` is where the planner would have it, within everything else. `budget_w` are the lowest and the highest that
     the ramp of the last two minutes leaves (`budget.py`). `stray_w` is what batteries give that cannot be led.
-    In an `emergency` the reference is below the import limit at once.
+    In an `emergency` the reference is below the import limit at once. `withheld_w` is what shed tiers would draw: the
+    reference climbs for them too, so that they can come back.
     """
 
     import_limit_w: float
@@ -39,6 +40,7 @@ class Aim(NamedTuple):
     budget_w: tuple[float, float] = (-math.inf, math.inf)
     stray_w: float = 0.0
     emergency: bool = False
+    withheld_w: float = 0.0
 
 
 class Step(NamedTuple):
@@ -149,7 +151,8 @@ def _target(mean_w: float, reference_w: float, fleet: Fleet, limits: Range, aim:
     """Where the reference should go: a request's target, the planner's hint, or the law's own."""
     if aim.target_w is not None:
         return aim.target_w
-    return aim.hint_w if aim.hint_w is not None else mean_w + _restore(reference_w, fleet, limits, aim)
+    return aim.hint_w if aim.hint_w is not None else (
+        mean_w + aim.withheld_w + _restore(reference_w, fleet, limits, aim))
 
 
 def _restore(reference_w: float, fleet: Fleet, limits: Range, aim: Aim) -> float:
@@ -158,7 +161,8 @@ def _restore(reference_w: float, fleet: Fleet, limits: Range, aim: Aim) -> float
     if window_wh <= 0:
         return 0.0
     up, down = up_wh(reference_w, limits), down_wh(reference_w, limits)
-    missing_wh = up + (window_wh - up - down) / 2 - fleet.above_min_wh
+    wanted_wh = min(max(up + (window_wh - up - down) / 2, 0.0), window_wh)
+    missing_wh = wanted_wh - fleet.above_min_wh
     if abs(missing_wh) < ENERGY_DEADBAND * window_wh:
         return 0.0
     return min(max(3600 * missing_wh / aim.energy_time_s, -aim.restore_w), aim.restore_w)
@@ -176,7 +180,7 @@ def _choose(target_w: float, low: float, high: float, window: tuple[float, float
             budget: tuple[float, float]) -> tuple[float, str]:
     """The target within budget and reserves; the reserves win: without energy the ramp would be broken by far more."""
     if low > high:
-        return min(max((low + high) / 2, window[0]), window[1]), INSUFFICIENT
+        return min(max(min(max(target_w, high), low), window[0]), window[1]), INSUFFICIENT
     wanted = min(max(target_w, budget[0]), budget[1])
     if wanted < low:
         return low, "ramp_down" if low <= window[0] else "reserve_up"

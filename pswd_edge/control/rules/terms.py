@@ -10,6 +10,7 @@ from pswd_edge.control.rules.delay import Delay
 from pswd_edge.control.rules.energy import Held
 from pswd_edge.control.rules.estimate import Estimate, Memory
 from pswd_edge.control.rules.feed import Feed
+from pswd_edge.control.rules.flexibility import Flexible
 from pswd_edge.control.rules.following import Following
 from pswd_edge.control.rules.reference import Reference, Step
 from pswd_edge.control.rules.reserve import Range
@@ -52,7 +53,8 @@ class Orders(NamedTuple):
     actuated points that may not be led, as they were not commissioned. `import_limit_w`, `export_limit_w`,
     `ramp_w_per_min` and `floor_w` are tighter limits in force than the site file's, None where there are none.
     `hint_w` is where the planner would have the reference. `emergency`: the import limit is reached at once, whatever
-    the ramp. `refused` are set-points that their devices do not take.
+    the ramp. `refused` are set-points that their devices do not take. `flexible`: which tiers the workloads let go, in
+    which order.
     """
 
     mode: Mode
@@ -68,6 +70,7 @@ class Orders(NamedTuple):
     hint_w: float | None = None
     emergency: bool = False
     refused: frozenset[int] = frozenset()
+    flexible: Flexible | None = None
 
 
 class Grid(NamedTuple):
