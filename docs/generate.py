@@ -25,19 +25,20 @@ from pswd_edge.config import control_form, map_form, site_form
 from pswd_edge.config.form import PATTERN_WORDS
 from pswd_edge.config.maps import MAP_FOLDERS, known_maps, load_map
 from pswd_edge.config.mistakes import number
+from pswd_edge.control.alarm_table import KINDS
 from pswd_edge.field.drivers.registry import driver_configs
 from pswd_edge.model.signal import SIGNALS
 from pswd_edge.model.unit import UNITS
 
 DOCS = Path(__file__).parent
-DOCUMENTS = ("commands.md", "configuration.md", "devices.md")
+DOCUMENTS = ("commands.md", "configuration.md", "devices.md", "operations.md")
 FORMS = {
     name: getattr(module, name)
     for module, names in (
         (site_form, ("SiteFile", "NameForm", "ConnectionForm", "DeviceForm", "CircuitForm", "GridForm",
-                     "ListenerForm", "UplinkForm", "TrapsForm")),
+                     "ListenerForm", "UplinkForm", "TrapsForm", "RecordingForm")),
         (control_form, ("ControlForm", "InputForm", "LoadRangeForm", "BatteryForm", "LoadControllerForm", "TierForm",
-                        "EffectForm", "PredictorForm")),
+                        "EffectForm", "PredictorForm", "UpsForm")),
         (map_form, ("MapFile", "RowForm", "WriteForm", "Defaults")),
     ) for name in names
 }
@@ -94,7 +95,8 @@ def rendered(name: str, text: str, meanings: Meanings) -> str:
 
 def _table(name: str, document: str, meanings: Meanings) -> list[str]:
     makers: dict[str, Callable[[Meanings], list[str]]] = {
-        "commands": _commands, "options": _options, "devices": _devices, "signals": _signals, "units": _units}
+        "commands": _commands, "options": _options, "devices": _devices, "signals": _signals, "units": _units,
+        "alarms": _alarms}
     if name in makers:
         return makers[name](meanings)
     if name in FORMS:
@@ -252,6 +254,12 @@ def _signals(meanings: Meanings) -> list[str]:
             written, meaning = "yes" if signal.writable else "", meanings.of("signals", name)[1]
             lines.append(f"| {kinds} | `{name}{member}` | {signal.unit} | {written} | {meaning} |")
     return lines
+
+
+def _alarms(_: Meanings) -> list[str]:
+    rows = [f"| `{code}` | {k.severity} | {'yes' if k.latch else ''} | {k.text} | {k.advice} |"
+            for code, k in KINDS.items()]
+    return ["| code | severity | latches | what it means | what to do |", "|---|---|---|---|---|", *rows]
 
 
 def _units(_: Meanings) -> list[str]:

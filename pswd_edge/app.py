@@ -16,11 +16,14 @@ import uvloop
 from pswd_edge.clock import SystemClock
 from pswd_edge.config import load_site
 from pswd_edge.config.secrets import resolve_secret
+from pswd_edge.control.alarm_file import FILE as ALARM_FILE
+from pswd_edge.control.alarm_file import AlarmFile
 from pswd_edge.control.commissioned import FILE, Commissioned
-from pswd_edge.control.cycle import ControlCycle, watched_points
+from pswd_edge.control.cycle import ControlCycle, actuated_points, watched_points
 from pswd_edge.control.journal import Journal
 from pswd_edge.control.ledger import Ledger
 from pswd_edge.control.requests import check
+from pswd_edge.control.succession import shadowed
 from pswd_edge.door import GATEWAY_SOCKET, OPERATOR_SOCKET, DoorServer, Peer
 from pswd_edge.field.drivers.base import Driver
 from pswd_edge.field.drivers.registry import driver_configs, find_driver
@@ -68,9 +71,12 @@ def _resolved(value: object) -> object:
     return resolve_secret(value) if isinstance(value, str) and value.startswith(("file:", "credential:")) else value
 
 
-def run_control(site: Site, path: Path | None = None) -> None:
-    """The control process, until SIGTERM or SIGINT. SIGHUP takes up the site file at `path` as it is then."""
-    uvloop.run(_until_stopped(lambda: control(site, path)))
+def run_control(site: Site, path: Path | None = None, *, shadow: bool = False) -> None:
+    """The control process, until SIGTERM or SIGINT. SIGHUP takes up the site file at `path` as it is then.
+
+    `shadow`: decide and write nothing, whatever the site file says.
+    """
+    uvloop.run(_until_stopped(lambda: control(site, path, shadow=shadow)))
 
 
 async def _until_stopped(main: Callable[[], Awaitable[None]]) -> None:
@@ -82,13 +88,15 @@ async def _until_stopped(main: Callable[[], Awaitable[None]]) -> None:
         await task
 
 
-async def control(site: Site, path: Path | None = None) -> None:
+async def control(site: Site, path: Path | None = None, *, shadow: bool = False) -> None:
     """Field, cycle, image and door together; READY is told after the first completed cycle."""
+    site = shadowed(site) if shadow else site
     clock, runtime = SystemClock(), Path(site.runtime_dir)
     journal = Journal(clock)
     image = ImageWriter(runtime, site)
     journal.attach(image)
-    actuated = [p.index for p in site.points if p.write is not None]
+    journal.keep_in(AlarmFile(Path(site.state_dir) / ALARM_FILE))
+    actuated = actuated_points(site)
     learnt = Learnt(Path(site.state_dir) / "learnt.json")
     field = Field(site, make_driver, watched_points(site), actuated, journal.tell, learnt)
     ledger = Ledger(Path(site.state_dir) / "ledger.sqlite")
@@ -96,7 +104,10 @@ async def control(site: Site, path: Path | None = None) -> None:
     commissioned = Commissioned(site, Path(site.state_dir) / FILE)
     cycle = ControlCycle(site, field, image, journal, ledger, clock, bell, notify, commissioned)
     await cycle.desk.restore()
-    reloader = None if path is None else Reloader(path, site, field, cycle, image, journal)
+    if site.recording.on:
+        cycle.recorder.start()
+    reloader = None if path is None else Reloader(path, site, field, cycle, image, journal,
+                                                    shadow=shadow)
     looker = Looker(lambda: Visitor(field.site, lambda c, step: field.pollers[c].visit(step)), journal, clock)
     doors = [_door(runtime / GATEWAY_SOCKET, Level.API, cycle, reloader, looker, 0o660),
              _door(runtime / OPERATOR_SOCKET, Level.OPERATOR, cycle, reloader, looker, 0o600)]
@@ -121,6 +132,8 @@ async def control(site: Site, path: Path | None = None) -> None:
             await door.close()
         await field.stop()
         await ledger.close()
+        journal.close()
+        await asyncio.to_thread(cycle.recorder.close)
         bell.close()
 
 

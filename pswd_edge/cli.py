@@ -19,7 +19,9 @@ class Command(NamedTuple):
 COMMANDS = {
     "run": Command("run", "run the control process, the gateway, or both under the supervisor"),
     "status": Command("status", "what control does now: mode, powers, batteries, devices, alarms"),
+    "alarms": Command("alarms", "list the alarms; acknowledge or shelve one"),
     "mode": Command("mode", "change the mode: OBSERVE, AUTO, MANUAL or SAFE"),
+    "limit": Command("limit", "keep a limit of the site tighter for a while, or list those in force"),
     "reload": Command("reload", "take up the changed site file while control runs"),
     "commission": Command("commission", "try a device's actuated points, and write down that they work"),
     "check": Command("check", "list every mistake of a site file and its device maps"),
@@ -33,6 +35,7 @@ COMMANDS = {
     "explain": Command("explain", "why a set-point is what it is, now or at a time that has passed"),
     "ledger": Command("ledger", "what was asked and decided: list it, verify its chain of hashes"),
     "export": Command("export", "ramps of the grid's power for the utility, signed; and its verification"),
+    "record": Command("record", "record what the rules see, to be decided again by `replay`"),
     "replay": Command("replay", "the rules over a load or a scenario on virtual time, scored"),
     "bench": Command("bench", "measure: polling beside a bare loop, event to command, API answers"),
     "user": Command("user", "add a user of the gateway"),

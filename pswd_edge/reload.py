@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from pswd_edge.control.cycle import ControlCycle, watched_points
+from pswd_edge.control.cycle import ControlCycle, actuated_points, watched_points
 from pswd_edge.control.journal import Journal
-from pswd_edge.control.succession import difference, why_restart
+from pswd_edge.control.succession import difference, shadowed, why_restart
 from pswd_edge.errors import ConfigError, SecretError
 from pswd_edge.field.field import Field
 from pswd_edge.field.siteplan import SitePlan
@@ -35,12 +35,12 @@ class Verdict(NamedTuple):
 
 
 class Reloader:
-    """One at a time; whoever asks meanwhile waits for a turn."""
+    """One at a time; whoever asks meanwhile waits for a turn. `shadow`: whatever the file says, nothing is written."""
 
     def __init__(self, path: Path, site: Site, field: Field, cycle: ControlCycle, image: ImageWriter,
-                 journal: Journal) -> None:
+                 journal: Journal, *, shadow: bool = False) -> None:
         self._path, self._site, self._field, self._cycle = path, site, field, cycle
-        self._image, self._journal = image, journal
+        self._image, self._journal, self._shadow = image, journal, shadow
         self._turn = asyncio.Lock()
         self._watch: asyncio.Task[None] | None = None
         self._asked: asyncio.Task[Verdict] | None = None
@@ -62,6 +62,7 @@ class Reloader:
 
     async def _reload(self, origin: str) -> Verdict:
         site = await asyncio.to_thread(compile_apart, self._path)
+        site = shadowed(site) if self._shadow else site
         if site_hash(encode_site(site)) == site_hash(encode_site(self._site)):
             return Verdict(True, "the file says what is in force already")
         restart = why_restart(self._site, site)
@@ -86,7 +87,7 @@ class Reloader:
 
     def _take(self, site: Site, plan: SitePlan, image: ImageWriter) -> list[asyncio.Task[None]]:
         """The switch itself, between two cycles: field, control and image together."""
-        gone = self._field.switch(plan, [p.index for p in site.points if p.write is not None])
+        gone = self._field.switch(plan, actuated_points(site))
         image.catch_up(self._image)
         self._cycle.succeed(site, image)
         image.publish()

@@ -73,11 +73,12 @@ class Unit:
     """Set once it was ready for the first time, or is given up."""
 
 
-def site_children(site: Path, runtime_dir: Path, state_dir: Path) -> tuple[Child, Child]:
+def site_children(site: Path, runtime_dir: Path, state_dir: Path, *, shadow: bool = False) -> tuple[Child, Child]:
     """The two processes of a site, control first: the gateway reads what control makes."""
+    only = ("--shadow",) if shadow else ()
     run = (sys.executable, "-m", "pswd_edge", "run")
     return (
-        Child("control", (*run, "control", "--site", str(site)), realtime=CONTROL_PRIORITY),
+        Child("control", (*run, "control", "--site", str(site), *only), realtime=CONTROL_PRIORITY),
         Child("gateway", (*run, "gateway", "--runtime-dir", str(runtime_dir), "--state-dir", str(state_dir)),
               niceness=GATEWAY_NICENESS, essential=False),
     )

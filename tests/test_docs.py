@@ -14,6 +14,9 @@ import pytest
 from test_architecture import ALLOWED
 
 from pswd_edge.cli import COMMANDS, main
+from pswd_edge.control.alarm_table import KINDS
+from pswd_edge.control.alarms import LEFT_OUT
+from pswd_edge.control.rules.degraded import ROWS
 from pswd_edge.gateway.roles import ALLOWED as OPERATIONS
 from pswd_edge.gateway.uplink.messages import STREAMS
 from pswd_edge.model.command import Level, Mode
@@ -95,16 +98,21 @@ def words_of(*patterns: str) -> set[str]:
 
 def rule_words() -> set[str]:
     """Every word that a control rule can say: names of degraded modes, bindings, sources."""
-    whole = {"grid_meter_": "grid_meter_<reason>", "battery_lost:": "battery_lost:<id>"}
+    whole = {"grid_meter_": "grid_meter_<reason>", "battery_lost:": "battery_lost:<id>",
+             "battery_not_following:": "battery_not_following:<id>", "setpoint_refused": "setpoint_refused:<id>",
+             "soc_uncertain": "soc_uncertain:<id>",
+             "grid_meter_outvoted": "grid_meter_outvoted:<place>"}
     inside_sentences = {"cooling", "heat", "ramp"}
     return {whole.get(word, word) for word in words_of("control/rules/*.py") - inside_sentences}
 
 
 def alarm_codes() -> set[str]:
-    """What `_conditions` of the cycle yields by name."""
-    pairs = [n.value for tree in trees("control/cycle.py") for n in ast.walk(tree)
-             if isinstance(n, ast.Yield) and isinstance(n.value, ast.Tuple)]
-    return {pair.elts[0].value for pair in pairs if isinstance(pair.elts[0], ast.Constant)}
+    """What control yields by name as a condition: a pair, or `Condition(...)`, and the list's own."""
+    yields = [n.value for tree in trees("control/cycle.py", "control/journal.py") for n in ast.walk(tree)
+              if isinstance(n, ast.Yield)]
+    firsts = [v.elts[0] for v in yields if isinstance(v, ast.Tuple)]
+    firsts += [c.args[0] for c in calls("Condition", "control/*.py") if c.args]
+    return {first.value for first in firsts if isinstance(first, ast.Constant)} | {LEFT_OUT}
 
 
 def answer_words() -> set[str]:
@@ -164,8 +172,17 @@ def test_every_alarm_is_documented() -> None:
     known = ("blind", "reserve_insufficient", "loop_too_slow")
     alarms = {w for w in rule_words() if w.startswith(("grid_meter_", "battery_")) or w in known}
     assert len(alarms) >= 6
-    assert alarms | alarm_codes() <= first_column("docs/operations.md", "## Alarms")
+    assert alarms | alarm_codes() <= set(KINDS) == first_column("docs/operations.md", "## Alarms")
     assert alarms <= first_column("docs/control.md", "## Degraded modes")
+
+
+def test_the_degraded_modes_are_those_of_the_table() -> None:
+    """The same rows in the same words, and what each leaves of the law."""
+    page = text("docs/control.md").partition("## Degraded modes")[2].partition("\n## ")[0]
+    rows = [[c.strip() for c in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| `")]
+    said = {r[0].strip("`"): [word == "yes" for word in r[3:6]] for r in rows}
+    assert said == {r.name: [r.restores, r.gives_back, r.starts] for r in ROWS}
+    assert {r[0].strip("`") for r in rows if "`others`" in r[2]} == {r.name for r in ROWS if r.batteries == "others"}
 
 
 def test_every_word_of_the_rules_is_documented() -> None:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from pswd_edge.replay.loop import Loop
+from pswd_edge.replay.making import Draw, Maker, store
 from pswd_edge.replay.plant import Shedder
-from pswd_edge.replay.scenarios import Draw, Maker, store
 from pswd_edge.replay.site import MW, battery, tier
 
 BATTERIES, TIERS, SECONDS = 4, 20, 120.0

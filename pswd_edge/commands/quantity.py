@@ -15,14 +15,19 @@ def value_of(text: str, point: Point) -> float:
     for code, name in point.labels.items():
         if text == name:
             return float(code)
+    labels = f", or one of {', '.join(point.labels.values())}" if point.labels else ""
+    return quantity_of(text, point.unit, point.id, labels)
+
+
+def quantity_of(text: str, si: str, name: str, others: str = "") -> float:
+    """`text` in the SI unit `si`; `name` and `others` (what else could stand there) are for the PswdError."""
     found = _QUANTITY.fullmatch(text.strip())
     if found is None:
-        labels = f", or one of {', '.join(point.labels.values())}" if point.labels else ""
-        raise PswdError(f"{point.id}: got {text!r}: expected a number in {point.unit}{labels}; nothing was written")
-    unit = UNITS.get(found[2] or point.unit)
-    if unit is None or unit.si != point.unit:
-        fitting = ", ".join(name for name, u in UNITS.items() if u.si == point.unit)
-        raise PswdError(f"{point.id}: got unit {found[2]!r}: expected one of {fitting}; nothing was written")
+        raise PswdError(f"{name}: got {text!r}: expected a number in {si}{others}; nothing was written")
+    unit = UNITS.get(found[2] or si)
+    if unit is None or unit.si != si:
+        fitting = ", ".join(known for known, u in UNITS.items() if u.si == si)
+        raise PswdError(f"{name}: got unit {found[2]!r}: expected one of {fitting}; nothing was written")
     number = float(found[1])
     return number * unit.factor + unit.offset if found[2] else number
 

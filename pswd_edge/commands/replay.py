@@ -9,7 +9,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from pswd_edge.commands.replay_recording import replay_recording
 from pswd_edge.config import load_site
+from pswd_edge.control.record_file import SUFFIX
 from pswd_edge.errors import ConfigError, PswdError
 from pswd_edge.planning.plots import MISSING, plot
 from pswd_edge.replay.loop import Case
@@ -40,8 +42,9 @@ SHOWN = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
-    parser.add_argument("what", metavar="TRACE.csv|SCENARIO", help="a CSV file with time_s,load_w, or a scenario by "
-                        "number or part of its name; without a match all are listed")
+    parser.add_argument("what", metavar="TRACE.csv|SCENARIO|FILE.rec", help="a CSV file with time_s,load_w; a "
+                        "scenario by number or part of its name (without a match all are listed); or a recording, or a "
+                        "folder of them")
     parser.add_argument("--site", type=Path, help="the site whose batteries and limits are used (a CSV's default: the "
                         "reference site of 100 MW)")
     parser.add_argument("--soc", type=float, default=60.0, help="a CSV: where in their window the batteries begin, %% "
@@ -57,7 +60,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """0 where no limit was broken."""
+    """0 where no limit was broken; of a recording, where no bit differs."""
+    path = Path(options.what)
+    if path.suffix == SUFFIX or path.is_dir():
+        return replay_recording(path, options.site, options.out, as_json=options.json)
     case, steady_from_s = _case(options)
     if options.plot is not None and options.plot.suffix not in (".png", ".html"):
         raise ConfigError([f"--plot: got {options.plot.name}: expected a name that ends in .png or .html"])

@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--site", type=Path, default=Path("config/site.yaml"), help="site file (YAML)")
     parser.add_argument("--runtime-dir", type=Path, help="gateway: where control's image and door are")
     parser.add_argument("--state-dir", type=Path, help="gateway: where users and keys are kept")
+    parser.add_argument("--shadow", action="store_true", help="decide on live inputs and write nothing")
     parser.add_argument("--log-level", default=os.environ.get("PSWD_LOG_LEVEL", "info"))
 
 
@@ -33,6 +34,7 @@ def run(options: argparse.Namespace) -> int:
         return run_gateway_process(options.runtime_dir, options.state_dir)
     site = compiled_site(options.site)
     if options.process == "control":
-        run_control(site, options.site)
+        run_control(site, options.site, shadow=options.shadow)
         return 0
-    return asyncio.run(Supervisor(site_children(options.site, Path(site.runtime_dir), Path(site.state_dir))).run())
+    children = site_children(options.site, Path(site.runtime_dir), Path(site.state_dir), shadow=options.shadow)
+    return asyncio.run(Supervisor(children).run())

@@ -9,9 +9,10 @@ from pathlib import Path
 import msgspec
 
 from pswd_edge.clock import iso_utc
+from pswd_edge.commands.limit import limit_line
 from pswd_edge.image import ImageReader
 from pswd_edge.model.quality import Quality, Reason
-from pswd_edge.model.report import FieldReport, Report
+from pswd_edge.model.report import AlarmReport, FieldReport, LoopReport, Report
 from pswd_edge.model.site import Site
 
 ALIVE_S = 1.0
@@ -55,17 +56,22 @@ def _mw(value: float | None) -> str:
 def _lines(site: Site, report: Report, field: FieldReport | None, age_s: float) -> Iterator[str]:
     state = "alive" if age_s < ALIVE_S else f"SILENT for {age_s:.0f} s"
     yield f"{site.id}: control {state}, {report.mode.value} ({report.mode_reason})"
+    if report.shadow:
+        yield "SHADOW: decides and writes nothing; set-points are what would be written"
     yield (f"load {_mw(report.load_w)} MW  grid {_mw(report.grid_w)} MW  battery {_mw(report.battery_w)} MW  "
            f"reference {_mw(report.reference_w)} MW, bound by {report.binding}")
     yield (f"guaranteed load {_mw(report.load_floor_w)} to {_mw(report.load_ceiling_w)} MW; energy "
            f"{_mw(report.energy_wh)} MWh of {_mw(report.energy_min_wh)} to {_mw(report.energy_max_wh)}")
+    if report.loop is not None:
+        yield _loop(report.loop)
     for b in report.batteries:
         yield (f"  {b.id:12} {'usable' if b.usable else 'LOST  '} set-point {_mw(b.setpoint_w)} MW, can give "
                f"{_mw(b.discharge_available_w)} and take {_mw(b.charge_available_w)} MW")
+    yield from (f"  {limit_line(limit)}" for limit in report.limits)
     for t in report.tiers:
         yield f"  tier {t.id:12} {'SHED ' + _mw(t.shed_w) + ' MW' if t.engaged else 'free'}"
     for a in report.alarms:
-        yield f"  ALARM {a.code}: {a.message} since {iso_utc(a.since_utc_s)}"
+        yield f"  ALARM {a.severity} {a.code}: {a.message} since {iso_utc(a.since_utc_s)}{alarm_state(a)}"
     yield (f"{report.cycles} cycles, {report.cycles_missed} missed; late p99 {report.late_p99_ms:.2f} ms, "
            f"max {report.late_max_ms:.2f} ms; rules p99 {report.rules_p99_ms:.2f} ms")
     if field is not None:
@@ -73,6 +79,28 @@ def _lines(site: Site, report: Report, field: FieldReport | None, age_s: float) 
         for link in field.links:
             if link.state != "open":
                 yield f"  {site.connections[link.connection].id}: {link.state}: {link.reason}"
+
+
+def _loop(loop: LoopReport) -> str:
+    measured = "not measured yet" if loop.measured_delay_s is None else f"measured {loop.measured_delay_s:.2f} s"
+    predicted = "" if loop.predicted_share is None else f"; follows {loop.predicted_share:.0%} of the predicted swing"
+    up, down = loop.ramp_up_w_per_s * 60, loop.ramp_down_w_per_s * 60
+    return (f"loop: delay {loop.delay_s:.2f} s ({measured}), filter {loop.filter_hz:.3f} Hz, worst swing times "
+            f"{loop.peak_gain:.2f}; inner ramps {_mw(up).strip()} up, {_mw(down).strip()} down MW/min{predicted}")
+
+
+def alarm_state(alarm: AlarmReport) -> str:
+    """What else there is to know: how often it came, whether it is over, who has seen or shelved it; "" for nothing."""
+    found = [f"{alarm.count} times"] if alarm.count > 1 else []
+    if alarm.ended_utc_s is not None:
+        found.append(f"over since {iso_utc(alarm.ended_utc_s)}")
+    if alarm.acknowledged_utc_s is not None:
+        found.append(f"acknowledged by {alarm.acknowledged_by}")
+    elif not alarm.active and alarm.latched:
+        found.append("not acknowledged")
+    if alarm.shelved_until_utc_s is not None:
+        found.append(f"shelved until {iso_utc(alarm.shelved_until_utc_s)} by {alarm.shelved_by}")
+    return f" ({', '.join(found)})" if found else ""
 
 
 def _bad_points(image: ImageReader) -> Iterator[str]:

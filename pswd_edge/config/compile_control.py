@@ -3,8 +3,8 @@
 import math
 from collections.abc import Mapping
 
-from pswd_edge.config.control_form import BatteryForm, ControlForm, InputForm, LoadRangeForm, TierForm
-from pswd_edge.model.control import BatteryControl, ControlSpec, Input, LoadController, Tier
+from pswd_edge.config.control_form import BatteryForm, ControlForm, InputForm, LoadRangeForm, TierForm, UpsForm
+from pswd_edge.model.control import BatteryControl, ControlSpec, Input, LoadController, Tier, Ups
 from pswd_edge.model.point import Point
 from pswd_edge.model.tuning import Tuning, tuned
 
@@ -79,6 +79,10 @@ def compile_control(form: ControlForm, points: Mapping[str, Point], devices: Map
         export_limit_w=math.inf if form.export_limit_w is None else form.export_limit_w,
         predicts=form.predictor is not None,
         swing_least_w=_least_swing_w(form),
+        ups=tuple(_ups(points[f"{id_}.output_source"], ups) for id_, ups in form.ups.items()),
+        grid_meters=tuple(_input(meter, points) for meter in form.grid_meters),
+        load_substitutes=tuple(tuple(_input(m, points) for m in group) for group in form.load_substitutes),
+        shadow=form.shadow,
     )
 
 
@@ -102,13 +106,6 @@ def _battery(
     id_: str, form: BatteryForm, points: Mapping[str, Point], devices: Mapping[str, int]
 ) -> BatteryControl:
     state = points.get(f"{id_}.state")
-    optional = {
-        name: _index(points, id_, signal)
-        for name, signal in {
-            "enable": "enable", "heartbeat": "heartbeat", "revert_timeout": "revert_timeout_s",
-            "charge_limit": "charge_limit_w", "discharge_limit": "discharge_limit_w", "temperature": "temperature_c",
-        }.items()
-    }
     return BatteryControl(
         id=id_,
         device=devices[id_],
@@ -127,8 +124,20 @@ def _battery(
         state=state.index if state else None,
         available_states=tuple(label_value(state, label) for label in form.available_states) if state else (),
         mode=_mode(id_, points),
-        **optional,
+        enable=_index(points, id_, "enable"),
+        heartbeat=_index(points, id_, "heartbeat"),
+        revert_timeout=_index(points, id_, "revert_timeout_s"),
+        charge_limit=_index(points, id_, "charge_limit_w"),
+        discharge_limit=_index(points, id_, "discharge_limit_w"),
+        temperature=_index(points, id_, "temperature_c"),
+        soc_resolution_percent=form.soc_resolution_percent,
+        soc_other=Input(points[form.soc_other].index, form.soc_max_age_ms) if form.soc_other else None,
+        derating=tuple((float(t), float(share)) for t, share in form.derating),
     )
+
+
+def _ups(source: Point, form: UpsForm) -> Ups:
+    return Ups(source.index, tuple(label_value(source, label) for label in form.on_battery))
 
 
 def _mode(battery: str, points: Mapping[str, Point]) -> int | None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from pswd_edge.config.compile_control import DEFAULT_REVERT_S, tier_power_point, tier_setpoint_signal
-from pswd_edge.config.control_form import BatteryForm, ControlForm, EffectForm, InputForm, TierForm
+from pswd_edge.config.control_form import BatteryForm, ControlForm, EffectForm, InputForm, TierForm, UpsForm
 from pswd_edge.config.limits import check_limits
 from pswd_edge.config.map_form import MapFile, RowForm
 from pswd_edge.config.mistakes import number
@@ -67,10 +67,12 @@ def check_control(form: SiteFile, maps: Mapping[str, MapFile], place: Place) -> 
     here = place.at("control")
     points = _Points(form, maps)
     _check_input(control.grid_power, "W", points, here.at("grid_power"))
-    for index, meter in enumerate(control.load_meters):
-        _check_input(meter, "W", points, here.at("load_meters", index))
-        if meter.point and meter.point in [m.point for m in control.load_meters[:index]]:
-            here.complain(("load_meters", index), f"{meter.point} again", "it once, or its load counts twice")
+    _check_meters(control.load_meters, points, here.at("load_meters"))
+    for index, group in enumerate(control.load_substitutes):
+        _check_meters(group, points, here.at("load_substitutes", index))
+    _check_meters(control.grid_meters, points, here.at("grid_meters"))
+    if control.grid_power.point in [m.point for m in control.grid_meters]:
+        here.complain(("grid_meters",), f"{control.grid_power.point}, which is grid_power", "further meters than that")
     if control.frequency:
         _check_point(control.frequency, "Hz", points, here, ("frequency",))
     for id_, battery in control.batteries.items():
@@ -85,9 +87,21 @@ def check_control(form: SiteFile, maps: Mapping[str, MapFile], place: Place) -> 
         _check_tier(tier, control, points, here.at("tiers", index))
         if tier.id and tier.id in [t.id for t in control.tiers[:index]]:
             here.complain(("tiers", index, "id"), f"{tier.id!r} again", "an id of its own")
-    for id_, effect in control.effects.items():
-        _check_effect(id_, effect, points, here.at("effects", id_))
+    _check_observed(control, points, here)
     check_limits(control, here)
+
+
+def _check_observed(control: ControlForm, points: _Points, place: Place) -> None:
+    """What is only looked at: UPSs, and the meters that show what writes do."""
+    for id_, ups in control.ups.items():
+        _check_ups(id_, ups, points, place.at("ups", id_))
+    for id_, effect in control.effects.items():
+        _check_effect(id_, effect, points, place.at("effects", id_))
+def _check_meters(meters: tuple[InputForm, ...], points: _Points, place: Place) -> None:
+    for index, meter in enumerate(meters):
+        _check_input(meter, "W", points, place.at(index))
+        if meter.point and meter.point in [m.point for m in meters[:index]]:
+            place.complain((index,), f"{meter.point} again", "it once, or its power counts twice")
 
 
 def _check_effect(id_: str, effect: EffectForm, points: _Points, place: Place) -> None:
@@ -138,6 +152,7 @@ def _check_battery(id_: str, form: BatteryForm, points: _Points, place: Place) -
     _check_age(form.soc_max_age_ms, bms, rows[0], points, place.at("soc_max_age_ms"))
     if rows[2] is not None and rows[2].write is None:
         place.complain((), f"{id_}.power_setpoint_w without write rule", "one that can be written")
+    _check_doubts(id_, form, points, place)
     if rows[2] is not None:
         _check_states(id_, form, points, place)
     write = rows[2].write if rows[2] is not None else None
@@ -157,6 +172,29 @@ def _check_battery(id_: str, form: BatteryForm, points: _Points, place: Place) -
             ("revert_s",), number(effective),
             f"{MINIMUM_REVERT_S:g} or more: a shorter one would make a step of our own restart",
         )
+
+
+def _check_doubts(id_: str, form: BatteryForm, points: _Points, place: Place) -> None:
+    """A second SoC register, and a derating curve with the temperature that it needs."""
+    if form.soc_other:
+        row = _check_point(form.soc_other, "%", points, place, ("soc_other",))
+        _check_age(form.soc_max_age_ms, form.soc_other.partition(".")[0], row, points, place.at("soc_max_age_ms"))
+        if form.soc_other == (form.soc or f"{id_}.soc_percent"):
+            place.complain(("soc_other",), f"{form.soc_other} again", "another register than the first")
+    if form.derating:
+        points.need(id_, "temperature_c", place, ("derating",))
+    for index in range(1, len(form.derating)):
+        before, now = form.derating[index - 1][0], form.derating[index][0]
+        if now <= before:
+            place.complain(("derating", index), f"{number(now)} after {number(before)}", "rising temperatures")
+
+
+def _check_ups(id_: str, form: UpsForm, points: _Points, place: Place) -> None:
+    row = points.need(id_, "output_source", place, ())
+    labels = list(row.labels.values()) if row is not None else []
+    for index, name in enumerate(form.on_battery):
+        if row is not None and name not in labels:
+            place.complain(("on_battery", index), repr(name), "one of " + ", ".join(labels) if labels else "no label")
 
 
 def _check_states(id_: str, form: BatteryForm, points: _Points, place: Place) -> None:

@@ -53,6 +53,11 @@ class BatteryForm(Form):
     soc_max_age_ms: Age = 5000
     soc_age_s: NotNegative = 1.0
     soc: PointId | None = Field(None, description="SoC of another device, where the battery's own map has none")
+    soc_other: PointId | None = Field(None, description="a second register of the same SoC; the worse of both counts")
+    soc_resolution_percent: Annotated[Number, Field(ge=0, le=5)] | None = Field(
+        None, description="the step of the SoC register; learnt from its values where it is not given")
+    derating: tuple[tuple[Number, Annotated[Number, Field(ge=0, le=1)]], ...] = Field(
+        (), description="[temperature in degrees C, share of the ratings], the colder first; straight in between")
 
 
 class LoadControllerForm(Form):
@@ -96,6 +101,12 @@ class PredictorForm(Form):
     least_swing_w: NotNegative | None = None
 
 
+class UpsForm(Form):
+    """A UPS; `on_battery` are the labels of its `output_source` with which it lives on its store."""
+
+    on_battery: tuple[Text, ...] = Field(min_length=1)
+
+
 class ControlForm(Form):
     """The control loop; `filter_hz`, `ramp_up_w_per_s`, `ramp_down_w_per_s` are computed where they are not given."""
 
@@ -129,4 +140,8 @@ class ControlForm(Form):
     disruptive_per_s: Annotated[Whole, Field(ge=1, le=100)] = 2
     export_limit_w: NotNegative | None = None
     predictor: PredictorForm | None = None
+    ups: dict[Text, UpsForm] = Field(default_factory=dict)
+    grid_meters: tuple[Input, ...] = ()
+    load_substitutes: tuple[tuple[Input, ...], ...] = ()
+    shadow: bool = False
     effects: dict[PointId, EffectForm] = Field(default_factory=dict)

@@ -97,6 +97,14 @@ class TrapsForm(Form):
     v2c: bool = Field(False, description="take traps that prove nothing but a community, from connections of v2c")
 
 
+class RecordingForm(Form):
+    """What the rules see, recorded from the start; its presence switches it on."""
+
+    max_mb: Annotated[Number, Field(ge=4, le=1_000_000)] = 256.0
+    hours: Annotated[Number, Field(gt=0)] = 24.0
+    file_s: Annotated[Number, Field(ge=10, le=86_400)] = 600.0
+
+
 class SiteFile(Form):
     """The whole file."""
 
@@ -112,3 +120,4 @@ class SiteFile(Form):
     listeners: tuple[ListenerForm, ...] = ()
     uplink: UplinkForm | None = None
     snmp_traps: TrapsForm | None = None
+    recording: RecordingForm | None = None

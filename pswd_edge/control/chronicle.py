@@ -73,7 +73,7 @@ class Chronicle:
         tiers = tuple([t.engaged for t in state.shed.tiers])
         self._look("site", (keeper.mode, decision.degraded, tiers), now_s, moment)
         self._look("binding", (decision.binding, round(limits.ceiling_w / _LIMIT_STEP_W),
-                               round(limits.floor_w / _LIMIT_STEP_W)), now_s, moment)
+                               round(limits.floor_w / _LIMIT_STEP_W), decision.grid), now_s, moment)
         for v in verdicts:
             losers = tuple([text.partition("=")[0] for text in v.losers]) if v.losers else ()
             self._look(v.point, (v.winner, v.level, v.limit, losers, v.value is None), now_s, moment)
@@ -109,7 +109,8 @@ class Chronicle:
         subject.pause_s = PAUSE_S if calm else min(PAUSE_MAX_S, 2 * subject.pause_s)
         body = self._site_body(moment) if isinstance(name, str) else self._point_body(name, moment)
         if body is not None:
-            self._ledger.note({**body, "folded": subject.folded, "inputs": self._inputs_of(moment.snapshot)})
+            shadow = {"shadow": True} if self._spec.shadow else {}
+            self._ledger.note({**body, **shadow, "folded": subject.folded, "inputs": self._inputs_of(moment.snapshot)})
         subject.folded, subject.next_s = 0, now_s + subject.pause_s
 
     # --- entries ------------------------------------------------------------------------------------------------
@@ -124,7 +125,7 @@ class Chronicle:
                       for t, s in zip(self._spec.tiers, state.shed.tiers, strict=True)},
             "limits": {"floor_w": limits.floor_w, "ceiling_w": limits.ceiling_w, "up_w_per_s": limits.up_w_per_s,
                        "down_w_per_s": limits.down_w_per_s,
-                       "import_w": self._spec.import_limit_w, "ramp_w_per_min": self._spec.ramp_limit_w_per_min},
+                       "import_w": decision.grid.import_w, "ramp_w_per_min": decision.grid.ramp_w_per_min},
             "load_w": decision.estimate.load_w, "grid_w": decision.estimate.grid_w, "source": decision.estimate.source,
             "battery_w": decision.battery_w, "reference_w": None if reference is None else reference.reference_w,
             "load_filtered_w": None if state.feed is None else state.feed.filtered_w,

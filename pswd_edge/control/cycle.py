@@ -4,36 +4,55 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import msgspec
 
 from pswd_edge.clock import Clock
+from pswd_edge.control.alarms import Condition
 from pswd_edge.control.chronicle import Chronicle, tried_body
 from pswd_edge.control.commissioned import Commissioned
 from pswd_edge.control.commissioning import Commissioning
-from pswd_edge.control.desk import Desk
+from pswd_edge.control.desk import Desk, unwritten
 from pswd_edge.control.journal import Journal
 from pswd_edge.control.ledger import Ledger
+from pswd_edge.control.limits import ordered
 from pswd_edge.control.modes import ModeKeeper
-from pswd_edge.control.publish import Clocks, Timings, report_of, timings_of
-from pswd_edge.control.requests import Facts
+from pswd_edge.control.publish import Clocks, Timings, limits_of, report_of, timings_of
+from pswd_edge.control.record_row import Begin, Seen
+from pswd_edge.control.recorder import Recorder
+from pswd_edge.control.refusals import Refusals
+from pswd_edge.control.requests import Facts, check
 from pswd_edge.control.rules import law
+from pswd_edge.control.rules.flexibility import flexible
 from pswd_edge.control.rules.placement import headroom
-from pswd_edge.control.rules.reference import INSUFFICIENT
-from pswd_edge.control.rules.reserve import may_rise
+from pswd_edge.control.rules.reserve import may_fall, may_rise
 from pswd_edge.control.rules.shed import stuck
 from pswd_edge.control.setpoints import Setpoints
+from pswd_edge.control.shadow import REFUSED, decided, mode_of, refuses
 from pswd_edge.control.succession import carried_law, moved_controllers, moved_points
 from pswd_edge.control.timing import Histogram
 from pswd_edge.image import ImageWriter
 from pswd_edge.image.notify import RowBell
-from pswd_edge.model.command import Commission, Level, Mode, Outcome, Request, SetBatteryTarget
+from pswd_edge.model.command import (
+    Accepted,
+    Commission,
+    Failed,
+    Level,
+    Mode,
+    Outcome,
+    Record,
+    Rejected,
+    Request,
+    SetBatteryTarget,
+)
 from pswd_edge.model.ports import FieldPort
 from pswd_edge.model.quality import Quality
 from pswd_edge.model.site import Site
 from pswd_edge.model.snapshot import Snapshot
 from pswd_edge.model.workload import Headroom
 
+RECORDINGS = "recordings"     # in the state folder
 _EARLY_S = 0.0005             # a timer may fire early by its resolution
 
 
@@ -42,13 +61,21 @@ def watched_points(site: Site) -> list[int]:
     return [p for p in _watched(site) if p is not None]
 
 
+def actuated_points(site: Site) -> list[int]:
+    """Every point that may be written; none in shadow mode, where the field has nothing to write with."""
+    return [] if site.control.shadow else [p.index for p in site.points if p.write is not None]
+
+
 def _watched(site: Site) -> Iterator[int | None]:
     spec = site.control
     yield spec.grid_power.point
     yield spec.frequency
-    yield from (m.point for m in spec.load_meters)
+    yield from (m.point for m in (*spec.grid_meters, *spec.load_meters))
+    yield from (m.point for group in spec.load_substitutes for m in group)
     for b in spec.batteries:
-        yield from (b.soc.point, b.power.point, b.setpoint, b.charge_limit, b.discharge_limit, b.state)
+        yield from (b.soc.point, b.power.point, b.setpoint, b.charge_limit, b.discharge_limit, b.state,
+                    b.soc_other.point if b.soc_other else None, b.temperature if b.derating else None)
+    yield from (u.point for u in spec.ups)
     yield from (t.power for t in spec.tiers)
     yield from (c.power for c in spec.load_controllers)
 
@@ -58,7 +85,7 @@ class ControlCycle:
 
     def __init__(self, site: Site, field: FieldPort, image: ImageWriter, journal: Journal, ledger: Ledger,
                  clock: Clock, bell: RowBell, notify: Callable[[str], object],
-                 commissioned: Commissioned | None = None) -> None:
+                 commissioned: Commissioned | None = None, recorder: Recorder | None = None) -> None:
         self._field, self._image = field, image
         self._take_site(site)
         self._between: deque[Callable[[], None]] = deque()
@@ -70,7 +97,8 @@ class ControlCycle:
         self._chronicle = Chronicle(site, ledger)
         self.commissioning = Commissioning(site, field, clock, journal, commissioned or Commissioned(site),
                                            lambda: self._keeper.mode, lambda: self._decision)
-        self._state = law.start(site.control)
+        self.recorder = recorder or Recorder(Path(site.state_dir) / RECORDINGS, site.recording, clock)
+        self._state = self._shown = law.start(site.control)
         self._started_utc_s = clock.utc_s()
         self._encode = msgspec.msgpack.Encoder().encode
         self._late, self._rules, self._age = Histogram(), Histogram(), Histogram()
@@ -83,17 +111,43 @@ class ControlCycle:
         self._second_s = -math.inf
         self._decision: law.Decision | None = None
         self._ceiling_w = site.control.load_ceiling_w
+        self._floor_w = site.control.load_floor_w
         self._bad = ""
         self._mode_told = self._keeper.mode
         self._headroom = Headroom(0.0, 0.0, 0.0)
 
     async def handle(self, request: Request, authority: Level) -> Outcome:
         """One request from the door."""
+        if refuses(self._spec, request):
+            return self._refused(request)
+        if isinstance(request, Record):
+            return self._record(request, authority)
         if isinstance(request, Commission):
             outcome = await self.commissioning.handle(request, authority)
             self._ledger.note(tried_body(request, outcome, self._clock.utc_s()))
             return outcome
         return await self.desk.handle(request, authority)
+
+    def _record(self, request: Record, authority: Level) -> Outcome:
+        utc_s = self._clock.utc_s()
+        outcome = check(request, authority, utc_s) or self._ordered(request)
+        self._ledger.note(unwritten(request, outcome, utc_s))
+        return outcome
+
+    def _ordered(self, request: Record) -> Rejected | Accepted:
+        if request.action not in ("start", "stop") or request.seconds < 0:
+            return Rejected(id=request.id, code="invalid", reason=f"{request.action!r} for {request.seconds:g} s: "
+                            "expected start or stop, and 0 s (no end) or more")
+        if request.action == "start":
+            self.recorder.start(request.seconds)
+        else:
+            self.recorder.stop()
+        return Accepted(id=request.id, cycle=self.cycle + 1)
+
+    def _refused(self, request: Request) -> Outcome:
+        outcome = Failed(id=request.id, code="not_ready", reason=REFUSED)
+        self._ledger.note(unwritten(request, outcome, self._clock.utc_s()))
+        return outcome
 
     def between_cycles(self, action: Callable[[], None]) -> None:
         """Do this when the present cycle has ended and the next has not begun."""
@@ -102,7 +156,7 @@ class ControlCycle:
     def succeed(self, site: Site, image: ImageWriter) -> None:
         """Go on under another site, with its image. Called between two cycles; the field has switched already."""
         old, moved = self._site, moved_points(self._site, site)
-        self._state = carried_law(old, site, self._state)
+        self._state = self._shown = carried_law(old, site, self._state)
         self._setpoints = self._setpoints.moved(site, moved)
         for gone in self.desk.move(site, moved, moved_controllers(old, site)):
             self._journal.tell("warning", "expired", "request", gone)
@@ -110,7 +164,9 @@ class ControlCycle:
         self._chronicle = Chronicle(site, self._ledger)
         self.commissioning.succeed(site)
         self._ceiling_w = min(self._ceiling_w, site.control.load_maximum_w)
+        self._floor_w = site.control.load_floor_w
         self._decision = None
+        self.recorder.new_site()
         self._image, self._second_s = image, -math.inf  # so that the new image gets everything in the first cycle
         self._journal.attach(image)
 
@@ -118,6 +174,7 @@ class ControlCycle:
         self._site, self._spec = site, site.control
         self._heat = [i for d in site.devices_of("cdu") if (i := site.find(d.id, "heat_w")) is not None]
         self._limits = law.range_of(site.control, site.control.load_ceiling_w)
+        self._refusals = Refusals(site.control)
 
     async def run(self) -> None:
         """Until cancelled. A slot that is gone is skipped and counted, never made up for."""
@@ -160,24 +217,33 @@ class ControlCycle:
             self._journal.tell("info", "expired", "request", gone)
         self.desk.ease(snapshot.time_s - self._last_s)
         self._follow_order(now_s)
-        orders = self._orders()
-        before = self._state
-        self._state, decision = law.cycle(self._spec, before, snapshot, orders, snapshot.time_s - self._last_s)
-        verdicts = self._setpoints.compose(decision, self._state, snapshot, orders.mode, self.desk.candidates(),
-                                           self.desk.bounds(), orders.barred, self.commissioning.candidates(now_s))
-        self._field.apply([(v.point, v.value) for v in verdicts], self.cycle, snapshot.time_s)
-        self._tell_changes(before, self._state)
+        orders = self._orders(now_s)
+        before, dt_s = self._shown, snapshot.time_s - self._last_s
+        begin = Begin(self._site, self._state, self._setpoints.memory()) if self.recorder.begins else None
+        asked, bounds = self.desk.candidates(), self.desk.bounds()
+        trial = self.commissioning.candidates(now_s)
+        self._state, self._shown, decision = decided(self._spec, self._state, snapshot, orders, dt_s)
+        verdicts = self._setpoints.compose(decision, self._shown, snapshot, orders.mode, asked, bounds,
+                                           orders.barred, trial)
+        if not self._spec.shadow:
+            self._field.apply([(v.point, v.value) for v in verdicts], self.cycle, snapshot.time_s)
+        if self.recorder.on:
+            self.recorder.note(Seen(begin, snapshot, orders, dt_s, asked, bounds, trial, decision, self._shown,
+                                    verdicts))
+        self._tell_changes(before, self._shown)
         bad = self._bad_inputs(snapshot, decision)
         self._keeper.update(bad, now_s)
         self._tell_mode()
         self._decision, self._bad = decision, bad
         self._age.add(snapshot.read(self._spec.grid_power.point).age_s)
+        while self.desk.alarm_orders:
+            self._journal.order(self.desk.alarm_orders.popleft())
         alarms = self._journal.alarms(self._conditions(decision))
-        self._chronicle.note(snapshot, decision, self._state, verdicts, self._keeper)
+        self._chronicle.note(snapshot, decision, self._shown, verdicts, self._keeper)
         report = report_of(
             self._spec, Clocks(self.cycle, utc_s, now_s, self.completed + 1, self.missed, self._started_utc_s),
-            self._keeper, decision, self._state, verdicts, self._field, tuple(self.desk.workloads.values()),
-            self._headroom, alarms, orders.target_w, self._timings)
+            self._keeper, decision, self._shown, verdicts, self._field, tuple(self.desk.workloads.values()),
+            self._headroom, alarms, orders.target_w, self._timings, limits_of(self.desk.limits.values(), now_s))
         return self._encode(report)
 
     def _follow_order(self, now_s: float) -> None:
@@ -195,16 +261,23 @@ class ControlCycle:
             self._journal.tell("warning" if mode is Mode.SAFE else "info", "mode", "site",
                                f"{before.value} to {mode.value}, {self._keeper.reason}")
 
-    def _orders(self) -> law.Orders:
+    def _orders(self, now_s: float) -> law.Orders:
         """What people and programs want now; in MANUAL only the operator's word counts, not an API's from before."""
-        mode, target = self._keeper.mode, self.desk.target
-        orders = law.Orders(mode, self._ceiling(), barred=self.commissioning.bars())
+        mode, target = mode_of(self._spec, self._keeper.mode), self.desk.target
+        orders = law.Orders(mode, self._ceiling(), barred=self._bars(), floor_w=self._floor(),
+                            refused=self._refusals.update(self._field, now_s),
+                            flexible=flexible(self._spec, tuple(self.desk.workloads.values())))
+        orders = ordered(orders, self.desk.tightest)
         if target is None or not isinstance(target.request, SetBatteryTarget):
             return orders
         power, ramp = target.request.power_w, target.request.ramp_w_per_s or None
         if mode is not Mode.MANUAL:
             return orders._replace(target_w=power, target_ramp_w_per_s=ramp)
         return orders._replace(manual_w=power if target.level <= Level.OPERATOR else None)
+
+    def _bars(self) -> frozenset[int]:
+        """Points that may not be led; what is not written need not have been tried."""
+        return frozenset() if self._spec.shadow else self.commissioning.bars()
 
     def _ceiling(self) -> float:
         """Upper end of the guaranteed range: lowered at once, raised when the reserve for it is there."""
@@ -216,18 +289,28 @@ class ControlCycle:
         self._ceiling_w = min(self._ceiling_w, wanted)
         return self._ceiling_w
 
+    def _floor(self) -> float:
+        """Lower end of the guaranteed range: raised at once, lowered when there is room for what may come."""
+        held, decision, reference = self.desk.tightest.get("load_floor_w"), self._decision, self._state.reference
+        wanted = self._spec.load_floor_w if held is None else held.value
+        if wanted < self._floor_w and decision is not None and reference is not None:
+            fleet = decision.fleet
+            if may_fall(wanted, reference.reference_w, fleet.below_max_wh, fleet.charge_rating_w, decision.limits):
+                self._floor_w = wanted
+        self._floor_w = max(self._floor_w, wanted)
+        return self._floor_w
+
     def _bad_inputs(self, snapshot: Snapshot, decision: law.Decision) -> str:
         """Names of control inputs that are not good; empty where all are. A small battery is no bad input."""
         points = [self._spec.grid_power.point, *(p for b in self._spec.batteries for p in (b.soc.point, b.power.point))]
         bad = [self._site.points[p].id for p in points if snapshot.read(p).quality is not Quality.GOOD]
-        degraded = [name for name in decision.degraded if name != INSUFFICIENT]
-        return ", ".join(dict.fromkeys([*bad, *degraded]))
+        return ", ".join(dict.fromkeys([*bad, *(() if decision.starts else decision.degraded)]))
 
     def _room(self, decision: law.Decision) -> Headroom:
         heat = [self._field.reading(i, self._last_s) for i in self._heat]
         heat_w = sum(r.value for r in heat) if heat and all(r.quality is not Quality.BAD for r in heat) else math.nan
         fleet = decision.fleet
-        return headroom(self._spec, decision.limits, tuple(self.desk.workloads.values()), decision.estimate.load_w,
+        return headroom(self.desk.spec, decision.limits, tuple(self.desk.workloads.values()), decision.estimate.load_w,
                         heat_w, fleet.above_min_wh + fleet.below_max_wh)
 
     def facts(self) -> Facts:
@@ -235,33 +318,41 @@ class ControlCycle:
         utc_s, decision, reference = self._clock.utc_s(), self._decision, self._state.reference
         if decision is None:
             return Facts(0, utc_s, Mode.OBSERVE, "control has just started", math.nan, math.nan, 0.0, 0.0,
-                         self._limits, self._headroom)
+                         self._limits, self._headroom, alarms=self._journal.listed)
         known = reference is not None and decision.estimate.source == "grid"
         return Facts(
             self.cycle, utc_s, self._keeper.mode, "" if known else f"inputs: {self._bad or 'none yet'}",
             math.nan if reference is None else reference.reference_w,
             math.nan if self._state.feed is None else self._state.feed.filtered_w,
             decision.fleet.discharge_available_w, decision.fleet.charge_available_w, decision.limits,
-            self._room(decision), self.commissioning.bars())
+            self._room(decision), self._bars(), self._journal.listed)
 
-    def _conditions(self, decision: law.Decision) -> Iterator[tuple[str, str]]:
+    def _conditions(self, decision: law.Decision) -> Iterator[tuple[str, str] | Condition]:
         for name in decision.degraded:
             yield name, f"degraded: {name.replace('_', ' ')}"
         if self._keeper.mode is Mode.SAFE:
             yield "safe_state", f"SAFE: {self._keeper.reason}"
-        if self.commissioning.kept.message:
+        if self._spec.shadow:
+            yield "shadow", "control decides and writes nothing; set-points are what would be written"
+        elif self.commissioning.kept.message:
             yield "not_commissioned", self.commissioning.kept.message
         if self._ledger.trouble:
             yield "ledger", self._ledger.trouble
+        if self.recorder.trouble or self.recorder.dropped:
+            yield "recording", self.recorder.trouble or f"{self.recorder.dropped} cycles are missing: the disk is slow"
         if names := stuck(self._spec, self._state.shed, self._last_s):
             yield "tier_stuck", f"{', '.join(names)}: engaged, but the meter shows less than half of it gone"
+        if self._journal.trouble:
+            yield "alarms_not_kept", self._journal.trouble
         if decision.need.surplus_w > 0:
             yield "surplus", "more power than reference and batteries can absorb"
 
     def _tell_changes(self, before: law.LawState, after: law.LawState) -> None:
         for tier, old, new in zip(self._spec.tiers, before.shed.tiers, after.shed.tiers, strict=True):
             if old.engaged is not new.engaged:
-                text = (f"{tier.id}: shed, {new.shed_w / 1e6:.1f} MW less" if new.engaged else f"{tier.id}: given back")
+                would = "would be " if self._spec.shadow else ""
+                text = (f"{tier.id}: {would}shed, {new.shed_w / 1e6:.1f} MW less" if new.engaged
+                        else f"{tier.id}: {would}given back")
                 self._journal.tell("warning" if new.engaged else "info", "tier", tier.id, text)
 
     # --- publish ------------------------------------------------------------------------------------------------
@@ -284,8 +375,10 @@ class ControlCycle:
         self._second_s = now_s
         if self._decision is not None:
             self._headroom = self._room(self._decision)
-        self._timings = timings_of(self._late, self._rules, self._age)
+        self._timings = timings_of(self._late, self._rules, self._age, self.recorder.report())
         self._image.publish_field(self._publish_number, self._encode(self._field.report(utc_s)))
         self._bell.look()
+        self._journal.keep()
         word = "READY=1\n" if self.completed == 1 else ""
-        self._notify(f"{word}WATCHDOG=1\nSTATUS={self._keeper.mode.value}: {self._keeper.reason}")
+        shadow = "SHADOW, writes nothing; " if self._spec.shadow else ""
+        self._notify(f"{word}WATCHDOG=1\nSTATUS={shadow}{self._keeper.mode.value}: {self._keeper.reason}")

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
@@ -11,11 +12,13 @@ from pswd_edge.clock import Clock, iso_utc
 from pswd_edge.control.arbiter import Bound, Candidate
 from pswd_edge.control.holds import Ends, Held, HeldPoint, ends_of, granted, run_out
 from pswd_edge.control.ledger import ENDED_KEPT, Entry, Ledger
+from pswd_edge.control.limits import HeldLimit, decide_limit, key_of, level_of, span_of, tightest
 from pswd_edge.control.requests import Facts, check, decide
 from pswd_edge.control.rules.placement import controller_caps, eased_w, is_live, load_ceiling_w, run_orders
 from pswd_edge.control.rules.reserve import Range
 from pswd_edge.model.command import (
     Accepted,
+    Acknowledge,
     Announce,
     Clamped,
     ControlWorkload,
@@ -23,12 +26,14 @@ from pswd_edge.model.command import (
     Level,
     Mode,
     Outcome,
-    Rejected,
     Request,
     SetBatteryTarget,
+    SetLimit,
     SetMode,
     SetPoint,
+    Shelve,
 )
+from pswd_edge.model.control import ControlSpec
 from pswd_edge.model.site import Site
 from pswd_edge.model.workload import Workload
 
@@ -52,8 +57,10 @@ class Desk:
         self._halted: set[int] = set()
         self.workloads: dict[str, Workload] = {}
         self.points: dict[tuple[int, Level], HeldPoint] = {}
+        self.limits: dict[tuple[str, Level, str], HeldLimit] = {}
         self.mode_wanted: Mode | None = None
         self.mode_origin = ""
+        self.alarm_orders: deque[Acknowledge | Shelve] = deque()    # for the next cycle
 
     def move(self, site: Site, points: Mapping[int, int], controllers: Mapping[int, int]) -> list[str]:
         """Go on under another site; both mappings are old index to new. Returns a sentence for each thing gone."""
@@ -123,11 +130,11 @@ class Desk:
         now_s, utc_s = self._clock.monotonic_s(), self._clock.utc_s()
         refused = check(request, authority, utc_s)
         if refused is not None and refused.code == "malformed":
-            self._ledger.note(_unwritten(request, refused, utc_s))
+            self._ledger.note(unwritten(request, refused, utc_s))
             return refused
-        outcome = refused or decide(request, self._site, self._facts()._replace(utc_s=utc_s), self.workloads, authority)
+        outcome = refused or self._decided(request, utc_s, authority)
         if isinstance(outcome, Failed):
-            self._ledger.note(_unwritten(request, outcome, utc_s))
+            self._ledger.note(unwritten(request, outcome, utc_s))
             return outcome  # nothing was decided: the same id may ask again
         entry = Entry(request, outcome, authority, utc_s, _expires(request, outcome, utc_s))
         try:
@@ -138,6 +145,12 @@ class Desk:
         self._remember(request.id, outcome)
         self._apply(entry, now_s)
         return outcome
+
+    def _decided(self, request: Request, utc_s: float, authority: Level) -> Outcome:
+        facts = self._facts()._replace(utc_s=utc_s)
+        if isinstance(request, SetLimit):
+            return decide_limit(request, self._site.control, authority, utc_s, facts.cycle, len(self.limits))
+        return decide(request, self._site, facts, self.workloads, authority)
 
     def _remember(self, request_id: str, outcome: Outcome) -> None:
         self._outcomes[request_id] = outcome
@@ -160,6 +173,10 @@ class Desk:
                 self._targets[level] = Held(request, level, began_s + request.ttl_s, self._sequence)
         elif isinstance(request, SetPoint):
             self._hold(request, entry, began_s)
+        elif isinstance(request, Acknowledge | Shelve):
+            self.alarm_orders.append(request)
+        elif isinstance(request, SetLimit):
+            self._tighten(request, entry, began_s)
         elif outcome.workload is not None:
             self._keep(outcome.workload, entry, began_s)
 
@@ -173,6 +190,16 @@ class Desk:
         if request.value is not None:
             self.points[point, entry.level] = HeldPoint(granted(request.value, entry, rule), entry.level,
                                                         request.origin, began_s + request.ttl_s, self._sequence)
+
+    def _tighten(self, request: SetLimit, entry: Entry, began_s: float) -> None:
+        """Hold a limit within what the site file says today: the site may have another than when it was asked."""
+        level = level_of(entry.level)
+        key, span = key_of(request.name, level, request.origin), span_of(self._site.control, request.name)
+        self.limits.pop(key, None)
+        if request.value is not None and span is not None:
+            value = min(max(request.value, span.least), span.most)
+            self.limits[key] = HeldLimit(request.name, value, level, request.origin, began_s + request.ttl_s,
+                                         self._sequence, request.emergency)
 
     def _keep(self, workload: Workload, entry: Entry, began_s: float) -> None:
         """Keep a workload: those that live, and the last hundred that ended, in the order in which they changed."""
@@ -196,6 +223,8 @@ class Desk:
         points = [key for key, held in self.points.items() if now_s >= held.until_s]
         gone = [f"battery target of {self._targets.pop(i).request.origin} expired" for i in targets]
         gone += [f"{self._site.points[i[0]].id} of {self.points.pop(i).origin} expired" for i in points]
+        limits = [key for key, held in self.limits.items() if now_s >= held.until_s]
+        gone += [f"{i[0]} of {self.limits.pop(i).origin} expired" for i in limits]
         for workload_id, workload in self.workloads.items():
             after = run_out(workload, self._ends[workload_id], now_s)
             if after is not None:
@@ -210,7 +239,19 @@ class Desk:
 
     def ceiling_w(self, limits: Range) -> float:
         """Upper end of the guaranteed load range."""
-        return load_ceiling_w(self._site.control, limits, tuple(self.workloads.values()))
+        ceiling_w, held = load_ceiling_w(self.spec, limits, tuple(self.workloads.values())), self.tightest
+        return min(ceiling_w, held["load_ceiling_w"].value) if "load_ceiling_w" in held else ceiling_w
+
+    @property
+    def tightest(self) -> dict[str, HeldLimit]:
+        """The limits in force that are tighter than the site file's, by name."""
+        return tightest(self.limits.values()) if self.limits else {}
+
+    @property
+    def spec(self) -> ControlSpec:
+        """What the site promises with the import limit of now: what workloads are judged by."""
+        spec, held = self._site.control, self.tightest.get("import_limit_w")
+        return spec if held is None else msgspec.structs.replace(spec, import_limit_w=held.value)
 
     def candidates(self) -> list[Candidate]:
         """Set-points that people and programs hold, and what workloads' commands mean for their racks."""
@@ -240,7 +281,7 @@ class Desk:
         return [Bound(spec.load_controllers[c].cap, 0.0, w, Level.API, "workload") for c, w in caps.items()]
 
 
-def _unwritten(request: Request, outcome: Rejected | Failed, utc_s: float) -> dict[str, object]:
+def unwritten(request: Request, outcome: Outcome, utc_s: float) -> dict[str, object]:
     """What the ledger keeps of a request that it does not answer for: who asked and why not, cut to a sane length."""
     return {"kind": "request", "subject": f"request:{request.id[:_CUT]}", "utc_s": utc_s, "utc": iso_utc(utc_s),
             "origin": request.origin[:_CUT], "asked": type(request).__name__, "answer": type(outcome).__name__,

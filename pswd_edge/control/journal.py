@@ -8,8 +8,11 @@ import msgspec
 import structlog
 
 from pswd_edge.clock import Clock
+from pswd_edge.control.alarm_file import AlarmFile
+from pswd_edge.control.alarms import AlarmList, Change, Condition
 from pswd_edge.image import ImageWriter
 from pswd_edge.image.layout import EVENT_SLOTS
+from pswd_edge.model.command import Acknowledge, Shelve
 from pswd_edge.model.event import Event
 from pswd_edge.model.report import AlarmReport
 
@@ -18,7 +21,7 @@ _log = structlog.get_logger("control")
 
 
 class Journal:
-    """Numbers events and keeps the alarms that are on. Bounded: texts are cut, one event lies in 1,024 bytes."""
+    """Numbers events and keeps the list of alarms. Bounded: texts are cut, one event lies in 1,024 bytes."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -26,7 +29,9 @@ class Journal:
         self._waiting: deque[Event] = deque(maxlen=EVENT_SLOTS)
         self._number = 0
         self._encode = msgspec.msgpack.Encoder().encode
-        self._alarms: dict[str, AlarmReport] = {}
+        self._alarms = AlarmList()
+        self._file: AlarmFile | None = None
+        self._kept = 0            # the revision of the alarms that was written down
 
     def attach(self, image: ImageWriter) -> None:
         """Publish to this image from now on; first what was told before, with the time at which it was told."""
@@ -49,19 +54,59 @@ class Journal:
         self._number += 1
         image.publish_event(self._number, self._encode(msgspec.structs.replace(event, number=self._number)))
 
-    def alarms(self, conditions: Iterable[tuple[str, str]]) -> tuple[AlarmReport, ...]:
-        """Bring the alarms up to date with the conditions (code, message) that hold now; tells each change once."""
-        now = dict(conditions)
-        for code, message in now.items():
-            if code not in self._alarms:
-                self._alarms[code] = AlarmReport(code, message, self._clock.utc_s())
-                self.tell("alarm", code, code.partition(":")[2] or "site", message)
-            elif self._alarms[code].message != message:
-                self._alarms[code] = msgspec.structs.replace(self._alarms[code], message=message)
-        for code in [c for c in self._alarms if c not in now]:
-            del self._alarms[code]
-            self.tell("info", "cleared", code, f"{code} is over")
-        return tuple(self._alarms.values())
+    # --- alarms -------------------------------------------------------------------------------------------------
+
+    def alarms(self, conditions: Iterable[tuple[str, str] | Condition]) -> tuple[AlarmReport, ...]:
+        """Bring the alarms up to date with the conditions that hold now; tells each change once."""
+        self._tell_changes(self._alarms.update(conditions, self._clock.monotonic_s(), self._clock.utc_s()))
+        return self._alarms.listed
+
+    def order(self, request: Acknowledge | Shelve) -> None:
+        """What the desk has accepted."""
+        now_s, utc_s = self._clock.monotonic_s(), self._clock.utc_s()
+        if isinstance(request, Acknowledge):
+            self._tell_changes(self._alarms.acknowledge(request.code, request.origin, now_s, utc_s))
+        else:
+            self._tell_changes(self._alarms.shelve(request.code, request.seconds, request.origin, now_s, utc_s))
+
+    @property
+    def listed(self) -> tuple[AlarmReport, ...]:
+        """The alarms as they are now, gravest first."""
+        return self._alarms.listed
+
+    @property
+    def trouble(self) -> str:
+        """Why the alarms cannot be kept over a restart; "" where they can."""
+        return "" if self._file is None else self._file.trouble
+
+    def keep_in(self, file: AlarmFile) -> None:
+        """Take up the alarms of a former process, and keep them there from now on. Reads the disk: before the loop."""
+        self._file = file
+        self._alarms.restore(file.read(), self._clock.monotonic_s(), self._clock.utc_s())
+
+    def keep(self) -> None:
+        """Have what has changed written down. Call it about once a second; never waits."""
+        behind = self._alarms.revision != self._kept or self.trouble
+        if self._file is not None and behind and self._file.save(self._alarms.listed):
+            self._kept = self._alarms.revision
+
+    def close(self) -> None:
+        """Write the rest, and wait for it."""
+        if self._file is not None:
+            self._file.close(self._alarms.listed)
+
+    def _tell_changes(self, changes: list[Change]) -> None:
+        for what, code, text in changes:
+            if what == "raised":
+                self.tell("alarm", code, code.partition(":")[2] or "site", text)
+            elif what == "cleared":
+                self.tell("info", "cleared", code, text)
+            elif what == "acknowledged":
+                self.tell("info", "acknowledged", code, text)
+            elif what == "shelved":
+                self.tell("warning", "shelved", code, text)
+            else:
+                self.tell("info", "unshelved", code, text)
 
 
 def _cut(text: str, most: int) -> str:

@@ -49,7 +49,7 @@ CREATE INDEX IF NOT EXISTS command_received ON command (received_utc_s);
 # `live`: the request was taken, or (with `workload`) its workload holds a reservation afterwards.
 _IN_FORCE = """
 SELECT number, request, outcome, level, received_utc_s, expires_utc_s FROM command
-    WHERE live AND kind IN ('SetPoint', 'SetBatteryTarget') AND received_utc_s > :held_since
+    WHERE live AND kind IN ('SetPoint', 'SetBatteryTarget', 'SetLimit') AND received_utc_s > :held_since
 UNION ALL SELECT * FROM (
     SELECT number, request, outcome, level, received_utc_s, expires_utc_s FROM command WHERE live AND number IN (
         SELECT max(number) FROM command WHERE workload IS NOT NULL GROUP BY workload))
@@ -101,7 +101,7 @@ class Ledger:
     async def open(self, utc_s: float) -> list[Entry]:
         """Open or create; returns, oldest first, what may still be in force.
 
-        That is: every set-point and target taken in the last day (a later one ends an earlier one, even where it has
+        That is: every set-point, target and limit of the last day (a later one ends an earlier one, even where it has
         itself run out), and the last word on each workload that lives and on the last hundred that ended.
 
         Raises sqlite3.Error or OSError where the file cannot be used; requests then fail, and nothing else does.

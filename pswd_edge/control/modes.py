@@ -1,8 +1,7 @@
 """Which mode control is in, and why."""
 
+from pswd_edge.control.rules.degraded import Facts, policy
 from pswd_edge.model.command import Mode
-
-OVERRUNS_MAX = 5              # overruns in a row: then control cannot be trusted with the batteries
 
 
 class ModeKeeper:
@@ -48,7 +47,7 @@ class ModeKeeper:
         other mean that the loop cannot keep its time.
         """
         self._overruns = self._overruns + 1 if missed else 0
-        if self._overruns > OVERRUNS_MAX and self.mode is not Mode.OBSERVE:
+        if policy(Facts(overruns=self._overruns)).safe and self.mode is not Mode.OBSERVE:
             self._change(Mode.SAFE, f"{self._overruns} cycles in a row took longer than a period", now_s)
 
     def _change(self, mode: Mode, reason: str, now_s: float) -> None:

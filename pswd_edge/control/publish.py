@@ -1,20 +1,33 @@
 """From a cycle's decision to the report in the image."""
 
 import math
+from collections.abc import Collection
 from typing import NamedTuple
 
 from pswd_edge.control.arbiter import Verdict
+from pswd_edge.control.limits import HeldLimit, tightest
 from pswd_edge.control.modes import ModeKeeper
+from pswd_edge.control.rules.delay import total_s
+from pswd_edge.control.rules.following import stray_w
 from pswd_edge.control.rules.law import Decision, LawState
 from pswd_edge.control.timing import Histogram
 from pswd_edge.model.control import ControlSpec
 from pswd_edge.model.ports import FieldPort
-from pswd_edge.model.report import AlarmReport, BatteryReport, Report, SetpointReport, TierReport
+from pswd_edge.model.report import (
+    AlarmReport,
+    BatteryReport,
+    LimitReport,
+    LoopReport,
+    RecordingReport,
+    Report,
+    SetpointReport,
+    TierReport,
+)
 from pswd_edge.model.workload import Headroom, Workload
 
 
 class Timings(NamedTuple):
-    """Percentiles, brought up to date once a second; ms."""
+    """What is brought up to date once a second: percentiles in ms, and how the recording goes."""
 
     late_p50_ms: float = 0.0
     late_p99_ms: float = 0.0
@@ -22,6 +35,7 @@ class Timings(NamedTuple):
     late_max_ms: float = 0.0
     rules_p99_ms: float = 0.0
     input_age_p99_ms: float = 0.0
+    recording: RecordingReport | None = None
 
 
 class Clocks(NamedTuple):
@@ -35,10 +49,10 @@ class Clocks(NamedTuple):
     started_utc_s: float
 
 
-def timings_of(late: Histogram, rules: Histogram, age: Histogram) -> Timings:
+def timings_of(late: Histogram, rules: Histogram, age: Histogram, recording: RecordingReport) -> Timings:
     """Read the histograms."""
     return Timings(late.percentile_ms(50), late.percentile_ms(99), late.percentile_ms(99.9), late.max_ms,
-                   rules.percentile_ms(99), age.percentile_ms(99))
+                   rules.percentile_ms(99), age.percentile_ms(99), recording)
 
 
 def known(value: float) -> float | None:
@@ -49,7 +63,7 @@ def known(value: float) -> float | None:
 def report_of(
     spec: ControlSpec, clocks: Clocks, keeper: ModeKeeper, decision: Decision, state: LawState,
     verdicts: list[Verdict], field: FieldPort, workloads: tuple[Workload, ...], room: Headroom,
-    alarms: tuple[AlarmReport, ...], target_w: float | None, timings: Timings,
+    alarms: tuple[AlarmReport, ...], target_w: float | None, timings: Timings, limits: tuple[LimitReport, ...] = (),
 ) -> Report:
     """Everything that explains this cycle."""
     made, found = decision.step, decision.estimate
@@ -74,7 +88,24 @@ def report_of(
         tiers=tuple(TierReport(t.id, s.engaged, s.shed_w) for t, s in zip(spec.tiers, state.shed.tiers, strict=True)),
         setpoints=tuple(_setpoint(v, field) for v in verdicts),
         workloads=workloads, alarms=alarms, acknowledged_cycle=field.acknowledged_cycle(clocks.cycle),
-        cycles=clocks.cycles, cycles_missed=clocks.missed, started_utc_s=clocks.started_utc_s, **timings._asdict())
+        loop=_loop(spec, decision, state),
+        cycles=clocks.cycles, cycles_missed=clocks.missed, started_utc_s=clocks.started_utc_s, limits=limits,
+        shadow=spec.shadow, **timings._asdict())
+
+
+def limits_of(held: Collection[HeldLimit], now_s: float) -> tuple[LimitReport, ...]:
+    """Every limit that is held, and which of them bind."""
+    binding = tightest(held)
+    return tuple(LimitReport(h.name, h.value, h.origin, int(h.level), binding[h.name] is h, h.emergency,
+                             h.until_s - now_s) for h in held)
+
+
+def _loop(spec: ControlSpec, decision: Decision, state: LawState) -> LoopReport:
+    tuning = decision.tuning
+    share = state.feed.share if state.feed is not None and spec.predicts else None
+    stray = stray_w(state.following, [b.power_w for b in decision.fleet.batteries])
+    return LoopReport(tuning.delay_s, total_s(state.delay), tuning.filter_hz, tuning.peak_gain, tuning.up_w_per_s,
+                      tuning.down_w_per_s, share, stray)
 
 
 def _setpoint(verdict: Verdict, field: FieldPort) -> SetpointReport:

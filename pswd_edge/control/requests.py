@@ -6,12 +6,15 @@ from typing import NamedTuple
 
 import msgspec
 
+from pswd_edge.control.alarm_orders import ACKNOWLEDGE_ROLES, judge_alarm_order
+from pswd_edge.control.limits import LIMIT_TTL_MAX_S
 from pswd_edge.control.rules.placement import is_live, judge
 from pswd_edge.control.rules.reserve import Range
 from pswd_edge.model.command import (
     AHEAD_S,
     OLDEST_S,
     Accepted,
+    Acknowledge,
     Announce,
     Clamped,
     Commission,
@@ -20,13 +23,17 @@ from pswd_edge.model.command import (
     Level,
     Mode,
     Outcome,
+    Record,
     Rejected,
     Request,
     SetBatteryTarget,
+    SetLimit,
     SetMode,
     SetPoint,
+    Shelve,
 )
 from pswd_edge.model.look import DoorRequest
+from pswd_edge.model.report import AlarmReport
 from pswd_edge.model.site import Site
 from pswd_edge.model.workload import Headroom, Workload, WorkloadState
 
@@ -36,16 +43,16 @@ WORKLOADS_MAX = 500
 TEXT_MAX = 200                # bytes of UTF-8
 SECONDS_MAX = 1e9             # some 30 years
 UTC_MAX_S = 250e9             # before the year 10000, which no date-time can show
-_NEEDED = frozenset({"id", "origin", "workload_id"})
+_NEEDED = frozenset({"id", "origin", "workload_id", "code"})
 _POWERS = frozenset({"peak_w", "baseline_w", "heat_w", "target_w", "ramp_w_per_s"})
-_SECONDS = {"duration_s": 0.0, "delay_tolerance_s": 0.0, "pause_s": 1.0}
+_SECONDS = {"duration_s": 0.0, "delay_tolerance_s": 0.0, "pause_s": 1.0, "seconds": 0.0}
 
 
 class Facts(NamedTuple):
     """What the last cycle knew; NaN where it is not known.
 
     `ready` is empty, or says why capacity cannot be judged or commands not be carried out now. `barred` are the points
-    that may not be led, as they were not commissioned.
+    that may not be led, as they were not commissioned. `alarms` are those that are listed.
     """
 
     cycle: int
@@ -59,6 +66,7 @@ class Facts(NamedTuple):
     limits: Range
     headroom: Headroom
     barred: frozenset[int] = frozenset()
+    alarms: tuple[AlarmReport, ...] = ()
 
 
 def check(request: DoorRequest, authority: Level, utc_s: float) -> Rejected | None:
@@ -72,14 +80,27 @@ def check(request: DoorRequest, authority: Level, utc_s: float) -> Rejected | No
     age_s = utc_s - request.issued_utc_s
     if not -AHEAD_S <= age_s <= OLDEST_S:
         return no("expired", f"issued {age_s:.1f} s ago: expected -{AHEAD_S:g}..{OLDEST_S:g} s; send a fresh request")
-    most_s = TTL_MAX_S.get(authority, TTL_MAX_S[Level.API])
+    most_s = LIMIT_TTL_MAX_S if isinstance(request, SetLimit) else TTL_MAX_S.get(authority, TTL_MAX_S[Level.API])
     if not 0 <= request.ttl_s <= most_s:
         return no("ttl", f"holds for {request.ttl_s:g} s: expected 0..{most_s:g} s")
-    if isinstance(request, SetMode | Commission) and authority > Level.OPERATOR:
-        return no("forbidden", "modes and commissioning are the operator's socket's only (pswd-edge mode, commission)")
-    if isinstance(request, SetPoint | SetBatteryTarget) and request.ttl_s <= 0 and _holds(request):
+    if authority > Level.OPERATOR and (reason := _operator_only(request)):
+        return no("forbidden", reason)
+    if isinstance(request, SetPoint | SetBatteryTarget | SetLimit) and request.ttl_s <= 0 and _holds(request):
         return no("ttl", "holds for 0 s: expected a time, so that nothing stays for ever")
     return None
+
+
+def _operator_only(request: DoorRequest) -> str:
+    """Why the API may not ask this; "" where it may."""
+    if isinstance(request, SetMode | Commission):
+        return "modes and commissioning are the operator's socket's only (pswd-edge mode, commission)"
+    if isinstance(request, Record):
+        return "recording is the operator's socket's only (pswd-edge record)"
+    if isinstance(request, Shelve):
+        return "alarms are shelved at the operator's socket only (pswd-edge alarms shelve)"
+    if isinstance(request, Acknowledge) and request.role not in ACKNOWLEDGE_ROLES:
+        return f"{request.role}: alarms are acknowledged by {', '.join(sorted(ACKNOWLEDGE_ROLES))}"
+    return ""
 
 
 def _wrong_form(request: DoorRequest) -> tuple[str, str] | None:
@@ -129,8 +150,8 @@ def _wrong_number(name: str, value: float) -> str:
     return f"{name}: got {value:g}: expected a number" + (f" of {low:g} or more" if low > -math.inf else "")
 
 
-def _holds(request: SetPoint | SetBatteryTarget) -> bool:
-    return (request.value if isinstance(request, SetPoint) else request.power_w) is not None
+def _holds(request: SetPoint | SetBatteryTarget | SetLimit) -> bool:
+    return (request.power_w if isinstance(request, SetBatteryTarget) else request.value) is not None
 
 
 def decide(
@@ -147,6 +168,12 @@ def decide(
         return _announce(request, site, facts, workloads)
     if isinstance(request, ControlWorkload):
         return _control_workload(request, site, facts, workloads)
+    return _other(request, facts)
+
+
+def _other(request: Request, facts: Facts) -> Outcome:
+    if isinstance(request, Acknowledge | Shelve):
+        return judge_alarm_order(request, facts.alarms, facts.cycle)
     return Rejected(id=request.id, code="not_found", reason=f"{type(request).__name__} is not for the control loop")
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from pswd_edge.control.arbiter import Bound, Candidate, Verdict, arbitrate
 from pswd_edge.control.rules.allocate import Battery
@@ -15,6 +16,14 @@ from pswd_edge.model.snapshot import Snapshot
 ADOPT_S = 15.0                # OBSERVE keeps the set-points that it found for so long, so that a restart is no step
 
 
+class SetpointMemory(NamedTuple):
+    """What `Setpoints` remembers between two cycles, by point index."""
+
+    adopted: dict[int, float]
+    observing_since_s: float | None
+    active: tuple[int, ...]
+
+
 class Setpoints:
     """Remembers what was adopted and which points were ever written, so that each is let go exactly once."""
 
@@ -24,6 +33,15 @@ class Setpoints:
         self._adopted: dict[int, float] = {}
         self._observing_since_s: float | None = None
         self._active: set[int] = set()
+
+    def memory(self) -> SetpointMemory:
+        """A copy of what is remembered, for a recording."""
+        return SetpointMemory(dict(self._adopted), self._observing_since_s, tuple(sorted(self._active)))
+
+    def remember(self, memory: SetpointMemory) -> None:
+        """Go on as from there."""
+        self._adopted, self._observing_since_s = dict(memory.adopted), memory.observing_since_s
+        self._active = set(memory.active)
 
     def moved(self, site: Site, moved: Mapping[int, int]) -> "Setpoints":
         """The same under another site; `moved`: old index to new. What is gone is written no more."""
@@ -106,7 +124,7 @@ class Setpoints:
         return wanted
 
     def _tier_bounds(self, state: LawState) -> list[Bound]:
-        return [Bound(t.setpoint, 0.0, t.engaged_value, Level.GRID, f"tier:{t.id}")
+        return [Bound(t.setpoint, 0.0, max(t.engaged_value, found.cap_w), Level.GRID, f"tier:{t.id}")
                 for t, found in zip(self._spec.tiers, state.shed.tiers, strict=True)
                 if found.engaged and t.action == "cap"]
 

@@ -3,14 +3,18 @@
 from collections.abc import Mapping
 from typing import TypeVar
 
+from msgspec.structs import replace
+
+from pswd_edge.control.rules import delay
 from pswd_edge.control.rules.estimate import Memory
+from pswd_edge.control.rules.following import Following
 from pswd_edge.control.rules.law import LawState
 from pswd_edge.control.rules.shed import ShedState, TierState
 from pswd_edge.model.site import Site
 
 _T = TypeVar("_T")
 
-NEED_RESTART = ("id", "state_dir", "runtime_dir", "snmp_traps")
+NEED_RESTART = ("id", "state_dir", "runtime_dir", "snmp_traps", "recording")
 """What belongs to the process itself: a change of these takes effect with a restart only."""
 
 
@@ -19,28 +23,47 @@ def why_restart(old: Site, new: Site) -> str:
     names = [name for name in NEED_RESTART if getattr(old, name) != getattr(new, name)]
     if old.control.period_ms != new.control.period_ms:
         names.append("control.period_ms")
+    if old.control.shadow is not new.control.shadow:
+        names.append("control.shadow")
     return ", ".join(names)
+
+
+def shadowed(site: Site) -> Site:
+    """The same site, of which control decides and writes nothing."""
+    return replace(site, control=replace(site.control, shadow=True))
 
 
 def carried_law(old: Site, new: Site, state: LawState) -> LawState:
     """The law's state under the new site.
 
     With the same batteries nothing is lost. With others, histories begin anew and the reference is taken from what is
-    measured, so that the change makes no step; tiers keep their state by their ids.
+    measured, so that the change makes no step; tiers keep their state by their ids. So does each battery what it was
+    told. How late they are is learnt anew: others may be faster or slower.
     """
     before, after = old.control, new.control
     tiers = {t.id: s for t, s in zip(before.tiers, state.shed.tiers, strict=True)}
     shed: ShedState = state.shed._replace(tiers=tuple(tiers.get(t.id, TierState()) for t in after.tiers))
     if _sources(old) == _sources(new):
         return state._replace(shed=shed)
-    return state._replace(shed=shed, memory=Memory(), reference=None, missed_w=0.0)
+    return state._replace(shed=shed, memory=Memory(), reference=None, feed=None, missed_w=0.0, delay=delay.begun(),
+                          energy=(), following=_followed(old, new, state))
+
+
+def _followed(old: Site, new: Site, state: LawState) -> tuple[Following, ...]:
+    """What is known of each battery that both sites have, by id, power and set-point; nothing of the others."""
+    known = dict(zip(_batteries(old), state.following, strict=True))
+    return tuple(known.get(name, Following()) for name in _batteries(new))
 
 
 def _sources(site: Site) -> list[str]:
     """What the estimate is made from, by name."""
     spec, points = site.control, site.points
-    return [points[spec.grid_power.point].id,
-            *(f"{b.id} {points[b.power.point].id} {points[b.setpoint].id}" for b in spec.batteries)]
+    return [points[spec.grid_power.point].id, *_batteries(site)]
+
+
+def _batteries(site: Site) -> list[str]:
+    points = site.points
+    return [f"{b.id} {points[b.power.point].id} {points[b.setpoint].id}" for b in site.control.batteries]
 
 
 def moved_points(old: Site, new: Site) -> dict[int, int]:

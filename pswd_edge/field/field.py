@@ -267,8 +267,10 @@ class Field:
         return self.table.reading(point, now_s)
 
     def slot(self, point: int) -> SlotState:
-        """How far a set-point is."""
-        slot = self.actuator.slots[point]
+        """How far a set-point is; idle where nothing is actuated."""
+        slot = self.actuator.slots.get(point)
+        if slot is None:
+            return SlotState("idle", None)
         took_ms = None if math.isnan(slot.took_s) else 1000 * slot.took_s
         return SlotState(slot.state, slot.written, slot.changed_cycle, took_ms)
 

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from pswd_edge.model.workload import Announcement, Workload
 
+SHELVE_MAX_S = 8 * 3600.0     # one shift: the next one hears of it again
 OLDEST_S, AHEAD_S = 30.0, 5.0  # ages of a command that are taken: gateway and control judge alike
 
 
@@ -68,6 +69,18 @@ class SetBatteryTarget(Envelope, frozen=True, kw_only=True, tag=True):
     ramp_w_per_s: float = 0.0
 
 
+class SetLimit(Envelope, frozen=True, kw_only=True, tag=True):
+    """Keep a limit of the site tighter than the site file has it, for `ttl_s`; None lets go of it.
+
+    `name`: "import_limit_w", "export_limit_w", "load_ceiling_w", "load_floor_w" (W) or "ramp_limit_w_per_min" (W/min).
+    `emergency` (operator's socket, import limit): the grid's power goes there at once, whatever the ramp limit.
+    """
+
+    name: str
+    value: float | None
+    emergency: bool = False
+
+
 class Announce(Envelope, frozen=True, kw_only=True, tag=True):
     """A workload wants to run."""
 
@@ -101,7 +114,28 @@ class Commission(Envelope, frozen=True, kw_only=True, tag=True):
     percent: float = 1.0
 
 
-Request = SetMode | SetPoint | SetBatteryTarget | Announce | ControlWorkload | Reload | Commission
+class Acknowledge(Envelope, frozen=True, kw_only=True, tag=True):
+    """Somebody has seen the alarm `code`, which is listed."""
+
+    code: str
+
+
+class Shelve(Envelope, frozen=True, kw_only=True, tag=True):
+    """List the alarm `code`, but do not tell of it for `seconds`, at most SHELVE_MAX_S; 0 ends that."""
+
+    code: str
+    seconds: float
+
+
+class Record(Envelope, frozen=True, kw_only=True, tag=True):
+    """Record what the rules see; operator's socket only. `action`: "start" (for `seconds`, 0: no end), "stop"."""
+
+    action: str
+    seconds: float = 0.0
+
+
+Request = (SetMode | SetPoint | SetBatteryTarget | SetLimit | Announce | ControlWorkload | Reload | Commission
+           | Acknowledge | Shelve | Record)
 
 
 class Trial(Struct, frozen=True):

@@ -26,7 +26,8 @@ class BatteryControl(Struct, frozen=True):
     `soc_age_s` is how old the SoC can be when it is used (T_e of the law).
     `available_states` are the values of `state` in which it takes a set-point.
     `heartbeat_s` is the period of the heartbeat counter where `heartbeat` is a point. `mode` is SunSpec's WSetMod: 1
-    makes the set-point count in W.
+    makes the set-point count in W. `soc_resolution_percent`: the step of the SoC register, None: learnt. `soc_other` is
+    a second register of the same SoC. `derating`: (degrees C, share of the ratings), the colder first.
     """
 
     id: str
@@ -52,6 +53,16 @@ class BatteryControl(Struct, frozen=True):
     available_states: tuple[int, ...] = ()
     temperature: int | None = None
     mode: int | None = None
+    soc_resolution_percent: float | None = None
+    soc_other: Input | None = None
+    derating: tuple[tuple[float, float], ...] = ()
+
+
+class Ups(Struct, frozen=True):
+    """A UPS: where it takes its output from, and which values of that point mean its battery."""
+
+    point: int
+    on_battery: tuple[int, ...]
 
 
 class Tier(Struct, frozen=True):
@@ -95,12 +106,15 @@ class ControlSpec(Struct, frozen=True):
     `load_floor_w` and `load_ceiling_w` are the guaranteed load range without announcements;
     `load_maximum_w` is what the site can physically draw. `import_limit_w` is the contract power at the grid.
     `grid_power`: import positive. `load_meters`: together the whole load; they stand in for a lost grid meter.
+    `grid_meters`: further meters of the grid's power, that vote with `grid_power`. `load_substitutes`: groups of
+    meters, each the whole load, that stand in for `load_meters`, the first that is whole.
     `release_after_s`: a tier is given back when it has not been needed for so long; `release_gap_s` between two.
     `cooling_rating_w` is the heat that the CDUs can carry.
     `export_limit_w`: the most that may flow to the grid. `predicts`: the batteries follow the predicted swing of the
     load, where it is at least `swing_least_w` (peak), see `control/rules/feed.py`.
     `require_commissioning`: AUTO leaves out actuators without a record of commissioning. `disruptive_per_s` is how many
-    select-before-operate writes may be made in a second, on one connection and on the whole site.
+    select-before-operate writes may be made in a second, on one connection and on the whole site. `shadow`: decide,
+    write nothing.
     """
 
     period_ms: int
@@ -136,3 +150,7 @@ class ControlSpec(Struct, frozen=True):
     export_limit_w: float = math.inf
     predicts: bool = False
     swing_least_w: float = 0.0
+    ups: tuple[Ups, ...] = ()
+    grid_meters: tuple[Input, ...] = ()
+    load_substitutes: tuple[tuple[Input, ...], ...] = ()
+    shadow: bool = False

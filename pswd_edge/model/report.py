@@ -50,11 +50,83 @@ class BatteryReport(Struct, frozen=True):
 
 
 class AlarmReport(Struct, frozen=True):
-    """A condition that somebody should know of; `since_utc_s` when it began."""
+    """A condition that somebody should act on. It is listed while it holds, and where it latches until acknowledged.
+
+    `since_utc_s` is when it first began, `last_utc_s` when it last did; `count` how often it has come in that time.
+    `severity` is "info", "warning" or "critical". `active`: it holds, or ended so lately that it may come back;
+    False only for one that waits to be acknowledged, or is shelved. `ended_utc_s` is None while it is active,
+    `acknowledged_utc_s` until somebody (`acknowledged_by`) has seen it. Until `shelved_until_utc_s` it is listed, but
+    not told; None: not shelved.
+    """
 
     code: str
     message: str
     since_utc_s: float
+    severity: str = "warning"
+    latched: bool = False
+    active: bool = True
+    acknowledged_utc_s: float | None = None
+    acknowledged_by: str = ""
+    count: int = 1
+    last_utc_s: float = 0.0
+    ended_utc_s: float | None = None
+    shelved_until_utc_s: float | None = None
+    shelved_by: str = ""
+
+
+class LoopReport(Struct, frozen=True):
+    """How fast the control loop is, and what was chosen from that; s, Hz, W/s.
+
+    `delay_s` is what the law works with, `measured_delay_s` what it has measured (None: too little has moved yet).
+    `peak_gain` is what the filter of corner `filter_hz` may make of the worst swing. `ramp_*` are the inner limits of
+    the reference. `predicted_share` is how much of the predicted swing is followed, 0..1; None without a predictor.
+    `stray_w` is what batteries give that do not follow.
+    """
+
+    delay_s: float
+    measured_delay_s: float | None
+    filter_hz: float
+    peak_gain: float
+    ramp_up_w_per_s: float
+    ramp_down_w_per_s: float
+    predicted_share: float | None
+    stray_w: float
+
+
+class LimitReport(Struct, frozen=True):
+    """A limit that is tighter than the site file's for a while; W, or W/min for the ramp.
+
+    `binds`: it is the tightest of its name. `emergency`: it is reached at once, whatever the ramp. `left_s` is how long
+    it still holds.
+    """
+
+    name: str
+    value: float
+    origin: str
+    level: int
+    binds: bool
+    emergency: bool
+    left_s: float
+
+
+class RecordingReport(Struct, frozen=True):
+    """The recording of what the rules see. Counts since control started; `dropped` since the recording began.
+
+    `file` is the one being written, or empty. `until_utc_s`: None: no end. `note_us` is what a cycle's recording costs
+    the loop on average, `pack_us` what it costs the thread. `trouble`: why it has ended.
+    """
+
+    on: bool
+    folder: str
+    file: str
+    cycles: int
+    bytes: int
+    dropped: int
+    since_utc_s: float
+    until_utc_s: float | None
+    note_us: float
+    pack_us: float
+    trouble: str = ""
 
 
 class Report(Struct, frozen=True):
@@ -64,7 +136,8 @@ class Report(Struct, frozen=True):
     "target", "ramp_up", "ramp_down", "reserve_up", "reserve_down", "reserve_insufficient"; or what bound the
     batteries: "battery" (their limits), "manual", "safe", "blind" (no load known), "observe". Energies are those of
     the usable batteries together. `degraded` lists the degraded modes in force. `acknowledged_cycle`: every set-point
-    decided up to that cycle has been acknowledged by its device. `utc_s` is when the cycle began.
+    decided up to that cycle has been acknowledged by its device. `utc_s` is when the cycle began. `shadow`: nothing of
+    it was written.
     """
 
     cycle: int
@@ -106,6 +179,10 @@ class Report(Struct, frozen=True):
     rules_p99_ms: float
     input_age_p99_ms: float
     started_utc_s: float
+    loop: LoopReport | None = None
+    limits: tuple[LimitReport, ...] = ()
+    shadow: bool = False
+    recording: RecordingReport | None = None
 
 
 class LinkReport(Struct, frozen=True):

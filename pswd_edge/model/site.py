@@ -56,6 +56,15 @@ class GridFacts(Struct, frozen=True):
     price_per_mwh: float | None = None
 
 
+class RecordingSpec(Struct, frozen=True):
+    """How much of what the rules see is kept on disk: size, age, the length of one file. `on`: from the start."""
+
+    max_mb: float = 256.0
+    hours: float = 24.0
+    file_s: float = 600.0
+    on: bool = False
+
+
 class Site(Struct, frozen=True, dict=True):
     """A whole site. Lists are indexed: `points[i].index == i`, and so for devices and connections."""
 
@@ -73,6 +82,7 @@ class Site(Struct, frozen=True, dict=True):
     grid: GridFacts = GridFacts()
     state_dir: str = "var"
     runtime_dir: str = "var/run"
+    recording: RecordingSpec = RecordingSpec()
 
     @cached_property
     def point_index(self) -> dict[str, int]:

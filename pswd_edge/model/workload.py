@@ -20,6 +20,7 @@ class Announcement(Struct, frozen=True):
     """A workload that somebody wants to run; W, W/s, s. None: not said.
 
     `ramp_w_per_s` is the fastest change of its power; 0 means as fast as a step.
+    `minimum_w`: the least power at which a throttled one still runs.
     """
 
     workload_id: str
@@ -38,6 +39,7 @@ class Announcement(Struct, frozen=True):
     earliest_start_utc_s: float | None = None
     latest_completion_utc_s: float | None = None
     deadline_utc_s: float | None = None
+    minimum_w: float | None = None
 
 
 class Headroom(Struct, frozen=True):

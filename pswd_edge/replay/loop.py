@@ -121,7 +121,7 @@ class Loop:
             for spec, battery in zip(self.spec.batteries, self.batteries, strict=True):
                 battery.command(decision.shares.get(spec.id, 0.0), self.now_s)
             for shedder, tier in zip(self.shedders, self.state.shed.tiers, strict=True):
-                shedder.order(tier.engaged, self.now_s)
+                shedder.order(tier.engaged, self.now_s, tier.cap_w)
 
     def snapshot(self) -> Snapshot:
         """What the meters and registers say now."""

@@ -145,19 +145,22 @@ class Shedder:
     reports: float = 1.0
     pickup: float = 1.0
     cut: float = 0.0              # 0: all there, 1: down to the floor
-    _goal: float = 0.0
+    _engaged: bool = False
+    _cap_w: float = 0.0
     _released_s: float = -math.inf
 
-    def order(self, engaged: bool, now_s: float) -> None:
-        """The tier's set-point."""
-        goal = {"on": 0.0, "off": 1.0}.get(self.sticks, 1.0 if engaged else 0.0)
-        if goal < self._goal:
+    def order(self, engaged: bool, now_s: float, cap_w: float = 0.0) -> None:
+        """The tier's set-point: down to the floor, or to `cap_w` where that is more."""
+        engaged = {"on": False, "off": True}.get(self.sticks, engaged)
+        if self._engaged and not engaged:
             self._released_s = now_s
-        self._goal = goal
+        self._engaged, self._cap_w = engaged, 0.0 if self.sticks == "off" else cap_w
 
     def step(self, job_w: float, now_s: float) -> tuple[float, float]:
         """What it takes off the job's load, and what is left, W."""
-        self.cut += (1 - math.exp(-STEP_S / self.actuation_s)) * (self._goal - self.cut)
         full = self.share * job_w * (self.pickup if now_s - self._released_s < 60 else 1.0)
+        most = max(full * (1 - self.floor_share), 1.0)
+        goal = min(max(full - self._cap_w / self.reports, 0.0) / most, 1.0) if self._engaged else 0.0
+        self.cut += (1 - math.exp(-STEP_S / self.actuation_s)) * (goal - self.cut)
         left = full * (1 - self.cut * (1 - self.floor_share))
         return self.share * job_w - left, left

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from pswd_edge.config import Compiled, compile_site
+from pswd_edge.errors import ConfigError
 from pswd_edge.model.site import Site
 
 SMALL = (Path(__file__).parent / "small.yaml").read_text()
@@ -115,3 +116,32 @@ def test_the_drivers_own_keys_pass_through_and_secrets_stay_references(tmp_path:
 
     assert pdu.settings == {"host": "127.0.0.1", "version": "2c", "community_secret": "file:/run/secret"}
     assert pdu.driver == "snmp"
+
+
+def test_what_is_known_of_a_battery_beyond_its_ratings_is_compiled(tmp_path: Path) -> None:
+    """Resolution and derating reach the rules; without them nothing changes."""
+    extra = "soc_resolution_percent: 1\n      derating: [[0, 0.5], [10, 1], [40, 1], [55, 0]]\n"
+    battery = site(tmp_path, ("      revert_s: 12\n", f"      revert_s: 12\n      {extra}")).control.batteries[0]
+
+    assert battery.soc_resolution_percent == 1.0
+    assert battery.derating == ((0.0, 0.5), (10.0, 1.0), (40.0, 1.0), (55.0, 0.0))
+    assert (battery.soc_other, site(tmp_path).control.batteries[0].derating) == (None, ())
+
+
+@pytest.mark.parametrize(("line", "found"), [
+    ("derating: [[10, 1], [10, 0.5]]", "10 after 10"),
+    ("soc_other: bess.soc_percent", "bess.soc_percent again"),
+    ("soc_other: bess.power_w", "bess.power_w in W"),
+])
+def test_what_a_battery_cannot_have_is_a_mistake_with_its_line(line: str, found: str, tmp_path: Path) -> None:
+    """A curve that goes back, or a second register that is the first."""
+    with pytest.raises(ConfigError) as failed:
+        site(tmp_path, ("      revert_s: 12\n", f"      revert_s: 12\n      {line}\n"))
+    assert found in str(failed.value)
+
+
+def test_a_ups_is_told_by_labels_that_its_map_has(tmp_path: Path) -> None:
+    """One that the map does not have would never be seen."""
+    with pytest.raises(ConfigError) as failed:
+        site(tmp_path, ("  load_controllers:\n", "  ups: {pdu: {on_battery: [battery]}}\n  load_controllers:\n"))
+    assert "no point pdu.output_source" in str(failed.value)

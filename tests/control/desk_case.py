@@ -19,6 +19,7 @@ from pswd_edge.model.command import (
     Outcome,
     Request,
     SetBatteryTarget,
+    SetLimit,
     SetMode,
     SetPoint,
 )
@@ -58,6 +59,10 @@ def set_point(value: float | None, point: str = CAP, **changes: object) -> SetPo
 
 def target(power_w: float | None, ramp_w_per_s: float = 0.0, **changes: object) -> SetBatteryTarget:
     return SetBatteryTarget(**_envelope(changes), power_w=power_w, ramp_w_per_s=ramp_w_per_s)
+
+
+def limit_request(name: str, value: float | None, emergency: bool = False, **changes: object) -> SetLimit:
+    return SetLimit(**_envelope(changes), name=name, value=value, emergency=emergency)
 
 
 def announcement(name: str = "wl-1", **changes: object) -> Announcement:

@@ -5,9 +5,9 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from virtual import FIRST_S, MW, MWH, bad, battery_spec, good
+from virtual import FIRST_S, MW, MWH, World, bad, battery_spec, good, limits, small_spec
 
-from pswd_edge.control.rules.allocate import Battery, Fleet, fleet_of, judge, share
+from pswd_edge.control.rules.allocate import Battery, Fleet, balanced, fleet_of, judge, share
 from pswd_edge.model.quality import Reason
 from pswd_edge.model.snapshot import Reading, freeze
 
@@ -50,18 +50,39 @@ def test_the_shares_sum_to_the_request_as_far_as_the_fleet_can_give_it(fleet: Fl
         assert -found.charge_available_w - 1e-6 <= shares[found.id] <= found.discharge_available_w + 1e-6
 
 
-def test_power_is_shared_in_proportion_to_the_ratings() -> None:
-    """Equal energy per watt then lasts equally long."""
-    fleet = fleet_of([battery("a", 60 * MW), battery("b", 40 * MW)])
+def test_equal_endurances_share_in_proportion_to_their_ratings() -> None:
+    """They then last equally long."""
+    fleet = fleet_of([battery("a", 60 * MW, 6 * MWH), battery("b", 40 * MW, 4 * MWH)])
     assert share(50 * MW, fleet) == pytest.approx({"a": 30 * MW, "b": 20 * MW})
     assert share(-10 * MW, fleet) == pytest.approx({"a": -6 * MW, "b": -4 * MW})
 
 
 def test_what_one_cannot_give_the_others_take_over() -> None:
     """The first share is cut to 10; the rest goes to the other two by their ratings."""
-    weak = battery("a", 40 * MW, discharge_available_w=10 * MW)
-    fleet = fleet_of([weak, battery("b", 40 * MW), battery("c", 20 * MW)])
+    weak = battery("a", 40 * MW, 4 * MWH, discharge_available_w=10 * MW)
+    fleet = fleet_of([weak, battery("b", 40 * MW, 4 * MWH), battery("c", 20 * MW, 2 * MWH)])
     assert share(55 * MW, fleet) == pytest.approx({"a": 10 * MW, "b": 30 * MW, "c": 15 * MW})
+
+
+@given(fleets(), st.floats(-400 * MW, 400 * MW), st.randoms(use_true_random=False))
+def test_the_order_of_the_batteries_in_the_site_file_does_not_matter(fleet: Fleet, power_w: float, random) -> None:
+    """A share that depends on a place in a list would be nobody's decision."""
+    mixed = list(fleet.batteries)
+    random.shuffle(mixed)
+    assert share(power_w, fleet_of(mixed)) == pytest.approx(share(power_w, fleet), abs=1.0)
+
+
+def test_a_battery_lost_in_mid_ramp_is_made_up_for_in_the_same_cycle() -> None:
+    """A cycle later the grid would have seen the hole."""
+    world = World(small_spec(), 60 * MW)
+    world.run(50)
+    world.load_w = 90 * MW
+    world.run(30)
+    before_w = world.battery_w
+    world.lost.add("b2")
+    decision = world.step()
+    assert decision.shares.get("b2", 0.0) == 0.0
+    assert decision.shares["b1"] == pytest.approx(before_w, abs=1 * MW)
 
 
 def test_a_lost_battery_gets_nothing_and_counts_for_nothing() -> None:
@@ -72,11 +93,26 @@ def test_a_lost_battery_gets_nothing_and_counts_for_nothing() -> None:
     assert share(30 * MW, fleet_of([lost("a")])) == {}
 
 
-def test_the_fleet_is_empty_when_its_first_battery_is() -> None:
-    """2 x 50 MW that hold 0.5 and 4.8 MWh and share by rating are 1 MWh, not 5.3 (control law, 2.8)."""
+def test_before_it_is_balanced_a_fleet_counts_its_weakest_battery() -> None:
+    """2 x 50 MW that hold 0.5 and 4.8 MWh and share by rating are 1 MWh, not 5.3."""
     fleet = fleet_of([battery("a", energy_wh=0.5 * MWH), battery("b", energy_wh=4.8 * MWH)])
     assert fleet.above_min_wh == pytest.approx(1.0 * MWH)
     assert fleet.energy_wh == pytest.approx(5.3 * MWH)
+
+
+def test_a_balanced_fleet_counts_what_it_can_bring() -> None:
+    """The same two carry a gap of 50 MW and what 0.5 MWh more are good for: 4.04 of 5.3 MWh."""
+    fleet = fleet_of([battery("a", energy_wh=0.5 * MWH), battery("b", energy_wh=4.8 * MWH)])
+    ramp, eta = 0.11 * MW, 0.96
+    narrow = math.sqrt(7200 * ramp * eta * 0.5 * MWH)
+    widest = min(math.sqrt(7200 * ramp * eta * 5.3 * MWH), 50 * MW + narrow)
+    assert balanced(fleet, limits(), 60 * MW).above_min_wh == pytest.approx(widest**2 / (7200 * ramp * eta))
+
+
+def test_equal_batteries_count_in_full() -> None:
+    """Nothing is lost by counting them together."""
+    fleet = balanced(fleet_of([battery("a"), battery("b")]), limits(age_s=1.0), 60 * MW)
+    assert (fleet.above_min_wh, fleet.below_max_wh) == pytest.approx((10 * MWH, 10 * MWH))
 
 
 def test_no_batteries_are_a_fleet_of_nothing() -> None:

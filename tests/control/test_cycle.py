@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -14,18 +15,22 @@ from virtual import MW, bad, demo_site, good
 
 from pswd_edge.clock import FakeClock
 from pswd_edge.control import cycle as module
+from pswd_edge.control.alarm_table import OFF_DELAY_S
 from pswd_edge.control.commissioned import Commissioned
 from pswd_edge.control.cycle import ControlCycle, watched_points
 from pswd_edge.control.journal import Journal
 from pswd_edge.control.ledger import Ledger
+from pswd_edge.control.recorder import Recorder
 from pswd_edge.image import ImageReader, ImageWriter
 from pswd_edge.image.notify import RowBell
 from pswd_edge.model.command import (
     Accepted,
+    Acknowledge,
     Commission,
     Failed,
     Level,
     Mode,
+    Record,
     Rejected,
     SetBatteryTarget,
     SetMode,
@@ -33,8 +38,9 @@ from pswd_edge.model.command import (
 )
 from pswd_edge.model.ports import Columns, SlotState
 from pswd_edge.model.report import FieldReport, Report
-from pswd_edge.model.site import Site
+from pswd_edge.model.site import RecordingSpec, Site
 from pswd_edge.model.snapshot import NEVER, Reading, Snapshot, freeze
+from pswd_edge.replay.recording import replay
 
 
 @cache
@@ -262,7 +268,7 @@ async def test_a_dead_grid_meter_does_not_keep_control_from_coming_up(rig: Rig) 
     rig.field.override = {site().control.grid_power.point: NEVER}
     report = await rig.run(15)
     assert "READY=1" in rig.told[0][1]
-    assert report.degraded == ("grid_meter_never_read", "blind")
+    assert report.degraded == ("grid_meter_never_read", "load_meters_unknown", "blind")
     assert report.load_w is None
     assert "grid_meter_never_read" in [a.code for a in report.alarms]
 
@@ -385,7 +391,7 @@ async def test_an_alarm_is_told_when_it_begins_and_when_it_ends(rig: Rig) -> Non
     point = site().control.grid_power.point
     rig.field.on["begin"] = lambda k: rig.field.override.update({point: bad()}) if k == 5 else (
         rig.field.override.clear() if k == 15 else None)
-    await rig.run(20)
+    await rig.run(20 + round(10 * OFF_DELAY_S))
     assert len(rig.events("grid_meter_unreachable")) == 1
     assert len(rig.events("cleared")) == len(rig.events("blind")) + 1
 
@@ -478,3 +484,59 @@ async def test_a_trial_reaches_the_field_through_the_arbiter(bare: Rig, monkeypa
     monkeypatch.setattr("pswd_edge.control.setpoints.ADOPT_S", -1.0)
     await bare.run(1)
     assert bare.field.applied[-1]["bess-1.power_setpoint_w"] is None
+
+
+# --- alarms are acknowledged ------------------------------------------------------------------------------------------
+
+
+async def test_safe_stays_listed_until_it_is_left_and_acknowledged(rig: Rig) -> None:
+    """Through the same door as every request; what the answer says holds from the next cycle on."""
+    await rig.run(5)
+    await rig.ask(rig.mode(Mode.SAFE))
+    await rig.run(5)
+    await rig.ask(rig.mode(Mode.OBSERVE, "m2"))
+    report = await rig.run(20 + round(10 * OFF_DELAY_S))
+    [alarm] = [a for a in report.alarms if a.code == "safe_state"]
+    assert (alarm.active, alarm.severity) == (False, "critical")
+    outcome = await rig.ask(Acknowledge(id="a1", origin="console", role="operator", issued_utc_s=rig.clock.utc_s(),
+                                        code="safe_state"))
+    assert isinstance(outcome, Accepted)
+    report = await rig.run(2)
+    assert [a for a in report.alarms if a.code == "safe_state"] == []
+    assert rig.events("acknowledged") == ["safe_state: acknowledged by console"]
+
+
+# --- recording -------------------------------------------------------------------------------------------
+
+
+def _said(rig: Rig, kind: type, **fields: object) -> object:
+    return kind(id=str(uuid4()), origin="console", role="operator", issued_utc_s=rig.clock.utc_s(), **fields)
+
+
+async def test_what_the_cycle_recorded_is_decided_again_bit_for_bit(rig: Rig, tmp_path: Path) -> None:
+    """Requests, modes, a lost meter and held set-points of a real cycle: all that went in is in the file."""
+    rig.cycle.recorder = Recorder(tmp_path / "recordings", RecordingSpec(), rig.clock)
+    await rig.run(3)
+    assert isinstance(await rig.ask(_said(rig, Record, action="start")), Accepted)
+    await rig.run(20)
+    await rig.ask(rig.mode(Mode.AUTO))
+    point = site().control.grid_power.point
+    rig.field.on["begin"] = lambda k: rig.field.override.update({point: bad()}) if k == 60 else (
+        rig.field.override.clear() if k == 75 else None)
+    await rig.run(10)
+    await rig.ask(_said(rig, SetBatteryTarget, power_w=8 * MW, ttl_s=3.0))
+    await rig.ask(_said(rig, SetPoint, point="rack-1.power_cap_w", value=7 * MW, ttl_s=5.0))
+    rig.late_s = [0.23]
+    report = await rig.run(70)
+    assert report.recording.on
+    assert isinstance(await rig.ask(_said(rig, Record, action="stop")), Accepted)
+    rig.cycle.recorder.close()
+    found = replay(tmp_path / "recordings")
+    assert (found.cycles, found.differing, found.faults, found.notes) == (100, 0, (), ())
+
+
+async def test_recording_is_the_operators(rig: Rig) -> None:
+    """And what it is asked for must make sense."""
+    assert isinstance(await rig.cycle.handle(_said(rig, Record, action="start"), Level.API), Rejected)
+    assert isinstance(await rig.ask(_said(rig, Record, action="begin")), Rejected)
+    assert not rig.cycle.recorder.on

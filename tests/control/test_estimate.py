@@ -199,4 +199,4 @@ def test_a_site_without_batteries_reads_its_grid_meter() -> None:
     """The sum of no batteries is 0, not unknown."""
     bare = replace(ONE, batteries=())
     found, _ = estimate(bare, freeze(1, FIRST_S, FIRST_S, {GRID: good(40 * MW, FIRST_S)}), Memory())
-    assert found == Estimate(40 * MW, 40 * MW, 0.0, "grid", (), FIRST_S)
+    assert found == Estimate(40 * MW, 40 * MW, 0.0, "grid", (), FIRST_S, load_meters_known=False)

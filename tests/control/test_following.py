@@ -83,6 +83,18 @@ def test_the_delay_is_measured_to_a_tenth_of_a_cycle(late_s: float) -> None:
     assert delay.total_s(state) == pytest.approx(late_s + T / 2 + 0.07, abs=0.06)
 
 
+def test_what_is_not_known_teaches_nothing() -> None:
+    """A blind cycle has neither moment nor power: what was learnt must not become NaN."""
+    state = delay.begun()
+    for k in range(100):
+        state = delay.commanded(state, 100 + k * T, 40 * MW * math.sin(k / 4))
+    before = state
+    for moment, power in ((math.nan, 1.0), (109.0, math.nan), (math.inf, 1.0)):
+        state = delay.aged(delay.compared(state, moment, power, 100 * MW, T), math.nan, T)
+    assert np.array_equal(state.errors, before.errors)
+    assert math.isnan(state.age_s)
+
+
 def test_batteries_at_rest_teach_nothing() -> None:
     """No motion, no delay: None, not 0."""
     state = delay.begun()

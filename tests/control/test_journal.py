@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from virtual import demo_site
 
 from pswd_edge.clock import FakeClock
+from pswd_edge.control.alarm_table import OFF_DELAY_S
 from pswd_edge.control.journal import Journal
 from pswd_edge.image import ImageReader, ImageWriter
 from pswd_edge.image.layout import EVENT_SLOTS
@@ -86,6 +87,8 @@ def test_an_alarm_is_told_when_it_begins_and_when_it_ends(
         [alarm] = journal.alarms([("battery_lost:bess-1", "bess-1 is lost")])
         clock.advance(0.1)
     assert (alarm.code, alarm.since_utc_s) == ("battery_lost:bess-1", begun_s)
+    journal.alarms([])
+    clock.advance(OFF_DELAY_S)
     assert journal.alarms([]) == ()
     assert journal.alarms([]) == ()
     events = ImageReader(tmp_path).events(0)
@@ -101,7 +104,9 @@ def test_an_alarm_shows_its_newest_message_without_being_told_again(journal: Jou
     assert len(ImageReader(tmp_path).events(0)) == 1
 
 
-def test_two_alarms_come_and_go_by_themselves(journal: Journal) -> None:
+def test_two_alarms_come_and_go_by_themselves(journal: Journal, clock: FakeClock) -> None:
     """The end of one is not the end of the other."""
     journal.alarms([("a", "a"), ("b", "b")])
+    journal.alarms([("b", "b")])
+    clock.advance(OFF_DELAY_S)
     assert [a.code for a in journal.alarms([("b", "b")])] == ["b"]

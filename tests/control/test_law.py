@@ -203,17 +203,17 @@ def test_blind_sheds_nothing_and_gives_nothing_back() -> None:
     world = stepped(95, 115, import_limit_w=80 * MW, batteries=(battery_spec(1, 20 * MW),), load_meters=())
     world.tier_w = {"t1": 15 * MW, "t2": 15 * MW, "t3": 15 * MW}
     world.run(2)
-    engaged = [t.engaged for t in world.state.shed.tiers]
-    assert any(engaged)
+    caps = [(t.engaged, t.cap_w) for t in world.state.shed.tiers]
+    assert any(engaged for engaged, _ in caps)
     world.override[GRID] = bad()
     world.load_w = 30 * MW
     world.run(2500)
-    assert [t.engaged for t in world.state.shed.tiers] == engaged
+    assert [(t.engaged, t.cap_w) for t in world.state.shed.tiers] == caps
     world.override.clear()
     world.run(280)
-    assert [t.engaged for t in world.state.shed.tiers] == engaged
+    assert [(t.engaged, t.cap_w) for t in world.state.shed.tiers] == caps
     world.run(50)
-    assert [t.engaged for t in world.state.shed.tiers] != engaged
+    assert [(t.engaged, t.cap_w) for t in world.state.shed.tiers] != caps
 
 
 def test_calm_from_before_a_blindness_does_not_count() -> None:
@@ -270,25 +270,30 @@ def test_the_other_battery_takes_over_in_the_same_cycle() -> None:
     assert decision.binding != "battery"
 
 
-def test_with_all_batteries_lost_the_reference_tracks_and_a_tier_goes() -> None:
-    """28 MW are nobody's: the reference is the grid, and what is missing is shed."""
+@pytest.mark.parametrize("has_tiers", [False, True])
+def test_with_all_batteries_lost_the_reference_is_the_grid_less_what_tiers_are_taking(has_tiers: bool) -> None:
+    """28 MW are nobody's. What a tier takes off within seconds must not become the grid's new mean meanwhile."""
     world = stepped()
-    world.tier_w = {"t1": 15 * MW, "t2": 20 * MW, "t3": 10 * MW}
+    world.tier_w = dict.fromkeys(("t1", "t2", "t3"), 15 * MW * has_tiers)
+    world.run(60)
     world.lost.add("b1")
     world.lost.add("b2")
     decision = world.step()
     assert (decision.battery_w, decision.shares, decision.binding) == (0.0, {}, "battery")
     assert world.state.reference is not None
-    assert world.state.reference.reference_w == world.state.reference.followed_w
-    assert [t.engaged for t in world.state.shed.tiers] == [True, True, False]
+    left_w = world.state.reference.followed_w - world.state.reference.reference_w
+    coming_w = sum(t.filtered_w - t.cap_w for t in world.state.shed.tiers if t.engaged)
+    assert (coming_w > 20 * MW) is has_tiers
+    assert left_w == pytest.approx(decision.step.battery_w if has_tiers else 0.0)
+    assert coming_w >= left_w
 
 
 @pytest.mark.parametrize(("missing_mw", "sheds"), [(3.0, True), (0.2, False)])
 def test_a_small_deficit_is_not_forgotten_because_the_reference_tracked(missing_mw: float, sheds: bool) -> None:
     """Tracking ends a deficit after one cycle, engaging takes two: 3 MW must still count, 0.2 not cost a rack."""
     world = stepped()
-    world.run(150)
     world.tier_w = {"t1": 15 * MW, "t2": 20 * MW, "t3": 10 * MW}
+    world.run(150)
     world.lost.add("b1")
     weak = replace(world.spec.batteries[1], discharge_rating_w=world.battery_w - missing_mw * MW)
     world.spec = replace(world.spec, batteries=(world.spec.batteries[0], weak))

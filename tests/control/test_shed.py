@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from virtual import FIRST_S, MW, MWH, fleet, limits, low_pass, small_spec, tier_spec
 
 from pswd_edge.control.rules.shed import ShedState, TierState, decide, needs, pending_w, stuck, warning_s
+from pswd_edge.control.rules.tiers import coming_w
 from pswd_edge.model.control import ControlSpec
 
 SPEC = small_spec()
@@ -30,7 +31,7 @@ class Tiers:
         return [t.engaged for t in self.state.tiers]
 
     def powers(self) -> list[float]:
-        return [t.before_w - t.shed_w if t.engaged and self.time_s - t.since_s >= self.obey_s else p
+        return [min(t.cap_w, p) if t.engaged and self.time_s - t.since_s >= self.obey_s else p
                 for t, p in zip(self.state.tiers, self.full_w, strict=True)]
 
     def step(self, deficit_w: float, *, trusted: bool = True) -> list[bool]:
@@ -108,7 +109,7 @@ def test_a_stuck_tier_is_named_when_it_had_its_time_and_not_before() -> None:
 
 def test_a_tier_that_sheds_less_than_promised_counts_with_what_it_shed() -> None:
     """Half of it went: from its actuation time on the other half is missing."""
-    half = TierState(True, FIRST_S, 10 * MW, 10 * MW, gone_w=5 * MW, shown_w=4 * MW)
+    half = TierState(True, FIRST_S, 10 * MW, 10 * MW, gone_w=5 * MW, filtered_w=6 * MW, asked_s=FIRST_S)
     state = ShedState((half, TierState(), TierState()))
     assert pending_w(SPEC, state, FIRST_S + 1.9) == pytest.approx(6 * MW)
     assert pending_w(SPEC, state, FIRST_S + 2.1) == pytest.approx(1 * MW)
@@ -178,10 +179,58 @@ def test_tiers_come_back_one_at_a_time_in_reverse_and_with_the_gap() -> None:
 
 
 def test_a_tier_does_not_come_back_where_its_load_would_be_a_deficit_again() -> None:
-    """Headroom of 25 MW is none for a tier of 30 MW."""
-    tiers = shed_all()
+    """Headroom of 25 MW is none for an outlet of 30 MW, and 40 is none for half as much again when it comes back."""
+    spec = small_spec(tiers=tuple(tier_spec(f"t{i}", action="outlet") for i in (1, 2, 3)))
+    tiers = Tiers(spec)
+    tiers.run(1, 58 * MW)
     assert tiers.run(120, 35 * MW) == [True] * 3
-    assert tiers.run(60, 28 * MW) == [True, True, False]
+    assert tiers.run(60, 20 * MW) == [True] * 3
+    assert tiers.run(60, 14 * MW) == [True, True, False]
+
+
+def test_a_cap_comes_back_as_far_as_there_is_room() -> None:
+    """A tier larger than the batteries' present power would stay out until they are back: half of it need not."""
+    tiers = shed_all()
+    assert tiers.run(120, 40 * MW) == [True] * 3
+    caps = [t.cap_w / MW for t in tiers.state.tiers]
+    assert caps[:2] == [0.0, 0.0]
+    assert 19 < caps[2] < 20
+    assert sum(tiers.powers()) <= 60 * MW - 40 * MW
+
+
+def test_a_cap_takes_off_no_more_than_is_missing() -> None:
+    """Four megawatts of ten: the rack goes on with six, less the margin."""
+    tiers = Tiers()
+    tiers.run(30, 4 * MW)
+    assert tiers.state.tiers[0].cap_w == pytest.approx(10 * MW - 4.5 * MW)
+    assert tiers.engaged == [True, False, False]
+
+
+def test_a_deficit_that_grows_lowers_the_cap_before_the_next_tier_goes() -> None:
+    """Two tiers at half their power are two groups of people disturbed instead of one."""
+    tiers = Tiers()
+    tiers.run(3, 4 * MW)
+    tiers.run(5, 8 * MW)
+    assert tiers.engaged == [True, False, False]
+    assert tiers.state.tiers[0].cap_w < 2 * MW
+
+
+def test_what_came_back_is_expected_to_draw_more_for_a_minute() -> None:
+    """Cold-load pickup: the next tier waits for what the last may still draw."""
+    back = TierState(False, FIRST_S, 10 * MW, filtered_w=3 * MW)
+    state = ShedState((back, TierState(), TierState()))
+    assert coming_w(SPEC, state, FIRST_S + 1) == pytest.approx(12 * MW)
+    assert coming_w(SPEC, state, FIRST_S + 61) == 0
+
+
+def test_a_load_that_swings_comes_back_by_its_peaks() -> None:
+    """The room of a trough is gone half a second later: used, it would be shed again."""
+    tiers = shed_all()
+    for _ in range(60):
+        tiers.run(1, 50 * MW)
+        tiers.run(1, 40 * MW)
+    assert tiers.engaged == [True] * 3
+    assert tiers.state.tiers[2].cap_w < 12 * MW
 
 
 def test_nothing_comes_back_on_a_load_that_is_not_trusted() -> None:

@@ -1,6 +1,7 @@
 """Health: fresh data and applied writes, nothing less."""
 
 import pytest
+from msgspec.structs import replace
 from pswd_contract import breaches
 
 from pswd_edge.errors import DoorError
@@ -87,6 +88,30 @@ async def test_control_s_own_troubles_count(house, changes, overall):
     house.control.run(**changes)
 
     assert (await health(house))["overall_status"] == overall
+
+
+@pytest.mark.parametrize(("changes", "overall", "said"), [
+    ({}, "critical", "blind: no meter"),
+    ({"severity": "warning"}, "degraded", "blind: no meter"),
+    ({"active": False, "latched": True}, "degraded", "blind: over, not acknowledged: no meter"),
+    ({"acknowledged_utc_s": 1.0}, "critical", "blind: no meter"),
+    ({"shelved_until_utc_s": 1e9}, "healthy", "blind: shelved until 2001-09-09T01:46:40.000Z: no meter")])
+async def test_an_alarm_counts_by_its_severity_and_state(house, changes, overall, said):
+    """To have seen it mends nothing; what is shelved is still named, so that nobody takes silence for health."""
+    house.control.run(alarms=(replace(AlarmReport("blind", "no meter", 0.0, "critical"), **changes),))
+
+    body = await health(house)
+
+    assert (body["overall_status"], said in body["reasons"]) == (overall, True)
+
+
+async def test_a_shadow_is_not_healthy(house):
+    """Nothing is wrong, and nothing is done either."""
+    house.control.run(shadow=True)
+    found = await health(house)
+
+    assert found["overall_status"] == "degraded"
+    assert "shadow: control decides and writes nothing" in found["reasons"]
 
 
 async def test_a_door_that_does_not_answer_is_seen(house):

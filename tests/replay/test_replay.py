@@ -94,7 +94,7 @@ def test_the_adversary_breaks_nothing(delay_s: float) -> None:
 
 def test_a_battery_that_is_too_small_is_found_by_the_adversary(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else the adversary would prove nothing: with half the energy it saturates."""
-    from pswd_edge.bench import adversary as module  # noqa: PLC0415
+    from pswd_edge.bench import adversary as module
 
     begin = module.Store.__init__
 

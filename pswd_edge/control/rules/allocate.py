@@ -4,12 +4,16 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from pswd_edge.control.rules.measured import flaw, measured
+from pswd_edge.control.rules.balance import BLEND_S, Part, split_w, usable_wh
+from pswd_edge.control.rules.derate import derating
+from pswd_edge.control.rules.energy import Held, soc_flaw
+from pswd_edge.control.rules.measured import flaw, power_flaw, power_w
+from pswd_edge.control.rules.reserve import Range, down_wh, up_wh
 from pswd_edge.model.control import BatteryControl
 from pswd_edge.model.snapshot import Reading, Snapshot
 
 DOES_NOT_FOLLOW = "does not follow"
-_FULL_PERCENT = 100.0
+SHRUNK_SHARE = 0.05           # of the capacity, on both sides: while the SoC is not to be trusted
 
 
 class Battery(NamedTuple):
@@ -34,8 +38,9 @@ class Battery(NamedTuple):
 class Fleet(NamedTuple):
     """All usable batteries as one.
 
-    Power is shared in proportion to the ratings, so the battery that is empty first ends it for all: usable energy is
-    the smallest energy a watt, times the watts (two of 50 MW with 0.5 and 4.8 MWh are no 5.3 MWh).
+    `above_min_wh`, `below_max_wh` count what they can bring together (`balanced`); before that, as if they shared by
+    rating, so that the first to be empty ends it for all. The blends say how near in endurance two batteries must be
+    to share, see `balance.py`.
     """
 
     batteries: tuple[Battery, ...]
@@ -46,29 +51,36 @@ class Fleet(NamedTuple):
     charge_rating_w: float
     discharge_available_w: float
     charge_available_w: float
+    discharge_blend_s: float = BLEND_S
+    charge_blend_s: float = BLEND_S
 
 
 def judge(
-    spec: BatteryControl, snapshot: Snapshot, period_s: float, *, barred: bool = False, strays: bool = False
+    spec: BatteryControl, snapshot: Snapshot, period_s: float, held: Held | None = None, *, barred: bool = False,
+    strays: bool = False, charges: bool = True,
 ) -> Battery:
     """What one battery can do now; not usable where its state, SoC or power is not known to be good.
 
-    A `barred` one may not be led: it was not commissioned. One that `strays` does not do what it is told.
+    A `barred` one may not be led: it was not commissioned. One that `strays` does not do what it is told. `held` is
+    what is counted in it; None: what its register says. Unless it `charges` it may not take anything.
     """
     soc, power = snapshot.read(spec.soc.point), snapshot.read(spec.power.point)
     why = "not commissioned" if barred else _why_not(spec, snapshot, soc, power)
     why = why or (DOES_NOT_FOLLOW if strays else "")
-    measured_w = measured(power, spec.power.max_age_ms / 1000)
+    measured_w = power_w(spec, power)
     if why:
         return Battery(spec.id, False, why, measured_w, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-    energy = spec.capacity_wh * soc.value / 100
-    above = max(0.0, energy - spec.capacity_wh * spec.soc_min_percent / 100)
-    below = max(0.0, spec.capacity_wh * spec.soc_max_percent / 100 - energy)
-    discharge = _limit(spec.discharge_rating_w, snapshot.read(spec.discharge_limit), spec.discharge_limit)
-    charge = _limit(spec.charge_rating_w, snapshot.read(spec.charge_limit), spec.charge_limit)
+    low, high = (held.low_wh, held.high_wh) if held is not None else (spec.capacity_wh * soc.value / 100,) * 2
+    shrunk = SHRUNK_SHARE * spec.capacity_wh if held is not None and held.uncertain_s > 0 else 0.0
+    above = max(0.0, low - spec.capacity_wh * spec.soc_min_percent / 100 - shrunk)
+    below = max(0.0, spec.capacity_wh * spec.soc_max_percent / 100 - high - shrunk)
+    share = derating(spec, snapshot)
+    discharge = _limit(share * spec.discharge_rating_w, snapshot.read(spec.discharge_limit), spec.discharge_limit)
+    charge = _limit(share * spec.charge_rating_w, snapshot.read(spec.charge_limit), spec.charge_limit)
+    charge = charge if charges else 0.0
     horizon_s = period_s + spec.soc_age_s
     return Battery(
-        spec.id, True, "", measured_w, energy, above, below, discharge, charge,
+        spec.id, True, "", measured_w, (low + high) / 2, above, below, discharge, charge,
         max(0.0, min(discharge, 3600 * spec.discharge_efficiency * above / horizon_s)),
         max(0.0, min(charge, 3600 * below / (spec.charge_efficiency * horizon_s))),
     )
@@ -76,12 +88,11 @@ def judge(
 
 def _why_not(spec: BatteryControl, snapshot: Snapshot, soc: Reading, power: Reading) -> str:
     """Why a battery cannot be used now, in words; empty where it can."""
-    slow_s, fast_s = spec.soc.max_age_ms / 1000, spec.power.max_age_ms / 1000
-    if wrong := flaw(soc, slow_s):
+    slow_s = spec.soc.max_age_ms / 1000
+    other = None if spec.soc_other is None else snapshot.read(spec.soc_other.point)
+    if (wrong := soc_flaw(soc, slow_s)) and (other is None or soc_flaw(other, slow_s)):
         return f"SoC {wrong}"
-    if not 0 <= soc.value <= _FULL_PERCENT:
-        return f"SoC {soc.value:g} %"
-    if wrong := flaw(power, fast_s):
+    if wrong := power_flaw(spec, power):
         return f"power {wrong}"
     if spec.state is None:
         return ""
@@ -111,21 +122,39 @@ def fleet_of(batteries: Sequence[Battery]) -> Fleet:
     )
 
 
-def share(power_w: float, fleet: Fleet) -> dict[str, float]:
-    """Split a power (discharge positive) over the usable batteries, in proportion to their ratings.
+def balanced(fleet: Fleet, limits: Range, reference_w: float) -> Fleet:
+    """The fleet with its energies counted for the ramps of `limits`, as those of the longest endurance give first.
 
-    What one cannot give, the others take over; the sum is `power_w` wherever the fleet can give it.
+    What is to spare beyond the reserves at this reference decides the blends: nothing to spare, none.
+    """
+    able = [b for b in fleet.batteries if b.usable]
+    above = usable_wh(_parts(able, 1.0), limits.up_w_per_s, limits.age_s, 1 / limits.discharge_efficiency)
+    below = usable_wh(_parts(able, -1.0), limits.down_w_per_s, limits.age_s, limits.charge_efficiency)
+    return fleet._replace(
+        above_min_wh=above, below_max_wh=below,
+        discharge_blend_s=_blend_s(above - up_wh(reference_w, limits), fleet.discharge_rating_w),
+        charge_blend_s=_blend_s(below - down_wh(reference_w, limits), fleet.charge_rating_w))
+
+
+def _blend_s(spare_wh: float, rating_w: float) -> float:
+    """So long that what sharing wastes, power times blend at most, is to spare."""
+    return min(max(3600 * spare_wh / rating_w, 0.0), BLEND_S) if rating_w > 0 else BLEND_S
+
+
+def _parts(batteries: Sequence[Battery], sign: float) -> list[Part]:
+    if sign > 0:
+        return [Part(b.above_min_wh, b.discharge_rating_w, b.discharge_available_w) for b in batteries]
+    return [Part(b.below_max_wh, b.charge_rating_w, b.charge_available_w) for b in batteries]
+
+
+def share(power_w: float, fleet: Fleet) -> dict[str, float]:
+    """Split a power (discharge positive) over the usable batteries, those of the longest endurance first.
+
+    The sum is `power_w` wherever the fleet can give it. All give, or all take: nothing flows from one to another, and
+    unequal charge comes together without a watt of its own.
     """
     sign = 1.0 if power_w >= 0 else -1.0
-    room = {b.id: b.discharge_available_w if sign > 0 else b.charge_available_w for b in fleet.batteries if b.usable}
-    weight = {b.id: b.discharge_rating_w if sign > 0 else b.charge_rating_w for b in fleet.batteries if b.usable}
-    given = dict.fromkeys(room, 0.0)
-    left, open_ids = abs(power_w), [i for i in room if room[i] > 0]
-    while left > 1e-6 and open_ids:
-        total = sum(weight[i] for i in open_ids)
-        part = {i: left * weight[i] / total for i in open_ids}
-        for i in open_ids:
-            given[i] += min(part[i], room[i] - given[i])
-        left = abs(power_w) - sum(given.values())
-        open_ids = [i for i in open_ids if room[i] - given[i] > 1e-6]
-    return {i: sign * w for i, w in given.items()}
+    able = [b for b in fleet.batteries if b.usable]
+    blend_s = fleet.discharge_blend_s if sign > 0 else fleet.charge_blend_s
+    given = split_w(abs(power_w), _parts(able, sign), blend_s)
+    return {b.id: sign * w for b, w in zip(able, given, strict=True)}

@@ -39,6 +39,11 @@ def begun(cycles: int = 40) -> Delay:
     return Delay(np.full(cycles, -np.inf), np.zeros(cycles), np.zeros(len(_CANDIDATES)))
 
 
+def unled(state: Delay) -> Delay:
+    """The history of a law that does not lead, or leads blindly: empty, as the power measured then answers nothing."""
+    return state._replace(times_s=np.full_like(state.times_s, -np.inf))
+
+
 def commanded(state: Delay, time_s: float, power_w: float) -> Delay:
     """The history with this command."""
     return state._replace(times_s=np.append(state.times_s[1:], time_s),
@@ -52,6 +57,8 @@ def compared(state: Delay, moment_s: float, power_w: float, rating_w: float, dt_
     counts from the middle of the hold, half a cycle included.
     """
     known = np.isfinite(state.times_s)
+    if not (math.isfinite(moment_s) and math.isfinite(power_w)):
+        return state  # the load is not from grid and batteries, or a battery is not known: nothing to compare
     if rating_w <= 0 or not known.any() or moment_s - LONGEST_S < state.times_s[known][0]:
         return state
     wanted = np.interp(moment_s - _CANDIDATES, state.times_s[known], state.commands_w[known])
@@ -67,7 +74,7 @@ def measured_s(state: Delay) -> float | None:
     """The delay from command to effect, s, half a cycle of hold included; None while too little has moved."""
     if state.weight < ENOUGH:
         return None
-    best = len(_CANDIDATES) - 1 - int(np.argmin(state.errors[::-1]))  # of equals the longest: shorter ones saw no command
+    best = len(_CANDIDATES) - 1 - int(np.argmin(state.errors[::-1]))  # of equals the longest: shorter ones are blind
     if not 0 < best < len(_CANDIDATES) - 1:
         return float(_CANDIDATES[best])
     left, middle, right = state.errors[best - 1 : best + 2]

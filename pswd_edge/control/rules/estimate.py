@@ -8,7 +8,8 @@ import itertools
 import math
 from typing import NamedTuple
 
-from pswd_edge.control.rules.measured import flaw, measured
+from pswd_edge.control.rules.measured import flaw, measured, power_flaw
+from pswd_edge.control.rules.vote import Vote, voted
 from pswd_edge.model.control import ControlSpec, Input
 from pswd_edge.model.snapshot import Reading, Snapshot
 
@@ -49,7 +50,7 @@ class Estimate(NamedTuple):
 
     `source` says where the load came from: "grid" (meter and batteries), "meters" (the load's own meters),
     "none". `degraded` names what is wrong with the inputs. `moment_s` is when all this was so (monotonic); NaN where
-    the load is not from grid and batteries.
+    the load is not from grid and batteries. `outvoted`: places of grid meters that are not believed (0: `grid_power`).
     """
 
     load_w: float
@@ -58,6 +59,8 @@ class Estimate(NamedTuple):
     source: str
     degraded: tuple[str, ...]
     moment_s: float = math.nan
+    outvoted: tuple[int, ...] = ()
+    load_meters_known: bool = True
 
 
 def at_time(history: History, time_s: float) -> float:
@@ -77,18 +80,21 @@ def at_time(history: History, time_s: float) -> float:
 
 def estimate(spec: ControlSpec, snapshot: Snapshot, memory: Memory) -> tuple[Estimate, Memory]:
     """The estimate of one cycle and the memory for the next."""
-    reading = snapshot.read(spec.grid_power.point)
+    vote = voted(spec, snapshot)
+    reading = vote.reading
     changes_s = memory.changes_s if reading.unchanged else (*memory.changes_s, reading.received_s)[-CHANGES:]
-    grid = _extended(memory.grid, reading, spec.grid_power, renewal_s(changes_s, spec.period_ms / 1000))
+    grid = _extended(memory.grid, reading, vote.source, renewal_s(changes_s, spec.period_ms / 1000))
     old = memory.batteries or ((),) * len(spec.batteries)
-    batteries = tuple(_extended(h, snapshot.read(b.power.point), b.power)
-                      for b, h in zip(spec.batteries, old, strict=True))
+    batteries = tuple(() if power_flaw(b, found) else _extended(h, found, b.power)
+                      for b, h in zip(spec.batteries, old, strict=True)
+                      for found in (snapshot.read(b.power.point),))
     moment_s = _moment_s(spec, grid, batteries)
     battery_w = sum((at_time(h, moment_s) for h in batteries), 0.0)  # NaN where one that may be running is not known
     low_w, high_w = _spanned(memory, battery_w, changed=reading.unchanged == 0)
-    bad = _why_grid_is_bad(spec, reading, high_w - low_w)
+    bad = _why_grid_is_bad(spec, vote, high_w - low_w)
     grid_w = math.nan if bad else at_time(grid, moment_s)
     meters_w = _sum_of_meters(spec, snapshot)
+    known = not math.isnan(meters_w) or not (spec.load_meters or spec.load_substitutes)
     against_s = 0.0 if bad else _against(spec, memory, grid_w + battery_w, meters_w, battery_w)
     if against_s >= AGAINST_S:
         bad, grid_w = CONTRADICTED, math.nan
@@ -96,16 +102,17 @@ def estimate(spec: ControlSpec, snapshot: Snapshot, memory: Memory) -> tuple[Est
     if not bad and not math.isnan(battery_w):
         load_w = grid_w + battery_w
         believed_w = memory.load_w if against_s > 0 else load_w
-        return Estimate(load_w, grid_w, battery_w, "grid", (), moment_s), kept._replace(load_w=believed_w)
+        return Estimate(load_w, grid_w, battery_w, "grid", (), moment_s, vote.outvoted,
+                        known), kept._replace(load_w=believed_w)
     return Estimate(
         meters_w, meters_w - battery_w if bad else grid_w, battery_w, "none" if math.isnan(meters_w) else "meters",
-        (bad or "battery_power_unknown",)), kept._replace(load_w=meters_w)
+        (bad or "battery_power_unknown",), math.nan, vote.outvoted, known), kept._replace(load_w=meters_w)
 
 
 def _against(spec: ControlSpec, memory: Memory, load_w: float, meters_w: float, battery_w: float) -> float:
     """For how long grid meter and load meters have contradicted each other, s; from `AGAINST_S` on it is judged.
 
-    A judgement holds until they have agreed for `AGREED_S`: a value that is wrong passes near the true one now and then.
+    A judgement holds until they have agreed for `AGREED_S`: a wrong value passes near the true one now and then.
     """
     period_s = spec.period_ms / 1000
     apart = abs(load_w - meters_w) > AGAINST_SHARE * spec.load_maximum_w  # False where one is not known
@@ -179,13 +186,14 @@ def _spanned(memory: Memory, battery_w: float, *, changed: bool) -> tuple[float,
     return (battery_w, battery_w) if math.isnan(low_w) else (min(low_w, battery_w), max(high_w, battery_w))
 
 
-def _why_grid_is_bad(spec: ControlSpec, grid: Reading, battery_span_w: float) -> str:
+def _why_grid_is_bad(spec: ControlSpec, vote: Vote, battery_span_w: float) -> str:
     """Name of what is wrong with the grid meter, or empty.
 
     Frozen is only what stood still while the batteries moved, and stays so until the value changes: at rest a flat
     load is nothing odd.
     """
-    wrong = flaw(grid, spec.grid_power.max_age_ms / 1000)
+    grid = vote.reading
+    wrong = flaw(grid, vote.source.max_age_ms / 1000)
     if wrong:
         return f"grid_meter_{wrong}"
     if abs(grid.value) > _IMPLAUSIBLE * spec.load_maximum_w:
@@ -196,7 +204,9 @@ def _why_grid_is_bad(spec: ControlSpec, grid: Reading, battery_span_w: float) ->
 
 
 def _sum_of_meters(spec: ControlSpec, snapshot: Snapshot) -> float:
-    """The load by its own meters; NaN where one is missing: part of a load is no load."""
-    if not spec.load_meters:
-        return math.nan
-    return sum(measured(snapshot.read(m.point), m.max_age_ms / 1000) for m in spec.load_meters)
+    """The load by its own meters, or by the first substitute that is whole; NaN: part of a load is no load."""
+    for group in (spec.load_meters, *spec.load_substitutes):
+        total_w = sum(measured(snapshot.read(m.point), m.max_age_ms / 1000) for m in group) if group else math.nan
+        if not math.isnan(total_w):
+            return total_w
+    return math.nan

@@ -20,7 +20,7 @@ from pswd_edge.control.rules import predict
 from pswd_edge.control.rules.predict import Predictor
 
 LEVEL_S = 20.0                # of the level's mean, and of the memory for swings
-STEP_TIMES = 1.75             # this many times the swing: a step
+STEP_TIMES = 2.0             # this many times the swing: a step
 ALTERNATE_S = 2.0             # two steps against each other within this time are the beginning of a swing
 SETTLE_S = 2.0                # after a step nothing is learnt
 SKILL_S, FAST_SKILL_S = 20.0, 1.4

@@ -2,16 +2,18 @@
 
 import math
 
-from pswd_edge.control.rules import budget, delay, expected, feed, following
-from pswd_edge.control.rules.allocate import Fleet, fleet_of, judge, share
+from pswd_edge.control.rules import budget, deficit, delay, energy, expected, feed, following
+from pswd_edge.control.rules.allocate import Fleet, balanced, fleet_of, judge, share
+from pswd_edge.control.rules.degraded import Facts, Policy, policy
+from pswd_edge.control.rules.derate import ups_on_battery
 from pswd_edge.control.rules.estimate import Estimate, estimate
 from pswd_edge.control.rules.following import Following
-from pswd_edge.control.rules.measured import measured
+from pswd_edge.control.rules.measured import measured, power_w
 from pswd_edge.control.rules.reference import INSUFFICIENT, Aim, Reference, Step, step, track
 from pswd_edge.control.rules.reserve import Range
-from pswd_edge.control.rules.shed import Need, ShedState, decide, needs, warning_s
-from pswd_edge.control.rules.terms import Decision, Grid, LawState, Orders, grid_of, range_of, start
-from pswd_edge.control.rules.tune import TOO_SLOW, too_slow, tune
+from pswd_edge.control.rules.shed import Need, ShedState, covered_w, decide, withheld_w
+from pswd_edge.control.rules.terms import Decision, Grid, LawState, Orders, grid_of, range_of, sound, start
+from pswd_edge.control.rules.tune import too_slow, tune
 from pswd_edge.model.command import Mode
 from pswd_edge.model.control import ControlSpec
 from pswd_edge.model.snapshot import Snapshot
@@ -23,7 +25,7 @@ REMEMBER_S = 5.0              # so long the reference outlives a load that is no
 HOLD_S = 1.0                  # with no load estimate: hold the batteries for this long, then let them go to zero
 DT_SHORTEST, DT_LONGEST = 0.5, 3.0  # times the period: what a cycle may believe of its own dt
 TIER_MAX_AGE_S = 10.0         # PDUs are polled slowly
-BUDGET_SHARE = 0.97           # of the inner ramp: what the two windows may hold; the rest is for errors to come
+BUDGET_SHARE = 0.95           # of the inner ramp: what the two windows may hold; the rest is for errors to come
 _TINY_W = 1.0
 
 
@@ -33,6 +35,7 @@ def cycle(
     """One cycle: the next state, and what to do."""
     period = spec.period_ms / 1000
     dt_s = min(max(dt_s, DT_SHORTEST * period), DT_LONGEST * period)
+    orders = sound(spec, orders)
     found, memory = estimate(spec, snapshot, state.memory)
     fleet, state = _fleet(spec, state, snapshot, orders, period, dt_s)
     grid = grid_of(spec, orders)
@@ -40,27 +43,34 @@ def cycle(
     state = state._replace(memory=memory, delay=delay.aged(late, snapshot.time_s - found.moment_s, dt_s))
     tuning = tune(spec, grid.ramp_w_per_min, delay.total_s(state.delay))
     limits = range_of(spec, orders.ceiling_w, tuning, orders.floor_w)
-    degraded = _left_out(spec, fleet, orders, tuning, grid)
-    if found.source == "none":
-        return _blind(spec, state, found, fleet, limits, orders, degraded, dt_s, tuning, grid)
+    fleet = balanced(fleet, limits, limits.floor_w if state.reference is None else state.reference.reference_w)
+    facts = _facts(spec, found, fleet, orders, too_slow=too_slow(tuning, grid.ramp_w_per_min))._replace(
+        soc_uncertain=_doubtful(spec, state), ups_on_battery=ups_on_battery(spec, snapshot))
+    allowed = policy(facts)
+    if allowed.released:
+        return _blind(spec, state, found, fleet, limits, orders, allowed, dt_s, tuning, grid)
     state = _from_what_is(spec, state, found) if state.reference is None else state._replace(blind_s=0.0)
     state = _observed(spec, state, found, tuning, dt_s)
     assert state.feed is not None
     limits = expected.shifted(limits, orders.expected, state.feed.filtered_w, snapshot.time_s)
-    return _led(spec, state, snapshot, orders, dt_s, found, fleet, limits, tuning, grid, degraded)
+    return _led(spec, state, snapshot, orders, dt_s, found, fleet, limits, tuning, grid, facts, allowed)
 
 
 def _fleet(spec: ControlSpec, state: LawState, snapshot: Snapshot, orders: Orders, period_s: float,
            dt_s: float) -> tuple[Fleet, LawState]:
     """What the batteries can do, those that do not follow left out."""
     found = tuple(
-        following.judged(f, measured(snapshot.read(b.power.point), b.power.max_age_ms / 1000),
-                         b.discharge_rating_w, period_s, dt_s)
+        following.judged(f, power_w(b, snapshot.read(b.power.point)), b.discharge_rating_w, period_s, dt_s)
         for b, f in zip(spec.batteries, state.following, strict=True))
-    fleet = fleet_of([judge(b, snapshot, period_s, barred=b.setpoint in orders.barred, strays=f.lost)
-                      for b, f in zip(spec.batteries, found, strict=True)])
+    held = tuple(energy.counted(b, h, snapshot, period_s, dt_s) for b, h in zip(
+        spec.batteries, state.energy or (energy.Held(),) * len(spec.batteries), strict=True))
+    charges = not ups_on_battery(spec, snapshot)
+    fleet = fleet_of([
+        judge(b, snapshot, period_s, h, barred=b.setpoint in orders.barred,
+              strays=f.lost or b.setpoint in orders.refused, charges=charges)
+        for b, f, h in zip(spec.batteries, found, held, strict=True)])
     found = tuple(following.left_out(f, dt_s, usable=b.usable) for f, b in zip(found, fleet.batteries, strict=True))
-    return fleet, state._replace(following=found)
+    return fleet, state._replace(following=found, energy=held)
 
 
 def _told(spec: ControlSpec, state: LawState, shares: dict[str, float], acts: bool) -> tuple[Following, ...]:
@@ -70,30 +80,33 @@ def _told(spec: ControlSpec, state: LawState, shares: dict[str, float], acts: bo
 
 
 def _led(spec: ControlSpec, state: LawState, snapshot: Snapshot, orders: Orders, dt_s: float, found: Estimate,
-         fleet: Fleet, limits: Range, tuning: Tuning, grid: Grid, degraded: tuple[str, ...]
-         ) -> tuple[LawState, Decision]:
+         fleet: Fleet, limits: Range, tuning: Tuning, grid: Grid, facts: Facts,
+         allowed: Policy) -> tuple[LawState, Decision]:
     """With a known load: reference, batteries, tiers."""
     assert state.reference is not None  # made before, or now
     assert state.feed is not None
     fed, stray = state.feed, following.stray_w(state.following, [b.power_w for b in fleet.batteries])
     followed_w = min(fed.followed_w, found.load_w + grid.export_w + state.reference.reference_w)
-    aim = _aim(spec, state, found, orders, tuning, grid)._replace(stray_w=stray)
+    aim = _aim(spec, state, orders, tuning, grid, restores=allowed.restores)._replace(stray_w=stray)
     made = step(state.reference, fed.filtered_w, followed_w, fleet, limits, aim, dt_s)
     expected_w = state.reference.reference_w - state.missed_w  # tracking must not make a deficit forgotten
-    need = needs(fed.filtered_w, expected_w, fleet, limits, grid.import_w, warning_s(spec), spec.shed_margin_w)
+    need = deficit.found(spec, fed.filtered_w, expected_w, fleet, limits, grid.import_w)
     wanted_w, binding = _wanted(state, made, limits, orders, found, grid, dt_s)
     battery_w, binding = _given(wanted_w, binding, fleet, orders, found, grid)
-    missed_w = _toward(state.missed_w, 0.0, limits, dt_s) + wanted_w - battery_w
-    reference = made.state if abs(battery_w - made.battery_w) < _TINY_W else track(made.state, battery_w, stray)
-    shed, shares = _shed(spec, state, snapshot, need, found, orders, dt_s), share(battery_w, fleet)
+    shed, shares = _shed(spec, state, snapshot, need, allowed, orders, dt_s), share(battery_w, fleet)
+    seen_w = battery_w + covered_w(spec, shed, made.battery_w - battery_w, snapshot.time_s)
+    missed_w = _toward(state.missed_w, 0.0, limits, dt_s) + wanted_w - max(battery_w, min(seen_w, wanted_w))
+    reference = made.state if abs(seen_w - made.battery_w) < _TINY_W else track(made.state, seen_w, stray)
     taken_w = sum(t.shed_w for t in shed.tiers if t.engaged)
     after = state._replace(reference=reference, shed=shed, battery_w=battery_w, missed_w=missed_w,
                            shed_wh=state.shed_wh + taken_w * dt_s / 3600,
                            following=_told(spec, state, shares, orders.mode is not Mode.OBSERVE),
-                           delay=delay.commanded(state.delay, snapshot.time_s, battery_w))
-    degraded = (*found.degraded, *degraded, *((INSUFFICIENT,) if made.binding == INSUFFICIENT else ()))
+                           delay=delay.unled(state.delay) if orders.mode is Mode.OBSERVE
+                           else delay.commanded(state.delay, snapshot.time_s, battery_w))
+    if made.binding == INSUFFICIENT:
+        allowed = policy(facts._replace(insufficient=True))
     return after, Decision(found, fleet, limits, made, need, battery_w, shares,
-                           orders.mode is not Mode.OBSERVE, binding, degraded, tuning, grid)
+                           orders.mode is not Mode.OBSERVE, binding, allowed.names, tuning, grid, allowed.starts)
 
 
 def _observed(spec: ControlSpec, state: LawState, found: Estimate, tuning: Tuning, dt_s: float) -> LawState:
@@ -104,20 +117,26 @@ def _observed(spec: ControlSpec, state: LawState, found: Estimate, tuning: Tunin
     made = feed.FeedSpec(tuning.filter_hz, delay.total_s(state.delay) or tuning.delay_s, spec.period_ms / 1000,
                          spec.load_maximum_w - spec.load_floor_w, tuning.peak_gain, spec.predicts, spec.swing_least_w)
     fed = feed.fed(made, state.feed, found.load_w, grid_w - state.reference.reference_w, dt_s)
-    if state.budget is None or math.isnan(grid_w):
+    if state.budget is None:
         return state._replace(feed=fed)
+    if math.isnan(grid_w):
+        grid_w = state.reference.reference_w  # the best guess: the windows must not stand still
     return state._replace(feed=fed, budget=budget.observed(state.budget, grid_w, dt_s))
 
 
-def _left_out(
-    spec: ControlSpec, fleet: Fleet, orders: Orders, tuning: Tuning, grid: Grid
-) -> tuple[str, ...]:
-    """Names of what the law cannot use: lost batteries, actuators not commissioned, a loop that is too slow."""
-    lost = [f"battery_lost:{found.id}" for b, found in zip(spec.batteries, fleet.batteries, strict=True)
-            if not found.usable and b.setpoint not in orders.barred]
+def _facts(spec: ControlSpec, found: Estimate, fleet: Fleet, orders: Orders, *, too_slow: bool) -> Facts:
+    """What the table of degraded modes is asked with."""
+    led = [(b, f.why) for b, f in zip(spec.batteries, fleet.batteries, strict=True) if b.setpoint not in orders.barred]
     mine = (*(b.setpoint for b in spec.batteries), *(t.setpoint for t in spec.tiers))
-    return (*lost, *(("not_commissioned",) if orders.barred.intersection(mine) else ()),
-            *((TOO_SLOW,) if too_slow(tuning, grid.ramp_w_per_min) else ()))
+    return Facts(
+        found.degraded[0] if found.degraded else "", found.source, found.outvoted, found.load_meters_known,
+        tuple((b.id, why) for b, why in led), tuple(b.id for b, _ in led if b.setpoint in orders.refused),
+        not_commissioned=bool(orders.barred.intersection(mine)), too_slow=too_slow)
+
+
+def _doubtful(spec: ControlSpec, state: LawState) -> tuple[str, ...]:
+    """Batteries whose SoC register is not trusted at the moment."""
+    return tuple(b.id for b, h in zip(spec.batteries, state.energy, strict=True) if h.uncertain_s > 0)
 
 
 def _from_what_is(spec: ControlSpec, state: LawState, found: Estimate) -> LawState:
@@ -138,14 +157,14 @@ def _known_battery(state: LawState, found: Estimate) -> float:
     return state.battery_w if math.isnan(found.battery_w) else found.battery_w
 
 
-def _aim(spec: ControlSpec, state: LawState, found: Estimate, orders: Orders, tuning: Tuning, grid: Grid) -> Aim:
+def _aim(spec: ControlSpec, state: LawState, orders: Orders, tuning: Tuning, grid: Grid, *, restores: bool) -> Aim:
     assert state.feed is not None
-    restore = spec.energy_power_share * spec.load_maximum_w if found.source == "grid" else 0.0
+    restore = spec.energy_power_share * spec.load_maximum_w if restores else 0.0
     target = None if orders.target_w is None else state.feed.filtered_w - orders.target_w
     spent = (-math.inf, math.inf) if state.budget is None else budget.bounds_w(
         state.budget, BUDGET_SHARE * tuning.up_w_per_s * 60, BUDGET_SHARE * tuning.down_w_per_s * 60)
     return Aim(grid.import_w, restore, spec.target_time_s, spec.energy_time_s, target, orders.target_ramp_w_per_s,
-               orders.hint_w, spent)
+               orders.hint_w, spent, emergency=grid.emergency, withheld_w=withheld_w(state.shed))
 
 
 def _wanted(state: LawState, made: Step, limits: Range, orders: Orders, found: Estimate, grid: Grid,
@@ -158,7 +177,8 @@ def _wanted(state: LawState, made: Step, limits: Range, orders: Orders, found: E
     if orders.mode is Mode.SAFE:
         return max(_toward(state.battery_w, 0.0, limits, dt_s), min(state.battery_w, above_limit_w)), "safe"
     if orders.mode is Mode.MANUAL and orders.manual_w is not None:
-        return _toward(state.battery_w, max(orders.manual_w, above_limit_w), limits, dt_s), "manual"
+        ramped_w = _toward(state.battery_w, max(orders.manual_w, above_limit_w), limits, dt_s)
+        return max(ramped_w, above_limit_w) if grid.emergency else ramped_w, "manual"
     return made.battery_w, made.binding
 
 
@@ -179,15 +199,16 @@ def _toward(now_w: float, goal_w: float, limits: Range, dt_s: float) -> float:
     return min(max(goal_w, now_w - limits.up_w_per_s * dt_s), now_w + limits.down_w_per_s * dt_s)
 
 
-def _shed(spec: ControlSpec, state: LawState, snapshot: Snapshot, need: Need, found: Estimate, orders: Orders,
+def _shed(spec: ControlSpec, state: LawState, snapshot: Snapshot, need: Need, allowed: Policy, orders: Orders,
           dt_s: float) -> ShedState:
     if orders.mode is Mode.OBSERVE:
         return state.shed
     powers = [math.nan if t.setpoint in orders.barred and not known.engaged  # not to be engaged, as if not measured
               else measured(snapshot.read(t.power), TIER_MAX_AGE_S)
               for t, known in zip(spec.tiers, state.shed.tiers, strict=True)]
-    trusted = found.source == "grid" and orders.mode is not Mode.SAFE
-    return decide(spec, state.shed, need.deficit_w, powers, trusted, snapshot.time_s, dt_s)
+    trusted = allowed.gives_back and orders.mode is not Mode.SAFE
+    return decide(spec, state.shed, need.deficit_w, powers, trusted, snapshot.time_s, dt_s, need.early_w,
+                  orders.flexible)
 
 
 def _forgetful(state: LawState, battery_w: float, dt_s: float) -> LawState:
@@ -204,18 +225,18 @@ def _forgetful(state: LawState, battery_w: float, dt_s: float) -> LawState:
 
 
 def _blind(spec: ControlSpec, state: LawState, found: Estimate, fleet: Fleet, limits: Range, orders: Orders,
-           lost: tuple[str, ...], dt_s: float, tuning: Tuning, grid: Grid) -> tuple[LawState, Decision]:
+           allowed: Policy, dt_s: float, tuning: Tuning, grid: Grid) -> tuple[LawState, Decision]:
     """No load is known: hold the batteries for a second, then let them go to zero at the ramp limit; shed nothing."""
     acts = orders.mode is not Mode.OBSERVE
-    blind_s = state.blind_s + dt_s if acts else 0.0
+    blind_s = state.blind_s + dt_s  # in OBSERVE too: who takes over then must not find a reference of an hour ago
     battery_w = state.battery_w if acts else _known_battery(state, found)
-    if blind_s > HOLD_S:
+    if acts and blind_s > HOLD_S:
         battery_w = _toward(battery_w, 0.0, limits, dt_s)
     if acts:
         battery_w = min(max(battery_w, -fleet.charge_available_w), fleet.discharge_available_w)
     shares = share(battery_w, fleet)
     after = _forgetful(state, battery_w, dt_s)._replace(
-        battery_w=battery_w, missed_w=0.0, blind_s=blind_s, following=_told(spec, state, shares, acts),
-        shed=state.shed._replace(short_cycles=0, calm_since_s=math.inf))
+        battery_w=battery_w, missed_w=0.0, blind_s=blind_s, delay=delay.unled(state.delay),
+        following=_told(spec, state, shares, acts), shed=state.shed._replace(short_cycles=0, calm_since_s=math.inf))
     return after, Decision(found, fleet, limits, None, Need(0.0, 0.0), battery_w, shares,
-                           acts, "blind", (*found.degraded, *lost, "blind"), tuning, grid)
+                           acts, "blind", allowed.names, tuning, grid, allowed.starts)

@@ -26,6 +26,8 @@ class Aim(NamedTuple):
     `import_limit_w` is the contract power; `restore_w` the largest power for restoring the SoC (0 freezes it).
     `hint_w` is where the planner would have it, within everything else. `budget_w` are the lowest and the highest that
     the ramp of the last two minutes leaves (`budget.py`). `stray_w` is what batteries give that cannot be led.
+    In an `emergency` the reference is below the import limit at once. `withheld_w` is what shed tiers would draw: the
+    reference climbs for them too, so that they can come back.
     """
 
     import_limit_w: float
@@ -37,6 +39,8 @@ class Aim(NamedTuple):
     hint_w: float | None = None
     budget_w: tuple[float, float] = (-math.inf, math.inf)
     stray_w: float = 0.0
+    emergency: bool = False
+    withheld_w: float = 0.0
 
 
 class Step(NamedTuple):
@@ -78,7 +82,8 @@ def step(state: Reference, filtered_w: float, followed_w: float, fleet: Fleet, l
     target = _target(mean, state.reference_w, fleet, limits, aim)
     target = _slower(state.reference_w, target, aim, dt_s)
     reference, binding = _choose(target, low, high, window, aim.budget_w)
-    reference = _below_import_limit(reference, aim.import_limit_w, window)
+    lowest_w = -math.inf if aim.emergency else window[0]
+    reference = max(min(reference, aim.import_limit_w), lowest_w)
     battery = followed - aim.stray_w - reference
     return Step(Reference(followed, mean, reference), battery, low, high, target, binding)
 
@@ -146,7 +151,8 @@ def _target(mean_w: float, reference_w: float, fleet: Fleet, limits: Range, aim:
     """Where the reference should go: a request's target, the planner's hint, or the law's own."""
     if aim.target_w is not None:
         return aim.target_w
-    return aim.hint_w if aim.hint_w is not None else mean_w + _restore(reference_w, fleet, limits, aim)
+    return aim.hint_w if aim.hint_w is not None else (
+        mean_w + aim.withheld_w + _restore(reference_w, fleet, limits, aim))
 
 
 def _restore(reference_w: float, fleet: Fleet, limits: Range, aim: Aim) -> float:
@@ -155,7 +161,8 @@ def _restore(reference_w: float, fleet: Fleet, limits: Range, aim: Aim) -> float
     if window_wh <= 0:
         return 0.0
     up, down = up_wh(reference_w, limits), down_wh(reference_w, limits)
-    missing_wh = up + (window_wh - up - down) / 2 - fleet.above_min_wh
+    wanted_wh = min(max(up + (window_wh - up - down) / 2, 0.0), window_wh)
+    missing_wh = wanted_wh - fleet.above_min_wh
     if abs(missing_wh) < ENERGY_DEADBAND * window_wh:
         return 0.0
     return min(max(3600 * missing_wh / aim.energy_time_s, -aim.restore_w), aim.restore_w)
@@ -173,14 +180,10 @@ def _choose(target_w: float, low: float, high: float, window: tuple[float, float
             budget: tuple[float, float]) -> tuple[float, str]:
     """The target within budget and reserves; the reserves win: without energy the ramp would be broken by far more."""
     if low > high:
-        return min(max((low + high) / 2, window[0]), window[1]), INSUFFICIENT
+        return min(max(min(max(target_w, high), low), window[0]), window[1]), INSUFFICIENT
     wanted = min(max(target_w, budget[0]), budget[1])
     if wanted < low:
         return low, "ramp_down" if low <= window[0] else "reserve_up"
     if wanted > high:
         return high, "ramp_up" if high >= window[1] else "reserve_down"
     return wanted, "target" if wanted == target_w else "budget"
-
-
-def _below_import_limit(reference_w: float, limit_w: float, window: tuple[float, float]) -> float:
-    return max(min(reference_w, limit_w), window[0])

@@ -94,6 +94,15 @@ def may_rise(ceiling_w: float, reference_w: float, above_min_wh: float, rating_w
     return above_min_wh >= up_wh(reference_w, raised) and rating_w >= ceiling_w - reference_w
 
 
+def may_fall(floor_w: float, reference_w: float, below_max_wh: float, rating_w: float, limits: Range) -> bool:
+    """Whether a lower end of the guaranteed range can be carried from where the reference is now; see `may_rise`.
+
+    `below_max_wh` is the room in the batteries, `rating_w` their charge rating.
+    """
+    lowered = limits._replace(floor_w=floor_w)
+    return below_max_wh >= down_wh(reference_w, lowered) and rating_w >= reference_w - floor_w
+
+
 def carried_swing_w(usable_wh: float, limits: Range) -> float:
     """The widest load range above the floor that `usable_wh` carries for any sequence of loads (theorem P2), W."""
     low, high = 0.0, 1e10

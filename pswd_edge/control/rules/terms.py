@@ -1,14 +1,17 @@
 """What the law remembers, what it is told, and what it says: the types around one cycle."""
 
+import math
 from typing import NamedTuple
 
 from pswd_edge.control.rules import delay as delays
 from pswd_edge.control.rules.allocate import Fleet
 from pswd_edge.control.rules.budget import Budget
 from pswd_edge.control.rules.delay import Delay
+from pswd_edge.control.rules.energy import Held
 from pswd_edge.control.rules.estimate import Estimate, Memory
 from pswd_edge.control.rules.expected import Shift
 from pswd_edge.control.rules.feed import Feed
+from pswd_edge.control.rules.flexibility import Flexible
 from pswd_edge.control.rules.following import Following
 from pswd_edge.control.rules.reference import Reference, Step
 from pswd_edge.control.rules.reserve import Range
@@ -25,7 +28,8 @@ class LawState(NamedTuple):
 
     `reference`, `feed` and `budget` are None until a first estimate; `battery_w` is the last command, `missed_w` how
     far the reference was pulled off its ramp where the batteries could not give what was wanted; it fades at the ramp.
-    `delay` learns how late the batteries are, `following` (one for each battery) whether they do what they are told.
+    `delay` learns how late the batteries are, `following` (one for each battery) whether they do what they are told,
+    `energy` what they hold; the latter is empty before the first cycle.
     """
 
     memory: Memory
@@ -39,6 +43,7 @@ class LawState(NamedTuple):
     budget: Budget | None = None
     delay: Delay = delays.begun()
     following: tuple[Following, ...] = ()
+    energy: tuple[Held, ...] = ()
 
 
 class Orders(NamedTuple):
@@ -48,7 +53,9 @@ class Orders(NamedTuple):
     operator's battery power in MANUAL; `ceiling_w` is the upper end of the guaranteed load range. `barred` are the
     actuated points that may not be led, as they were not commissioned. `import_limit_w`, `export_limit_w`,
     `ramp_w_per_min` and `floor_w` are tighter limits in force than the site file's, None where there are none.
-    `hint_w` is where the planner would have the reference. `expected` are firm changes of the load, by their time.
+    `hint_w` is where the planner would have the reference. `emergency`: the import limit is reached at once, whatever
+    the ramp. `refused` are set-points that their devices do not take. `flexible`: which tiers the workloads let go, in
+    which order. `expected` are firm changes of the load, by their time.
     """
 
     mode: Mode
@@ -62,6 +69,9 @@ class Orders(NamedTuple):
     ramp_w_per_min: float | None = None
     floor_w: float | None = None
     hint_w: float | None = None
+    emergency: bool = False
+    refused: frozenset[int] = frozenset()
+    flexible: Flexible | None = None
     expected: tuple[Shift, ...] = ()
 
 
@@ -71,6 +81,7 @@ class Grid(NamedTuple):
     import_w: float
     export_w: float
     ramp_w_per_min: float
+    emergency: bool = False
 
 
 class Decision(NamedTuple):
@@ -78,7 +89,7 @@ class Decision(NamedTuple):
 
     `battery_w` is the total command, `shares` by battery id; both only where `acts`. `step` is None without an
     estimate. `binding` adds "battery", "manual", "safe", "blind", "export" to the bindings of the reference. `tuning`
-    is what corner and ramps were chosen from.
+    is what corner and ramps were chosen from. `starts`: nothing in `degraded` keeps AUTO from beginning by itself.
     """
 
     estimate: Estimate
@@ -93,6 +104,7 @@ class Decision(NamedTuple):
     degraded: tuple[str, ...]
     tuning: Tuning
     grid: Grid
+    starts: bool = True
 
 
 def start(spec: ControlSpec) -> LawState:
@@ -101,13 +113,29 @@ def start(spec: ControlSpec) -> LawState:
                     following=tuple(Following() for _ in spec.batteries))
 
 
+def sound(spec: ControlSpec, orders: Orders) -> Orders:
+    """The orders without numbers that are none: NaN passes through every comparison, and would be remembered for good.
+
+    What is no finite number is not ordered; a ceiling that is none is the site file's.
+    """
+    def number(value: float | None) -> float | None:
+        return value if value is None or math.isfinite(value) else None
+
+    ceiling_w = orders.ceiling_w if math.isfinite(orders.ceiling_w) else spec.load_ceiling_w
+    return orders._replace(
+        ceiling_w=ceiling_w, target_w=number(orders.target_w), target_ramp_w_per_s=number(orders.target_ramp_w_per_s),
+        manual_w=number(orders.manual_w), import_limit_w=number(orders.import_limit_w),
+        export_limit_w=number(orders.export_limit_w), ramp_w_per_min=number(orders.ramp_w_per_min),
+        floor_w=number(orders.floor_w), hint_w=number(orders.hint_w))
+
+
 def grid_of(spec: ControlSpec, orders: Orders) -> Grid:
     """The limits in force: what was ordered, where it is tighter."""
     def least(limit: float, ordered: float | None) -> float:
         return limit if ordered is None else min(limit, max(0.0, ordered))
 
     return Grid(least(spec.import_limit_w, orders.import_limit_w), least(spec.export_limit_w, orders.export_limit_w),
-                least(spec.ramp_limit_w_per_min, orders.ramp_w_per_min))
+                least(spec.ramp_limit_w_per_min, orders.ramp_w_per_min), orders.emergency)
 
 
 def range_of(spec: ControlSpec, ceiling_w: float, tuning: Tuning | None = None, floor_w: float | None = None) -> Range:

@@ -5,6 +5,7 @@ from pswd_edge.model.tuning import Tuning, corner, peak_gain, tuned
 
 TOO_SLOW = "loop_too_slow"
 _LEAST_SHARE = 0.02           # of the limit: a ramp that is never 0, since reserves are counted in steps of it
+_LEAST_W_PER_S = 10.0         # the same where the limit itself is 0: an order may say so
 _TELL_S = 0.025               # a measured delay is believed in steps of this: the ramp must not follow its noise
 
 
@@ -24,11 +25,15 @@ def tune(spec: ControlSpec, ramp_limit_w_per_min: float, measured_s: float | Non
         return Tuning(delay_s, corner_hz, peak_gain(corner_hz, delay_s, period_s), spec.ramp_up_w_per_s,
                       spec.ramp_down_w_per_s)
     found = tuned(ramp_limit_w_per_min, spec.load_ceiling_w - spec.load_floor_w, delay_s, period_s, corner_hz)
-    least = _LEAST_SHARE * ramp_limit_w_per_min / 60
+    least = _least_w_per_s(ramp_limit_w_per_min)
     return found._replace(up_w_per_s=max(least, min(found.up_w_per_s, spec.ramp_up_w_per_s)),
                           down_w_per_s=max(least, min(found.down_w_per_s, spec.ramp_down_w_per_s)))
 
 
 def too_slow(tuning: Tuning, ramp_limit_w_per_min: float) -> bool:
     """Whether the delay leaves no ramp worth the name: control of this site would not keep the limit."""
-    return min(tuning.up_w_per_s, tuning.down_w_per_s) <= _LEAST_SHARE * ramp_limit_w_per_min / 60
+    return min(tuning.up_w_per_s, tuning.down_w_per_s) <= _least_w_per_s(ramp_limit_w_per_min)
+
+
+def _least_w_per_s(ramp_limit_w_per_min: float) -> float:
+    return max(_LEAST_SHARE * ramp_limit_w_per_min / 60, _LEAST_W_PER_S)

@@ -1,14 +1,15 @@
 """Health: a part is healthy when its data are fresh and its last write was applied, never because it is configured."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
+from pswd_edge.clock import iso_utc
 from pswd_edge.gateway.live import LiveImage
 from pswd_edge.gateway.performance import Performance, PerformanceMeter
 from pswd_edge.gateway.services.dispatch import Dispatch
 from pswd_edge.model.command import Mode
 from pswd_edge.model.device import Device
-from pswd_edge.model.report import Report
+from pswd_edge.model.report import AlarmReport, Report
 
 Status = Literal["healthy", "degraded", "critical", "offline"]
 _ORDER: tuple[Status, ...] = ("healthy", "degraded", "critical", "offline")
@@ -94,9 +95,13 @@ class HealthService:
         elif report.mode == Mode.OBSERVE:
             reasons.append(f"mode OBSERVE: {report.mode_reason}")
             found.append("degraded")
-        if report.degraded or report.alarms:
-            reasons += [*report.degraded, *(f"{alarm.code}: {alarm.message}" for alarm in report.alarms)]
+        if report.shadow:
+            reasons.append("shadow: control decides and writes nothing")
             found.append("degraded")
+        if report.degraded:
+            reasons += report.degraded
+            found.append("degraded")
+        found += _alarmed(report.alarms, reasons)
         return _worst(found)
 
     def _answers(self, device: Device) -> bool:
@@ -112,6 +117,17 @@ class HealthService:
         own = {device.index for device in devices}
         return [f"{site.points[s.point].id}: last write {s.state}" for s in report.setpoints
                 if s.state in _NOT_APPLIED and site.points[s.point].device in own]
+
+
+def _alarmed(alarms: tuple[AlarmReport, ...], reasons: list[str]) -> Iterator[Status]:
+    """Critical ones that are on are critical, others degrade; shelved ones are named and do not count."""
+    for alarm in alarms:
+        if alarm.shelved_until_utc_s is not None:
+            reasons.append(f"{alarm.code}: shelved until {iso_utc(alarm.shelved_until_utc_s)}: {alarm.message}")
+            continue
+        over = "" if alarm.active else "over, not acknowledged: "
+        reasons.append(f"{alarm.code}: {over}{alarm.message}")
+        yield "critical" if alarm.active and alarm.severity == "critical" else "degraded"
 
 
 def _worst(statuses: Iterable[Status]) -> Status:

@@ -1,4 +1,4 @@
-"""The JSON of the three streams. Every message has `seq`, which rises by one in its stream; a hole is a loss.
+"""The JSON of the four streams. Every message has `seq`, which rises by one in its stream; a hole is a loss.
 
 `run` names one run of the gateway, since `seq` begins again with it. Values are SI, times ISO 8601 UTC.
 """
@@ -14,9 +14,11 @@ from pswd_edge.gateway.uplink.outbox import Message
 from pswd_edge.image import ImageReader
 from pswd_edge.model.event import Event
 from pswd_edge.model.quality import Quality, Reason
+from pswd_edge.model.report import AlarmReport, Report
 
 CONTROL_SILENT_S = 2.0    # a control process without a cycle for so long has stopped: its last values are no values
-STREAMS = ("telemetry", "status", "events")
+STREAMS = ("telemetry", "status", "events", "alarms")
+_RETAINED = frozenset({"status", "alarms"})    # what a new subscriber must know at once
 _QUALITY = {int(q): q.name.lower() for q in Quality}
 _REASON = {int(r): r.name.lower() for r in Reason}
 
@@ -37,7 +39,7 @@ class Composer:
     def _message(self, stream: str, fields: dict[str, Any]) -> Message:
         self._seq[stream] += 1
         body = {"seq": self._seq[stream], "run": self._run, "site": self._image.site.id} | fields
-        return Message(self.topic(stream), orjson.dumps(body), retain=stream == "status")
+        return Message(self.topic(stream), orjson.dumps(body), retain=stream in _RETAINED)
 
     def control_state(self) -> str:
         """"starting" before the first cycle, "running", or "silent" where cycles have stopped."""
@@ -70,6 +72,7 @@ class Composer:
                 "mode": report.mode, "mode_reason": report.mode_reason, "cycles": report.cycles,
                 "cycles_missed": report.cycles_missed, "late_p99_ms": report.late_p99_ms,
                 "degraded": report.degraded, "alarms": [a.code for a in report.alarms],
+                "shadow": report.shadow,
             }
         fields: dict[str, Any] = {"timestamp": iso_utc(self._clock.utc_s()), "state": state, "reason": reason,
                                   "control": control, "uplink": uplink}
@@ -90,6 +93,28 @@ class Composer:
             "timestamp": iso_utc(event.utc_s), "number": event.number, "severity": event.severity,
             "code": event.code, "subject": event.subject, "text": event.text,
         })
+
+    def alarms(self) -> Message:
+        """The whole list of alarms as it is now, gravest first; retained. Their changes are events, too."""
+        report = self._image.report()
+        return self._message("alarms", {
+            "timestamp": iso_utc(self._clock.utc_s()),
+            "alarms": [] if report is None else [_alarm(a) for a in report.alarms]})
+
+
+def alarm_standing(report: Report | None) -> tuple[object, ...]:
+    """What makes a list of alarms due at once when it changes: neither a text that counts seconds, nor a flap."""
+    return () if report is None else tuple(
+        (a.code, a.severity, a.active, a.acknowledged_utc_s, a.shelved_until_utc_s) for a in report.alarms)
+
+
+def _alarm(alarm: AlarmReport) -> dict[str, Any]:
+    """Times that there are none of are left out."""
+    times = {"first": alarm.since_utc_s, "last": alarm.last_utc_s, "ended": alarm.ended_utc_s,
+             "acknowledged": alarm.acknowledged_utc_s, "shelved_until": alarm.shelved_until_utc_s}
+    return {"code": alarm.code, "severity": alarm.severity, "text": alarm.message, "active": alarm.active,
+            "latched": alarm.latched, "count": alarm.count, "acknowledged_by": alarm.acknowledged_by,
+            "shelved_by": alarm.shelved_by} | {name: iso_utc(t) for name, t in times.items() if t is not None}
 
 
 def _reading(value: float, quality: int, reason: int, taken_utc_s: float, unit: str) -> dict[str, Any]:

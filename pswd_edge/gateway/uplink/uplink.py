@@ -12,7 +12,7 @@ import structlog
 
 from pswd_edge.clock import Clock, SystemClock
 from pswd_edge.errors import ImageError, TornReadError
-from pswd_edge.gateway.uplink.messages import Composer
+from pswd_edge.gateway.uplink.messages import Composer, alarm_standing
 from pswd_edge.gateway.uplink.outbox import Outbox
 from pswd_edge.gateway.uplink.session import BrokerError, Session
 from pswd_edge.image import ImageReader
@@ -51,6 +51,7 @@ class Uplink:
         self._telemetry_at_s = self._status_at_s = float("-inf")
         self._welcomed_at_s = float("inf")
         self._shown = ""
+        self._alarms: tuple[object, ...] | None = None    # those of the last list; None: it was never sent
         self.torn = 0
         self._log = structlog.get_logger("uplink").bind(broker=f"{settings.host}:{settings.port}")
 
@@ -109,6 +110,7 @@ class Uplink:
             self._outbox.put(self._composer.telemetry())
         if now_s - self._status_at_s >= _STATUS_S or self._standing() != self._shown:
             self._put_status("online", "")
+        self._collect_alarms()
         self._check_answers(now_s)
         self._send()
 
@@ -122,6 +124,13 @@ class Uplink:
         for event in self._image.events(self._event):
             self._outbox.put(self._composer.event(event))
             self._event = event.number
+
+    def _collect_alarms(self) -> None:
+        """The list, when it has changed. An image that has no report yet says nothing of alarms."""
+        report = self._image.report()
+        if report is not None and (standing := alarm_standing(report)) != self._alarms:
+            self._alarms = standing
+            self._outbox.put(self._composer.alarms())
 
     def _standing(self) -> str:
         """What makes a status message due at once when it changes."""
@@ -171,6 +180,7 @@ class Uplink:
         self._log.info("connected to the broker", version=self._settings.version, queued=self.queued)
         self._said.clear()
         self._welcomed_at_s, self._session = self._clock.monotonic_s(), session
+        self._alarms = None    # a broker that was restarted may have lost what it retained
         try:
             self._put_status("online", "")
             self._send()

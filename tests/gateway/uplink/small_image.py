@@ -4,6 +4,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+from gateway_campus import make_report
 
 from pswd_edge.clock import Clock, SystemClock
 from pswd_edge.image import ImageWriter
@@ -48,6 +49,9 @@ class SmallImage:
             self._number, np.array(value), np.full(3, np.nan), np.full(3, now_s),
             np.array(quality or [Quality.GOOD] * 3, np.uint8), np.array(reason or [Reason.NONE] * 3, np.uint8))
         self.writer.beat(now_s)
+
+    def report(self, **changes: object) -> None:
+        self.writer.publish_report(self._number, msgspec.msgpack.encode(make_report(1, self.clock, **changes)))
 
     def event(self, text: str) -> None:
         self._event += 1

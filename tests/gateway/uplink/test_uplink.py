@@ -23,6 +23,7 @@ from watcher import Watcher
 from pswd_edge.gateway.uplink import Uplink
 from pswd_edge.gateway.uplink.uplink import backoff_s
 from pswd_edge.image import ImageReader
+from pswd_edge.model.report import AlarmReport
 from pswd_edge.model.site import Uplink as Settings
 from simulators.broker import Broker, find_mosquitto, free_port
 
@@ -238,6 +239,21 @@ async def test_new_site_is_followed_and_its_events_count_from_one(written: Small
     assert uplink.queued == 6
     bodies = [orjson.loads(m.payload) for m in uplink._outbox._waiting]
     assert (bodies[-1]["text"], bodies[-1]["site"], bodies[-1]["seq"]) == ("first of the new site", "south", 4)
+
+
+@pytest.mark.parametrize("kind", [MOSQUITTO])
+async def test_a_late_subscriber_finds_the_alarms(written: SmallImage, kind: str) -> None:
+    """One message a change; who comes later has the newest list at once; an ended alarm leaves an empty one."""
+    async with Broker(kind=kind) as broker, running(written, settings(broker), broker.password) as uplink:
+        with Watcher(broker) as early:
+            written.report(alarms=(AlarmReport("blind", "no meter", 0.0),))
+            await until(lambda: [a["code"] for a in early.of("alarms")[-1:] for a in a["alarms"]] == ["blind"])
+            await until(lambda: uplink.queued == 0)
+        with Watcher(broker) as late:
+            await until(lambda: [m["alarms"][0]["code"] for m in late.of("alarms")] == ["blind"])
+            written.report(alarms=())
+            await until(lambda: late.of("alarms")[-1]["alarms"] == [])
+            assert len(late.of("alarms")) == 2
 
 
 async def test_event_loop_stays_free_while_the_broker_does_not_answer(written: SmallImage) -> None:

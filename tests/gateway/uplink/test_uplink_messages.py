@@ -1,15 +1,17 @@
-"""What the three streams say, from an image and without a broker."""
+"""What the four streams say, from an image and without a broker."""
 
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import orjson
 from small_image import SmallImage
 
 from pswd_edge.clock import FakeClock
-from pswd_edge.gateway.uplink.messages import Composer
+from pswd_edge.gateway.uplink.messages import Composer, alarm_standing
 from pswd_edge.image import ImageReader
 from pswd_edge.model.quality import Quality, Reason
+from pswd_edge.model.report import AlarmReport
 
 
 def composer(tmp_path: Path, clock: FakeClock) -> tuple[SmallImage, Composer]:
@@ -78,3 +80,37 @@ def test_will_says_offline_and_has_no_number(tmp_path: Path) -> None:
     will = made.will()
     body = orjson.loads(will.payload)
     assert (will.topic, will.retain, body["state"], "seq" in body) == ("pswd/north/status", True, "offline", False)
+
+
+def test_the_list_of_alarms_is_retained_and_whole(tmp_path: Path) -> None:
+    """Who subscribes in the middle of the night must know what is on, without having heard it begin."""
+    clock = FakeClock(utc_s=1_780_000_000.0)
+    written, made = composer(tmp_path, clock)
+    on = AlarmReport("blind", "no meter", clock.utc_s(), "critical", last_utc_s=clock.utc_s(), count=3)
+    seen = AlarmReport("safe_state", "SAFE", clock.utc_s(), latched=True, active=False, ended_utc_s=clock.utc_s(),
+                       acknowledged_utc_s=clock.utc_s(), acknowledged_by="console", last_utc_s=clock.utc_s())
+    written.report(alarms=(on, seen))
+    message = made.alarms()
+    first, second = orjson.loads(message.payload)["alarms"]
+    assert (message.topic, message.retain) == ("pswd/north/alarms", True)
+    assert (first["code"], first["severity"], first["count"], first["first"]) == (
+        "blind", "critical", 3, "2026-05-28T20:26:40.000Z")
+    assert {"ended", "acknowledged", "shelved_until"} & set(first) == set(), "what has no time has no field"
+    assert (second["active"], second["acknowledged_by"], second["ended"]) == (
+        False, "console", "2026-05-28T20:26:40.000Z")
+
+
+def test_neither_a_text_nor_a_flap_makes_the_list_due(tmp_path: Path) -> None:
+    """Ten times a second a text may count; the broker hears of what an operator would act on."""
+    written, _ = composer(tmp_path, FakeClock())
+    alarm = AlarmReport("blind", "for 1 s", 0.0)
+
+    def standing(**changes: object) -> object:
+        written.report(alarms=(msgspec.structs.replace(alarm, **changes),))
+        return alarm_standing(ImageReader(tmp_path).report())
+
+    before = standing()
+    assert standing(message="for 2 s", count=9) == before
+    assert standing(acknowledged_utc_s=1.0) != before
+    assert standing(active=False) != before
+    assert standing(shelved_until_utc_s=9.0) != before
