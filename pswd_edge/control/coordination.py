@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from pswd_edge.control.arbiter import Bound, Candidate
 from pswd_edge.control.rules import thermal
+from pswd_edge.control.rules.interlock import InterlockState
 from pswd_edge.control.rules.thermal import ThermalDecision, ThermalState
 from pswd_edge.model.command import Level, Mode
 from pswd_edge.model.control import ControlSpec
@@ -66,5 +67,5 @@ class Coordination:
                 *(Bound(p, low, high, Level.PROTECTION, "thermal_limit") for p, low, high in self.decision.ranges)]
 
 
-def _cut(state: thermal.InterlockState, steps: int) -> thermal.InterlockState:
+def _cut(state: InterlockState, steps: int) -> InterlockState:
     return state._replace(step=min(state.step, steps))
