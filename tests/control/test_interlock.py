@@ -11,9 +11,10 @@ from pswd_edge.model.thermal import CapStep, Interlock, Measure
 
 LOCK = Interlock("hall", Measure(1), limit_c=48.0, trip_c=60.0, reset_c=44.0, caps=(0,),
                  steps=(CapStep(0.75), CapStep(0.5), CapStep(0.2)), step_s=20.0, release_after_s=60.0)
+FRESH = InterlockState()
 
 
-def run(hot_c: float, seconds: float, state: InterlockState = InterlockState(), spec: Interlock = LOCK, *,
+def run(hot_c: float, seconds: float, state: InterlockState = FRESH, spec: Interlock = LOCK, *,
         reset: bool = False) -> InterlockState:
     for _ in range(round(seconds * 10)):
         state = judged(spec, state, hot_c, 0.1, reset=reset)
@@ -54,7 +55,7 @@ def test_a_trip_takes_all_steps_and_stays() -> None:
     """What was that hot is looked at by a person before it gets its power back."""
     state = run(61.0, 2.1)
     assert (state.step, state.latched) == (3, True)
-    assert run(30.0, 1000, state) .step == 3
+    assert run(30.0, 1000, state).step == 3
 
 
 def test_a_latch_is_not_reset_while_it_is_hot() -> None:

@@ -15,7 +15,7 @@ GOAL_C = 38.0                 # what a return of a hall may reach when a job sta
 class Steady:
     """A job without iterations: heat does not see them."""
 
-    def power_share(self, t_s: float, dt_s: float) -> float:  # noqa: ARG002 - the interface of all loads
+    def power_share(self, t_s: float, dt_s: float) -> float:
         return 1.0
 
 

@@ -94,7 +94,7 @@ def led(
 def followed(lead: Lead, value: float, goal: float, snapshot: Snapshot, dt_s: float, *, free: bool) -> float:
     """The next value of a set-point: toward its goal at its rate where it is free, else what is found on the device.
 
-    Where nothing is known yet (NaN) it begins from what is found, or from its normal value; a goal of NaN moves nothing.
+    Where nothing is known yet (NaN) it begins from what is found, or from `normal`. A goal of NaN moves nothing.
     """
     if not free or math.isnan(value):
         found = measured(snapshot.read(lead.point), FOUND_MAX_AGE_S)
