@@ -186,12 +186,19 @@ def _battery(loop: Watched) -> None:
 
 def _limits(loop: Watched) -> None:
     rng = loop.rng
-    name, value = rng.choice((
-        ("ceiling_w", rng.uniform(0, 130) * MW), ("floor_w", rng.uniform(0, 130) * MW),
-        ("ramp_w_per_min", rng.choice((0.0, 2.0, 5.0, 8.0, 100.0)) * MW), ("import_limit_w", rng.uniform(0, 150) * MW),
-        ("export_limit_w", rng.choice((0.0, 5.0, 50.0)) * MW), ("ceiling_w", math.nan), ("floor_w", math.inf)))
-    back = name != "ceiling_w" and rng.random() < 0.4
-    loop.orders = loop.orders._replace(**{name: None if back else value}, emergency=rng.random() < 0.1)
+    now = loop.orders._replace(emergency=rng.random() < 0.1)
+    gone, which = rng.random() < 0.4, rng.randrange(6)
+    if which == 0:
+        now = now._replace(ceiling_w=rng.choice((rng.uniform(0, 130) * MW, loop.spec.load_ceiling_w, math.nan)))
+    elif which == 1:
+        now = now._replace(floor_w=None if gone else rng.choice((rng.uniform(0, 130) * MW, math.inf)))
+    elif which == 2:
+        now = now._replace(import_limit_w=None if gone else rng.uniform(0, 150) * MW)
+    elif which == 3:
+        now = now._replace(export_limit_w=None if gone else rng.choice((0.0, 5.0, 50.0)) * MW)
+    else:
+        now = now._replace(ramp_w_per_min=None if gone else rng.choice((0.0, 2.0, 5.0, 8.0, 100.0)) * MW)
+    loop.orders = now
 
 
 def _mode(loop: Watched) -> None:
@@ -202,8 +209,8 @@ def _mode(loop: Watched) -> None:
 def _wish(loop: Watched) -> None:
     rng = loop.rng
     value = rng.choice((None, None, rng.uniform(-300, 300) * MW, math.nan))
-    loop.orders = loop.orders._replace(**{rng.choice(("target_w", "hint_w")): value},
-                                       target_ramp_w_per_s=rng.choice((None, 0.0, 1e4, 1e9)))
+    now = loop.orders._replace(target_ramp_w_per_s=rng.choice((None, 0.0, 1e4, 1e9)))
+    loop.orders = now._replace(target_w=value) if rng.random() < 0.5 else now._replace(hint_w=value)
 
 
 def _pause(loop: Watched) -> None:
