@@ -101,7 +101,8 @@ def rule_words() -> set[str]:
     whole = {"grid_meter_": "grid_meter_<reason>", "battery_lost:": "battery_lost:<id>",
              "battery_not_following:": "battery_not_following:<id>", "setpoint_refused": "setpoint_refused:<id>",
              "soc_uncertain": "soc_uncertain:<id>",
-             "grid_meter_outvoted": "grid_meter_outvoted:<place>"}
+             "grid_meter_outvoted": "grid_meter_outvoted:<place>", "over_temperature:": "over_temperature:<id>",
+             "temperature_lost:": "temperature_lost:<id>", "heat_export_off:": "heat_export_off:<id>"}
     inside_sentences = {"cooling", "heat", "ramp"}
     return {whole.get(word, word) for word in words_of("control/rules/*.py") - inside_sentences}
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pswd_edge.bench.adversary import Adversity, adversary
+from pswd_edge.bench.operations import Operations, operations
 from pswd_edge.bench.rules_cost import rules_cost
 from pswd_edge.commands.progress import Progress
 from pswd_edge.replay.scenarios import DELAYS_S, F0_HZ, SCENARIOS, Draw, Scenario, scenario
@@ -19,6 +20,9 @@ SEEDS = tuple(range(301, 313))
 FULL_S, QUICK_S = 900.0, 300.0
 ADVERSARIAL_CYCLES, QUICK_CYCLES = 1_000_000, 300_000
 CHUNK = 100_000
+OPERATIONS_SEEDS, QUICK_SEEDS = range(4), range(2)
+OPERATIONS_S, QUICK_OPERATIONS_S = 3600.0, 300.0
+PERIOD_S = 0.1
 LATE_S = (0.25, 0.45)         # delays of the late adversary, with a fifth of the cycles each
 
 
@@ -57,17 +61,21 @@ def measure(plan: Plan, *, quiet: bool) -> dict[str, Any]:
     with ProcessPoolExecutor(os.cpu_count() or 1) as pool, progress.over(len(jobs)):
         late = [pool.submit(adversary, plan.cycles // 5, 7 + i, delay_s) for i, delay_s in enumerate(LATE_S)]
         exact = [pool.submit(adversary, CHUNK, 100 + i) for i in range(plan.cycles // CHUNK)]
+        worked = [pool.submit(operations, QUICK_OPERATIONS_S if plan.quick else OPERATIONS_S, seed)
+                  for seed in (QUICK_SEEDS if plan.quick else OPERATIONS_SEEDS)]
         runs: list[Future[dict[str, Any]]] = [pool.submit(_run, n, d, plan.cache) for n, d in jobs]
         rows = []
         for done in as_completed(runs):
             rows.append(done.result())
             progress.step()
-        worst, behind = _sum(exact), _sum(late)
+        worst, behind, work = _sum(exact), _sum(late), _worked(worked)
     rows.sort(key=lambda r: (r["number"], r["predictor"], r["delay_s"], r["f0_hz"], r["seed"]))
     return {
         "scenarios": rows, "adversarial_cycles": worst.cycles,
         "adversarial_violations": worst.violations + worst.saturated,
         "adversarial_late_cycles": behind.cycles, "adversarial_late_violations": behind.energy + behind.power,
+        "operations_hours": round(work.cycles * PERIOD_S / 3600, 3), "operations_events": work.events,
+        "operations_violations": work.violations, "operations_first": work.first,
         "rules_p50_ms": cost.p50_ms, "rules_p99_ms": cost.p99_ms,
         "replay_speed": statistics.median(r["speed"] for r in rows) if rows else None,
         "seconds": round(time.perf_counter() - began, 1)}
@@ -75,6 +83,13 @@ def measure(plan: Plan, *, quiet: bool) -> dict[str, Any]:
 
 def _sum(futures: list[Future[Adversity]]) -> Adversity:
     total = Adversity()
+    for future in futures:
+        total.add(future.result())
+    return total
+
+
+def _worked(futures: list[Future[Operations]]) -> Operations:
+    total = Operations()
     for future in futures:
         total.add(future.result())
     return total

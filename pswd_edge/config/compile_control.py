@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 
+from pswd_edge.config.compile_thermal import compile_thermal
 from pswd_edge.config.control_form import BatteryForm, ControlForm, InputForm, LoadRangeForm, TierForm, UpsForm
 from pswd_edge.model.control import BatteryControl, ControlSpec, Input, LoadController, Tier, Ups
 from pswd_edge.model.point import Point
@@ -83,6 +84,7 @@ def compile_control(form: ControlForm, points: Mapping[str, Point], devices: Map
         grid_meters=tuple(_input(meter, points) for meter in form.grid_meters),
         load_substitutes=tuple(tuple(_input(m, points) for m in group) for group in form.load_substitutes),
         shadow=form.shadow,
+        thermal=compile_thermal(form.thermal, points, tuple(form.load_controllers), [t.id for t in form.tiers]),
     )
 
 

@@ -10,6 +10,7 @@ from pswd_edge.config.mistakes import number
 from pswd_edge.config.place import Place
 from pswd_edge.config.points import every_of, period_ms, si_factor
 from pswd_edge.config.site_form import SiteFile
+from pswd_edge.config.thermal_checks import check_thermal
 from pswd_edge.model.unit import UNITS
 
 MINIMUM_REVERT_S = 12.0
@@ -88,6 +89,7 @@ def check_control(form: SiteFile, maps: Mapping[str, MapFile], place: Place) -> 
         if tier.id and tier.id in [t.id for t in control.tiers[:index]]:
             here.complain(("tiers", index, "id"), f"{tier.id!r} again", "an id of its own")
     _check_observed(control, points, here)
+    check_thermal(control, points, here.at("thermal"))
     check_limits(control, here)
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from pswd_edge.config.form import Form, Id, Number, PointId, Text, Whole
+from pswd_edge.config.thermal_form import ThermalForm
 from pswd_edge.model.control import TierAction
 
 Percent = Annotated[Number, Field(ge=0, le=100)]
@@ -145,3 +146,4 @@ class ControlForm(Form):
     load_substitutes: tuple[tuple[Input, ...], ...] = ()
     shadow: bool = False
     effects: dict[PointId, EffectForm] = Field(default_factory=dict)
+    thermal: ThermalForm | None = None

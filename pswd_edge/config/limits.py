@@ -9,6 +9,7 @@ from pswd_edge.config.map_form import MapFile
 from pswd_edge.config.mistakes import number
 from pswd_edge.config.place import Place
 from pswd_edge.config.site_form import SiteFile
+from pswd_edge.config.thermal_checks import thermal_warnings
 
 
 def check_limits(form: ControlForm, place: Place) -> None:
@@ -53,7 +54,7 @@ def limit_warnings(form: SiteFile, maps: Mapping[str, MapFile], document: Docume
         f"{document.file}:{document.line(path)}: {text}"
         for path, text in [
             *_power_warnings(control), *_energy_warnings(control), *_ramp_warnings(control),
-            *_revert_warnings(form, maps),
+            *_revert_warnings(form, maps), *thermal_warnings(control),
         ]
     ]
 

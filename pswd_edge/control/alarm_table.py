@@ -79,6 +79,16 @@ KINDS: dict[str, Kind] = {
         "warning", False, "an engaged tier's own meter shows less than half of what it was to take off; the tiers "
         "after it are asked instead",
         "look at its outlet, cap and meter; it is not counted on until its meter shows the load gone"),
+    "over_temperature:<id>": Kind(
+        "critical", False, "an interlock's temperature is at its limit; the text says which step is in force, and "
+        "whether it is latched",
+        "look at pumps, valves and chiller of that hall; a latch goes when it is below `reset_c` and you order a mode"),
+    "temperature_lost:<id>": Kind(
+        "warning", False, "an interlock's temperature cannot be used; the text says what it counts as",
+        "look at its device; nothing is given back meanwhile"),
+    "heat_export_off:<id>": Kind(
+        "warning", False, "the heat network's supply could not be held in its band: switched off",
+        "nothing: it is tried again by itself; look at the heat pump where it lasts"),
     "surplus": Kind(
         "critical", True, "for 1 s, more power came than reference and batteries can absorb",
         "lower nothing: raise load, or let the batteries be emptied; the ramp limit may break", on_delay_s=1.0),

@@ -13,6 +13,7 @@ from pswd_edge.control.alarms import Condition
 from pswd_edge.control.chronicle import Chronicle, tried_body
 from pswd_edge.control.commissioned import Commissioned
 from pswd_edge.control.commissioning import Commissioning
+from pswd_edge.control.coordination import Coordination, thermal_points
 from pswd_edge.control.desk import Desk, unwritten
 from pswd_edge.control.journal import Journal
 from pswd_edge.control.ledger import Ledger
@@ -78,6 +79,7 @@ def _watched(site: Site) -> Iterator[int | None]:
     yield from (u.point for u in spec.ups)
     yield from (t.power for t in spec.tiers)
     yield from (c.power for c in spec.load_controllers)
+    yield from thermal_points(spec)
 
 
 class ControlCycle:
@@ -93,6 +95,7 @@ class ControlCycle:
         self.desk = Desk(site, ledger, clock, self.facts)
         self._keeper = ModeKeeper(site.control.start_mode, site.control.auto_after_s)
         self._setpoints = Setpoints(site)
+        self._thermal = Coordination(site)
         self._ledger = ledger
         self._chronicle = Chronicle(site, ledger)
         self.commissioning = Commissioning(site, field, clock, journal, commissioned or Commissioned(site),
@@ -158,6 +161,7 @@ class ControlCycle:
         old, moved = self._site, moved_points(self._site, site)
         self._state = self._shown = carried_law(old, site, self._state)
         self._setpoints = self._setpoints.moved(site, moved)
+        self._thermal = self._thermal.moved(site)
         for gone in self.desk.move(site, moved, moved_controllers(old, site)):
             self._journal.tell("warning", "expired", "request", gone)
         self._take_site(site)
@@ -216,11 +220,13 @@ class ControlCycle:
         for gone in self.desk.expire(now_s):
             self._journal.tell("info", "expired", "request", gone)
         self.desk.ease(snapshot.time_s - self._last_s)
-        self._follow_order(now_s)
+        reset = self._follow_order(now_s)
         orders = self._orders(now_s)
         before, dt_s = self._shown, snapshot.time_s - self._last_s
         begin = Begin(self._site, self._state, self._setpoints.memory()) if self.recorder.begins else None
         asked, bounds = self.desk.candidates(), self.desk.bounds()
+        self._thermal.step(snapshot, orders.mode, tuple(self.desk.workloads.values()), asked, dt_s, reset=reset)
+        asked, bounds = [*asked, *self._thermal.candidates()], [*bounds, *self._thermal.bounds()]
         trial = self.commissioning.candidates(now_s)
         self._state, self._shown, decision = decided(self._spec, self._state, snapshot, orders, dt_s)
         verdicts = self._setpoints.compose(decision, self._shown, snapshot, orders.mode, asked, bounds,
@@ -246,12 +252,14 @@ class ControlCycle:
             self._headroom, alarms, orders.target_w, self._timings, limits_of(self.desk.limits.values(), now_s))
         return self._encode(report)
 
-    def _follow_order(self, now_s: float) -> None:
+    def _follow_order(self, now_s: float) -> bool:
+        """Whether the operator has ordered a mode."""
         wanted = self.desk.mode_wanted
         if wanted is None:
-            return
+            return False
         self.desk.mode_wanted = None
         self._keeper.order(wanted, self.desk.mode_origin, now_s)
+        return True
 
     def _tell_mode(self) -> None:
         """Each change once, whoever made it: the operator, good inputs, or cycles that were missed."""
@@ -344,6 +352,7 @@ class ControlCycle:
             yield "tier_stuck", f"{', '.join(names)}: engaged, but the meter shows less than half of it gone"
         if self._journal.trouble:
             yield "alarms_not_kept", self._journal.trouble
+        yield from self._thermal.decision.alarms
         if decision.need.surplus_w > 0:
             yield "surplus", "more power than reference and batteries can absorb"
 

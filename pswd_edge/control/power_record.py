@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 KEEP_BYTES = 128 * 1024 * 1024  # a month
-BLOCK_SLOTS_MAX = 1000
 _HEAD = struct.Struct("<4sHHQddI")  # magic, period in ms, slots, first cycle, UTC and monotonic s of it, CRC-32
 _MAGIC = b"PWR1"
 

@@ -5,6 +5,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from pswd_edge.model.thermal import ThermalSpec
+
 TierAction = Literal["cap", "outlet", "demand_limit"]
 
 
@@ -115,6 +117,7 @@ class ControlSpec(Struct, frozen=True):
     `require_commissioning`: AUTO leaves out actuators without a record of commissioning. `disruptive_per_s` is how many
     select-before-operate writes may be made in a second, on one connection and on the whole site. `shadow`: decide,
     write nothing.
+    `thermal`: what leads cooling and heat export, and guards temperatures; None: they are left alone.
     """
 
     period_ms: int
@@ -154,3 +157,4 @@ class ControlSpec(Struct, frozen=True):
     grid_meters: tuple[Input, ...] = ()
     load_substitutes: tuple[tuple[Input, ...], ...] = ()
     shadow: bool = False
+    thermal: ThermalSpec | None = None

@@ -37,7 +37,7 @@ class Scenario:
     """A scenario.
 
     `judged`: its ramps count, so it is run at each rhythm and delay. `steady_from_s`: from when on the job trains
-    undisturbed, so that amplification means something; None: never. `single`: one event.
+    undisturbed, so that amplification means something; None: never.
     """
 
     number: int
@@ -45,7 +45,6 @@ class Scenario:
     build: Callable[[Draw], Case]
     judged: bool = False
     steady_from_s: float | None = None
-    single: bool = False
 
 
 @dataclass

@@ -25,8 +25,8 @@ ELSEWHERE = {
 
 SCENARIOS: tuple[Scenario, ...] = (
     Scenario(0, "steady training", loads.steady, judged=True, steady_from_s=150.0),
-    Scenario(1, "step up from idle", loads.step_up, judged=True, single=True),
-    Scenario(2, "abort from full load", loads.abort, judged=True, single=True),
+    Scenario(1, "step up from idle", loads.step_up, judged=True),
+    Scenario(2, "abort from full load", loads.abort, judged=True),
     Scenario(3, "abort while the reference climbs", loads.abort_in_ramp, judged=True),
     Scenario(4, "restart a second after an abort", loads.restart, judged=True),
     Scenario(5, "checkpoints of 5, 15 and 60 s", loads.dips, judged=True),

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pswd_edge.planning.optimum import optimum
 from pswd_edge.planning.run import Bounds, Run, averaged
 from pswd_edge.planning.scorecard import Scorecard, scorecard
@@ -100,8 +98,3 @@ def _ratio(mine_mwh: float, best_mwh: float) -> float | None:
     if not math.isfinite(best_mwh) or best_mwh < _SMALL_MWH:
         return None
     return mine_mwh / best_mwh
-
-
-def percentile(values: list[float], percent: float) -> float:
-    """NaN for none."""
-    return float(np.percentile(values, percent)) if values else math.nan

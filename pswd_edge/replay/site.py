@@ -1,6 +1,5 @@
 """The reference site of control quality: 100 MW, a job of 80 MW on a base of 20, as a `ControlSpec` alone."""
 
-import math
 from collections.abc import Sequence
 
 from msgspec.structs import replace
@@ -12,7 +11,7 @@ MW = 1e6
 BASE_W, JOB_W = 20 * MW, 80 * MW
 FLOOR_W, CEILING_W, MAXIMUM_W = 27 * MW, 105 * MW, 125 * MW
 RAMP_W_PER_MIN = 10 * MW
-GRID, LOAD, FREQUENCY = 0, 1, 2
+GRID, LOAD = 0, 1
 BATTERY_POINTS = 8            # of each battery, from 10 on
 TIER_POINTS = 2               # of each tier, from 200 on
 
@@ -45,11 +44,3 @@ def reference_spec(delay_s: float = 0.25, batteries: Sequence[BatteryControl] | 
         delay_s=delay_s, filter_hz=tuning.filter_hz, frozen_after=20, batteries=fleet, tiers=tuple(tiers),
         load_controllers=(), cooling_rating_w=MAXIMUM_W, swing_least_w=0.02 * (CEILING_W - FLOOR_W))
     return replace(spec, **changes)
-
-
-def usable_rule_wh(spec: ControlSpec) -> float:
-    """The energy that any load in the range needs: swing² / (2 R_int eta), and what the energy's age costs."""
-    swing, ramp = spec.load_ceiling_w - spec.load_floor_w, min(spec.ramp_up_w_per_s, spec.ramp_down_w_per_s)
-    age = max((b.soc_age_s for b in spec.batteries), default=1.0)
-    eta = min((b.discharge_efficiency for b in spec.batteries), default=1.0)
-    return (swing * swing / (2 * ramp * 3600) + swing * age / 3600) / eta if ramp > 0 else math.inf

@@ -12,7 +12,6 @@ from pswd_edge.planning.run import Run, Series
 from pswd_edge.planning.traces import STEP_S
 
 HEADER = ("time_s", "load_w")
-ROWS_MAX = 10_000_000
 _SHOWN = 20                   # mistakes that are told one by one
 
 

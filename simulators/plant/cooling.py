@@ -11,6 +11,7 @@ _HEAT_TAU_S = 15.0
 _PUMP_TAU_S = 8.0
 _SUPPLY_TAU_S = 40.0
 _CHILLER_TAU_S = 5.0
+_ONE_PUMP = 0.25              # of the most flow: what is left without the main pump
 _SHORTFALL_C = 12.0             # rise of all temperatures when the chiller gives nothing
 RUNNING = 1.0
 ALARM = 2.0
@@ -29,12 +30,13 @@ class Cdu:
         self.heat_w = 0.0
         self._flow_lpm = self._flow_setpoint_lpm = spec.flow_lpm
         self._supply_c = self._supply_setpoint_c = spec.supply_c
-        self.leaking = False
+        self.leaking = self.pump_lost = False
 
     def advance(self, rack_w: float, shortfall: float, dt_s: float) -> None:
         """`rack_w`: rack power of its hall. `shortfall`: the share of the cooling that the chiller cannot give."""
         self.heat_w = _follow(self.heat_w, rack_w * self.spec.heat_share, dt_s, _HEAT_TAU_S)
-        self._flow_lpm = _follow(self._flow_lpm, self._flow_setpoint_lpm, dt_s, _PUMP_TAU_S)
+        most_lpm = self.spec.flow_max_lpm * (_ONE_PUMP if self.pump_lost else 1.0)
+        self._flow_lpm = _follow(self._flow_lpm, min(self._flow_setpoint_lpm, most_lpm), dt_s, _PUMP_TAU_S)
         supply_c = self._supply_setpoint_c + _SHORTFALL_C * shortfall
         self._supply_c = _follow(self._supply_c, supply_c, dt_s, _SUPPLY_TAU_S)
 
@@ -55,7 +57,7 @@ class Cdu:
             "supply_temperature_c": self._supply_c, "return_temperature_c": self._supply_c + rise_c,
             "flow_lpm": self._flow_lpm, "pressure_bar": 0.9 + 2.2 * speed * speed - 0.4 * self.leaking,
             "heat_w": self.heat_w, "pump_speed_percent": 100.0 * speed, "leak": float(self.leaking),
-            "vapor_quality_percent": 0.0, "state": ALARM if self.leaking else RUNNING,
+            "vapor_quality_percent": 0.0, "state": ALARM if self.leaking or self.pump_lost else RUNNING,
             "supply_temperature_setpoint_c": self._supply_setpoint_c, "flow_setpoint_lpm": self._flow_setpoint_lpm,
         }
 

@@ -186,7 +186,7 @@ class Plant:
         self._jobs.pop(job_id, None)
 
     def fault(self, device_id: str, name: str, active: bool) -> None:
-        """Switch a physical fault: a battery's contactor_open, local_mode or lagging, a CDU's leak.
+        """Switch a physical fault: a battery's contactor_open, local_mode or lagging, a CDU's leak or pump_lost.
 
         Raises ValueError for another.
         """
@@ -194,6 +194,8 @@ class Plant:
             self.batteries[device_id].fault(name, self.time_s, active=active)
         elif device_id in self._cdus and name == "leak":
             self._cdus[device_id].leaking = active
+        elif device_id in self._cdus and name == "pump_lost":
+            self._cdus[device_id].pump_lost = active
         else:
             raise ValueError(f"{device_id}: fault {name!r}, expected a battery's or a CDU's")
 

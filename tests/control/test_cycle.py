@@ -540,3 +540,29 @@ async def test_recording_is_the_operators(rig: Rig) -> None:
     assert isinstance(await rig.cycle.handle(_said(rig, Record, action="start"), Level.API), Rejected)
     assert isinstance(await rig.ask(_said(rig, Record, action="begin")), Rejected)
     assert not rig.cycle.recorder.on
+
+
+async def test_a_tripped_interlock_caps_past_the_operator_until_he_orders_a_mode(rig: Rig) -> None:
+    """PROTECTION is above everybody; and what was that hot is looked at before it gets its power back."""
+    hot, cap = "cdu-1.return_temperature_c", "rack-1.power_cap_w"
+    point = site().point_index[hot]
+    told = {"c": 70.0}
+    rig.field.on["begin"] = lambda _: rig.field.override.update({point: good(told["c"], rig.clock.monotonic_s())})
+    await rig.run(80)
+    await rig.ask(SetPoint(id="p", origin="console", role="operator", issued_utc_s=rig.clock.utc_s(), ttl_s=900.0,
+                           point=cap, value=25 * MW))
+    report = await rig.run(5)
+    assert rig.field.applied[-1][cap] == 5 * MW
+    assert "over_temperature:hall-a" in [a.code for a in report.alarms]
+    told["c"] = 30.0
+    await rig.run(1300)
+    assert rig.field.applied[-1][cap] == 5 * MW
+    await rig.ask(rig.mode(Mode.AUTO))
+    await rig.run(10)
+    assert rig.field.applied[-1][cap] == 12.5 * MW
+
+
+async def test_observe_writes_no_cooling(rig: Rig) -> None:
+    """To look is not to lead."""
+    await rig.run(5)
+    assert not [p for a in rig.field.applied for p in a if p.startswith(("cdu", "hx", "chiller"))]

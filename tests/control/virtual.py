@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from pswd_edge.config import load_site
 from pswd_edge.control.arbiter import Bound, Verdict
+from pswd_edge.control.coordination import Coordination
 from pswd_edge.control.rules import law
 from pswd_edge.control.rules.allocate import Fleet
 from pswd_edge.control.rules.reserve import Range
@@ -19,6 +20,7 @@ from pswd_edge.model.control import BatteryControl, ControlSpec, Input, LoadCont
 from pswd_edge.model.quality import Quality, Reason
 from pswd_edge.model.site import Site
 from pswd_edge.model.snapshot import Reading, Snapshot, freeze
+from pswd_edge.model.workload import Workload
 from simulators.plant import Plant, PlantSpec, preroll
 from simulators.scenario import demo_scenario
 from simulators.score import Score
@@ -157,12 +159,15 @@ class Loop:
         self.cycle = 0
         self.target_w: float | None = None
         self.override: dict[int, Reading] = {}
+        self.workloads: tuple[Workload, ...] = ()
+        self.reset = False
         self.restart(mode)
         preroll(self.plant, 60.0, observe=self.score.observe)
 
     def restart(self, mode: Mode) -> None:
         """A new control process: it remembers nothing."""
         self.state, self.setpoints, self.mode = law.start(self.spec), Setpoints(self.site), mode
+        self.thermal = Coordination(self.site)
 
     def plant_battery_w(self) -> float:
         """What the batteries really give."""
@@ -190,7 +195,9 @@ class Loop:
         orders = law.Orders(self.mode, self.spec.load_ceiling_w, self.target_w)
         snapshot = self.snapshot()
         self.state, decision = law.cycle(self.spec, self.state, snapshot, orders, 0.1)
-        verdicts = self.setpoints.compose(decision, self.state, snapshot, self.mode, [], self.bounds)
+        self.thermal.step(snapshot, self.mode, self.workloads, [], 0.1, reset=self.reset)
+        verdicts = self.setpoints.compose(decision, self.state, snapshot, self.mode, self.thermal.candidates(),
+                                          [*self.bounds, *self.thermal.bounds()])
         self.verdicts = verdicts
         self.ever_engaged |= {t.id for t, s in zip(self.spec.tiers, self.state.shed.tiers, strict=True) if s.engaged}
         for v in verdicts:

@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-WINDOW_S = 60.0
+from pswd_edge.model.tuning import WINDOW_S
+
 _AHEAD_S = (1.0, 5.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0)
 _REBASE_J = 1e14              # double precision still tells 0.02 J apart
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from pswd_edge.control.rules.allocate import DOES_NOT_FOLLOW
+from pswd_edge.control.rules.derate import UPS_ON_BATTERY
 from pswd_edge.control.rules.estimate import CONTRADICTED
 
 OVERRUNS_MAX = 5              # cycles in a row that took longer than a period: then the loop cannot be trusted
@@ -120,7 +121,7 @@ ROWS: tuple[Row, ...] = (
         batteries="others"),
     Row("soc_uncertain:<id>", _each("soc_uncertain", lambda f: f.soc_uncertain), "when the SoC fits again",
         starts=True),
-    Row("ups_on_battery", _when("ups_on_battery", lambda f: f.ups_on_battery), "when it is on the grid again",
+    Row(UPS_ON_BATTERY, _when(UPS_ON_BATTERY, lambda f: f.ups_on_battery), "when it is on the grid again",
         starts=True),
     Row("not_commissioned", _when("not_commissioned", lambda f: f.not_commissioned), "with its commissioning",
         batteries="others"),

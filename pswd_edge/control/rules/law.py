@@ -37,34 +37,35 @@ def cycle(
     dt_s = min(max(dt_s, DT_SHORTEST * period), DT_LONGEST * period)
     orders = sound(spec, orders)
     found, memory = estimate(spec, snapshot, state.memory)
-    fleet, state = _fleet(spec, state, snapshot, orders, period, dt_s)
+    on_battery = ups_on_battery(spec, snapshot)
+    fleet, state = _fleet(spec, state, snapshot, orders, period, dt_s, charges=not on_battery)
     grid = grid_of(spec, orders)
     late = delay.compared(state.delay, found.moment_s, found.battery_w, fleet.discharge_rating_w, dt_s)
     state = state._replace(memory=memory, delay=delay.aged(late, snapshot.time_s - found.moment_s, dt_s))
-    tuning = tune(spec, grid.ramp_w_per_min, delay.total_s(state.delay))
+    measured_s = delay.total_s(state.delay)
+    tuning = tune(spec, grid.ramp_w_per_min, measured_s)
     limits = range_of(spec, orders.ceiling_w, tuning, orders.floor_w)
     fleet = balanced(fleet, limits, limits.floor_w if state.reference is None else state.reference.reference_w)
-    facts = _facts(spec, found, fleet, orders, too_slow=too_slow(tuning, grid.ramp_w_per_min))._replace(
-        soc_uncertain=_doubtful(spec, state), ups_on_battery=ups_on_battery(spec, snapshot))
+    facts = _facts(spec, state, found, fleet, orders, too_slow=too_slow(tuning, grid.ramp_w_per_min),
+                   on_battery=on_battery)
     allowed = policy(facts)
     if allowed.released:
         return _blind(spec, state, found, fleet, limits, orders, allowed, dt_s, tuning, grid)
     state = _from_what_is(spec, state, found) if state.reference is None else state._replace(blind_s=0.0)
-    state = _observed(spec, state, found, tuning, dt_s)
+    state = _observed(spec, state, found, tuning, measured_s or tuning.delay_s, dt_s)
     assert state.feed is not None
     limits = expected.shifted(limits, orders.expected, state.feed.filtered_w, snapshot.time_s)
     return _led(spec, state, snapshot, orders, dt_s, found, fleet, limits, tuning, grid, facts, allowed)
 
 
 def _fleet(spec: ControlSpec, state: LawState, snapshot: Snapshot, orders: Orders, period_s: float,
-           dt_s: float) -> tuple[Fleet, LawState]:
+           dt_s: float, *, charges: bool) -> tuple[Fleet, LawState]:
     """What the batteries can do, those that do not follow left out."""
     found = tuple(
         following.judged(f, power_w(b, snapshot.read(b.power.point)), b.discharge_rating_w, period_s, dt_s)
         for b, f in zip(spec.batteries, state.following, strict=True))
     held = tuple(energy.counted(b, h, snapshot, period_s, dt_s) for b, h in zip(
         spec.batteries, state.energy or (energy.Held(),) * len(spec.batteries), strict=True))
-    charges = not ups_on_battery(spec, snapshot)
     fleet = fleet_of([
         judge(b, snapshot, period_s, h, barred=b.setpoint in orders.barred,
               strays=f.lost or b.setpoint in orders.refused, charges=charges)
@@ -109,13 +110,15 @@ def _led(spec: ControlSpec, state: LawState, snapshot: Snapshot, orders: Orders,
                            orders.mode is not Mode.OBSERVE, binding, allowed.names, tuning, grid, allowed.starts)
 
 
-def _observed(spec: ControlSpec, state: LawState, found: Estimate, tuning: Tuning, dt_s: float) -> LawState:
+def _observed(
+    spec: ControlSpec, state: LawState, found: Estimate, tuning: Tuning, delay_s: float, dt_s: float
+) -> LawState:
     """What the load is to be followed of, and what the grid has spent of its ramp."""
     assert state.reference is not None
     assert state.feed is not None
     grid_w = found.load_w - found.battery_w if math.isnan(found.grid_w) else found.grid_w
-    made = feed.FeedSpec(tuning.filter_hz, delay.total_s(state.delay) or tuning.delay_s, spec.period_ms / 1000,
-                         spec.load_maximum_w - spec.load_floor_w, tuning.peak_gain, spec.predicts, spec.swing_least_w)
+    made = feed.FeedSpec(tuning.filter_hz, delay_s, spec.period_ms / 1000, spec.load_maximum_w - spec.load_floor_w,
+                         tuning.peak_gain, spec.predicts, spec.swing_least_w)
     fed = feed.fed(made, state.feed, found.load_w, grid_w - state.reference.reference_w, dt_s)
     if state.budget is None:
         return state._replace(feed=fed)
@@ -124,19 +127,16 @@ def _observed(spec: ControlSpec, state: LawState, found: Estimate, tuning: Tunin
     return state._replace(feed=fed, budget=budget.observed(state.budget, grid_w, dt_s))
 
 
-def _facts(spec: ControlSpec, found: Estimate, fleet: Fleet, orders: Orders, *, too_slow: bool) -> Facts:
+def _facts(spec: ControlSpec, state: LawState, found: Estimate, fleet: Fleet, orders: Orders, *, too_slow: bool,
+           on_battery: bool) -> Facts:
     """What the table of degraded modes is asked with."""
     led = [(b, f.why) for b, f in zip(spec.batteries, fleet.batteries, strict=True) if b.setpoint not in orders.barred]
     mine = (*(b.setpoint for b in spec.batteries), *(t.setpoint for t in spec.tiers))
     return Facts(
         found.degraded[0] if found.degraded else "", found.source, found.outvoted, found.load_meters_known,
         tuple((b.id, why) for b, why in led), tuple(b.id for b, _ in led if b.setpoint in orders.refused),
-        not_commissioned=bool(orders.barred.intersection(mine)), too_slow=too_slow)
-
-
-def _doubtful(spec: ControlSpec, state: LawState) -> tuple[str, ...]:
-    """Batteries whose SoC register is not trusted at the moment."""
-    return tuple(b.id for b, h in zip(spec.batteries, state.energy, strict=True) if h.uncertain_s > 0)
+        tuple(b.id for b, h in zip(spec.batteries, state.energy, strict=True) if h.uncertain_s > 0),
+        not_commissioned=bool(orders.barred.intersection(mine)), too_slow=too_slow, ups_on_battery=on_battery)
 
 
 def _from_what_is(spec: ControlSpec, state: LawState, found: Estimate) -> LawState:

@@ -3,7 +3,6 @@
 from pswd_edge.model.control import ControlSpec
 from pswd_edge.model.tuning import Tuning, corner, peak_gain, tuned
 
-TOO_SLOW = "loop_too_slow"
 _LEAST_SHARE = 0.02           # of the limit: a ramp that is never 0, since reserves are counted in steps of it
 _LEAST_W_PER_S = 10.0         # the same where the limit itself is 0: an order may say so
 _TELL_S = 0.025               # a measured delay is believed in steps of this: the ramp must not follow its noise

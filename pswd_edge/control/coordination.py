@@ -1,0 +1,71 @@
+"""Thermal coordination beside the law: keeps its state, and turns what it decided into candidates and bounds."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from pswd_edge.control.arbiter import Bound, Candidate
+from pswd_edge.control.rules import thermal
+from pswd_edge.control.rules.interlock import InterlockState
+from pswd_edge.control.rules.thermal import ThermalDecision, ThermalState
+from pswd_edge.model.command import Level, Mode
+from pswd_edge.model.control import ControlSpec
+from pswd_edge.model.site import Site
+from pswd_edge.model.snapshot import Snapshot
+from pswd_edge.model.workload import Workload
+
+
+def thermal_points(control: ControlSpec) -> Iterator[int | None]:
+    """Every point that thermal coordination reads, beside those of the load controllers."""
+    spec = control.thermal
+    for cooler in spec.coolers if spec is not None else ():
+        yield None if cooler.hot is None else cooler.hot.point
+        yield from (lead.point for lead in cooler.leads)
+    for heat in spec.exports if spec is not None else ():
+        yield from (heat.supply.point, heat.heat.point, heat.setpoint.point, heat.flow.point)
+    yield from (i.temperature.point for i in (spec.interlocks if spec is not None else ()))
+
+
+class Coordination:
+    """Does nothing where the site has no thermal part."""
+
+    def __init__(self, site: Site) -> None:
+        self._control, self._spec = site.control, site.control.thermal
+        self.state: ThermalState | None = None if self._spec is None else thermal.start(self._spec)
+        self.decision = ThermalDecision()
+
+    def moved(self, site: Site) -> "Coordination":
+        """The same under another site: interlocks keep steps and latches by id, set-points begin from what is found."""
+        after = Coordination(site)
+        if after.state is not None and self.state is not None and self._spec is not None and after._spec is not None:
+            kept = dict(zip((i.id for i in self._spec.interlocks), self.state.interlocks, strict=True))
+            locks = tuple(_cut(kept[i.id], len(i.steps)) if i.id in kept else fresh
+                          for i, fresh in zip(after._spec.interlocks, after.state.interlocks, strict=True))
+            after.state = after.state._replace(interlocks=locks)
+        return after
+
+    def step(self, snapshot: Snapshot, mode: Mode, workloads: Sequence[Workload], asked: Iterable[Candidate],
+             dt_s: float, *, reset: bool) -> None:
+        """One cycle. `asked`: what people and programs hold. `reset`: the operator has ordered a mode."""
+        if self._spec is None or self.state is None:
+            return
+        held = frozenset(c.point for c in asked)
+        self.state, self.decision = thermal.cycle(
+            self._control, self._spec, self.state, snapshot, workloads, max(0.0, dt_s),
+            acts=mode is not Mode.OBSERVE, held=held, reset=reset)
+
+    def candidates(self) -> list[Candidate]:
+        """Set-points of cooling and heat export, tiers that an interlock sheds, and those that it has given back."""
+        tiers, made = self._control.tiers, self.decision
+        return [*(Candidate(p, v, Level.LAW, "thermal") for p, v in made.setpoints),
+                *(Candidate(tiers[t].setpoint, tiers[t].engaged_value, Level.PROTECTION, f"interlock:{name}")
+                  for t, name in made.sheds),
+                *(Candidate(tiers[t].setpoint, tiers[t].released_value, Level.LAW, "thermal")
+                  for t in made.released)]
+
+    def bounds(self) -> list[Bound]:
+        """The interlocks' caps, and the declared limits of set-points: nobody who asks gets past them."""
+        return [*(Bound(c.point, 0.0, c.high, Level.PROTECTION, f"interlock:{c.name}") for c in self.decision.caps),
+                *(Bound(p, low, high, Level.PROTECTION, "thermal_limit") for p, low, high in self.decision.ranges)]
+
+
+def _cut(state: InterlockState, steps: int) -> InterlockState:
+    return state._replace(step=min(state.step, steps))
