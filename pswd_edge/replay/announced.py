@@ -10,6 +10,7 @@ from pswd_edge.planning.run import Bounds
 from pswd_edge.replay.loop import FIRST_S, PREROLL_S, Case, Event, Loop, bounds_of
 
 LOOK_S, PLAN_S = 0.3, 5.0
+RAMP_SHARE = 0.95             # of the inner ramp: what the ramp budget leaves
 START_S = FIRST_S + PREROLL_S
 
 
@@ -68,15 +69,19 @@ class Planner:
             self._plan = None
             return
         low, high = self._bounds.energy_min_wh, self._bounds.energy_max_wh
-        self._plan = plan(self._forecast.level_w, coming, self._bounds, reference_w, energy_wh, (low + high) / 2)
+        assert loop.decision is not None
+        tuning = loop.decision.tuning
+        ramp = RAMP_SHARE * 60 * min(tuning.up_w_per_s, tuning.down_w_per_s)
+        bounds = replace(self._bounds, ramp_w_per_min=ramp)
+        self._plan = plan(self._forecast.level_w, coming, bounds, reference_w, energy_wh, (low + high) / 2,
+                          self._forecast.waiting_wh(now_s, self._changes))
         if self._plan is not None:
             self.solved.append(self._plan.seconds)
 
 
 def planned(case: Case, said: Sequence[Said], swing_w: float = 25e6) -> tuple[Case, Planner]:
-    """The case with a planner that was told what `said` says; the inner ramp is the planner's."""
-    ramp = min(case.spec.ramp_up_w_per_s, case.spec.ramp_down_w_per_s) * 60
-    planner = Planner(said, replace(bounds_of(case), ramp_w_per_min=0.97 * ramp), swing_w)
+    """The case with a planner that was told what `said` says."""
+    planner = Planner(said, bounds_of(case), swing_w)
     cycles = round(len(case.job_w) / 5)
     events: list[Event] = [(k / 10, planner.cycle) for k in range(cycles)]
     case.events = sorted([*case.events, *events], key=lambda e: e[0])

@@ -6,6 +6,9 @@ stays must be able to come down again, which takes x^2/2R of room on top: d^2/4R
 a lie. Only where it is firm that the step comes (the job waits for our word, or somebody answers for it) may that room
 be spent; what is kept instead is the room for waiting where the reference is until the latest moment of the step.
 
+A step that is expected need not be told from a swing: in the gap between the ranges the filter is left out, and what it
+would have left on the grid may be ramped instead (`quicker`, `stepped`).
+
 A step that was not announced, comes late or never is contained by what is measured: the range moves only when the load
 has, and moves back where it goes.
 """
@@ -13,13 +16,21 @@ has, and moves back where it goes.
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from pswd_edge.control.rules.feed import Feed
 from pswd_edge.control.rules.reserve import Range
+from pswd_edge.model.control import ControlSpec
+from pswd_edge.model.tuning import Tuning, inner_ramp_w_per_s, step_error_w
+
+ARRIVES_S = 10.0              # after its latest moment a change may still be under way
+_LEAVES_SHARE = 1 / 4         # of the gap between the ranges: a load that is further has left the one
+_SLOWER = 0.999               # times what the delay allows: less was chosen by the site
 
 
 class Shift(NamedTuple):
     """A firm change: what it adds to the lower and the upper end of the load range, W (negative: a stop).
 
-    It comes between the monotonic times `earliest_s` and `latest_s`.
+    It comes between the monotonic times `earliest_s` and `latest_s`. It stays in the orders until the load has settled
+    and the reference is there; then the range itself is ordered anew.
     """
 
     low_w: float
@@ -35,13 +46,71 @@ def shifted(limits: Range, shifts: Sequence[Shift], load_w: float, now_s: float)
     Where some do, both count. One that is overdue counts no more.
     """
     for shift in shifts:
-        floor_w, ceiling_w = limits.floor_w + shift.low_w, limits.ceiling_w + shift.high_w
-        seen = _seen(limits, shift, load_w)
-        if now_s >= shift.earliest_s and seen:
-            limits = limits._replace(floor_w=floor_w, ceiling_w=max(ceiling_w, floor_w))
+        if now_s >= shift.earliest_s and _seen(limits, shift, load_w):
+            limits = _moved(limits, shift)
         elif now_s <= shift.latest_s:
             return _pending(limits, shift, now_s)
     return limits
+
+
+def stepped(feed: Feed, limits: Range, shifts: Sequence[Shift], load_w: float, now_s: float) -> Feed:
+    """The feed without its filter's lag, where the measured load is on its way between the ranges of a change.
+
+    `limits` is the range before all changes.
+    """
+    for shift in shifts:
+        after = _moved(limits, shift)
+        due = shift.earliest_s <= now_s <= shift.latest_s + ARRIVES_S
+        if due and _between(limits, after, feed.filtered_w, load_w):
+            return feed._replace(filtered_w=load_w, followed_w=load_w, level_w=load_w)
+        if now_s < shift.earliest_s or not _seen(limits, shift, feed.filtered_w):
+            break
+        limits = after
+    return feed
+
+
+def quicker(tuning: Tuning, spec: ControlSpec, limits: Range, shifts: Sequence[Shift], limit_w_per_min: float) -> Tuning:
+    """The ramps that remain where the guaranteed range is narrow and its firm changes are followed unfiltered.
+
+    Without firm changes nothing is different, nor where the site's own ramp is slower than its delay demands.
+    `limits` is the range before all changes.
+    """
+    if not shifts:
+        return tuning
+    width_w = spec.load_ceiling_w - spec.load_floor_w
+    least = _SLOWER * inner_ramp_w_per_s(limit_w_per_min, width_w, tuning.filter_hz, tuning.delay_s)
+    late_s = tuning.delay_s + spec.period_ms / 1000
+    step_w = max(max(abs(s.low_w), abs(s.high_w)) for s in shifts)
+    left_w = step_error_w(_widest_w(limits, shifts), tuning.filter_hz, tuning.delay_s) + step_w * late_s / 60
+    ramp = (limit_w_per_min - left_w) / 60
+    if min(tuning.up_w_per_s, tuning.down_w_per_s) < least:
+        return tuning
+    return tuning._replace(up_w_per_s=max(tuning.up_w_per_s, ramp), down_w_per_s=max(tuning.down_w_per_s, ramp))
+
+
+def _widest_w(limits: Range, shifts: Sequence[Shift]) -> float:
+    """The widest of the ranges before, between and after the changes."""
+    widest = limits.ceiling_w - limits.floor_w
+    for shift in shifts:
+        limits = _moved(limits, shift)
+        widest = max(widest, limits.ceiling_w - limits.floor_w)
+    return widest
+
+
+def _moved(limits: Range, shift: Shift) -> Range:
+    floor_w = limits.floor_w + shift.low_w
+    return limits._replace(floor_w=floor_w, ceiling_w=max(limits.ceiling_w + shift.high_w, floor_w))
+
+
+def _between(before: Range, after: Range, filtered_w: float, load_w: float) -> bool:
+    """Whether the load has left the range before, and the filter is not in the one after; never where they overlap."""
+    if after.floor_w > before.ceiling_w:
+        gap_w = after.floor_w - before.ceiling_w
+        return load_w > before.ceiling_w + _LEAVES_SHARE * gap_w and filtered_w < after.floor_w
+    if after.ceiling_w < before.floor_w:
+        gap_w = before.floor_w - after.ceiling_w
+        return load_w < before.floor_w - _LEAVES_SHARE * gap_w and filtered_w > after.ceiling_w
+    return False
 
 
 def _seen(limits: Range, shift: Shift, load_w: float) -> bool:

@@ -45,6 +45,9 @@ def cycle(
     measured_s = delay.total_s(state.delay)
     tuning = tune(spec, grid.ramp_w_per_min, measured_s)
     limits = range_of(spec, orders.ceiling_w, tuning, orders.floor_w)
+    if orders.expected:
+        tuning = expected.quicker(tuning, spec, limits, orders.expected, grid.ramp_w_per_min)
+        limits = range_of(spec, orders.ceiling_w, tuning, orders.floor_w)
     fleet = balanced(fleet, limits, limits.floor_w if state.reference is None else state.reference.reference_w)
     facts = _facts(spec, state, found, fleet, orders, too_slow=too_slow(tuning, grid.ramp_w_per_min),
                    on_battery=on_battery)
@@ -54,7 +57,8 @@ def cycle(
     state = _from_what_is(spec, state, found) if state.reference is None else state._replace(blind_s=0.0)
     state = _observed(spec, state, found, tuning, measured_s or tuning.delay_s, dt_s)
     assert state.feed is not None
-    limits = expected.shifted(limits, orders.expected, state.feed.filtered_w, snapshot.time_s)
+    fed = expected.stepped(state.feed, limits, orders.expected, found.load_w, snapshot.time_s)
+    limits, state = expected.shifted(limits, orders.expected, fed.filtered_w, snapshot.time_s), state._replace(feed=fed)
     return _led(spec, state, snapshot, orders, dt_s, found, fleet, limits, tuning, grid, facts, allowed)
 
 

@@ -97,7 +97,8 @@ def _window(reference_w: float, limits: Range, aim: Aim, dt_s: float) -> tuple[f
     """Where one cycle's ramp can take the reference, inside the useful range; back at the ramp from outside it."""
     down, up = reference_w - limits.down_w_per_s * dt_s, reference_w + limits.up_w_per_s * dt_s
     top = min(aim.import_limit_w, limits.ceiling_w + max(aim.restore_w, limits.rise_w))
-    bottom = min(limits.floor_w - limits.fall_w, top)
+    hint_w = limits.floor_w if aim.hint_w is None else aim.hint_w  # may lie below, to make room before a rise
+    bottom = min(limits.floor_w - limits.fall_w, hint_w, top)
     return min(max(down, bottom), up), max(min(up, top), down)
 
 

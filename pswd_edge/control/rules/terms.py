@@ -126,7 +126,8 @@ def sound(spec: ControlSpec, orders: Orders) -> Orders:
         ceiling_w=ceiling_w, target_w=number(orders.target_w), target_ramp_w_per_s=number(orders.target_ramp_w_per_s),
         manual_w=number(orders.manual_w), import_limit_w=number(orders.import_limit_w),
         export_limit_w=number(orders.export_limit_w), ramp_w_per_min=number(orders.ramp_w_per_min),
-        floor_w=number(orders.floor_w), hint_w=number(orders.hint_w))
+        floor_w=number(orders.floor_w), hint_w=number(orders.hint_w),
+        expected=tuple(s for s in orders.expected if all(map(math.isfinite, s))))
 
 
 def grid_of(spec: ControlSpec, orders: Orders) -> Grid:
