@@ -9,8 +9,8 @@ from pswd_edge.planning.horizon import Plan, plan
 from pswd_edge.planning.run import Bounds
 from pswd_edge.replay.loop import FIRST_S, PREROLL_S, Case, Event, Loop, bounds_of
 
-LOOK_S, PLAN_S = 0.3, 5.0
-RAMP_SHARE = 0.95             # of the inner ramp: what the ramp budget leaves
+LOOK_S, PLAN_S = 0.3, 10.0
+RAMP_SHARE = 0.98             # of the inner ramp: a plan at its very edge could not be caught up with
 START_S = FIRST_S + PREROLL_S
 
 
@@ -38,7 +38,7 @@ class Said:
 
 
 class Planner:
-    """Plans each 5 s and hands the hint to the law's orders each cycle."""
+    """Plans each 10 s and hands the hint to the law's orders each cycle."""
 
     def __init__(self, said: Sequence[Said], bounds: Bounds, swing_w: float) -> None:
         self._changes = [s.change(i) for i, s in enumerate(said)]

@@ -26,6 +26,7 @@ HOLD_S = 1.0                  # with no load estimate: hold the batteries for th
 DT_SHORTEST, DT_LONGEST = 0.5, 3.0  # times the period: what a cycle may believe of its own dt
 TIER_MAX_AGE_S = 10.0         # PDUs are polled slowly
 BUDGET_SHARE = 0.95           # of the inner ramp: what the two windows may hold; the rest is for errors to come
+TOLD_SHARE = 0.99             # the same where changes of the load are firm: what is to come has been told
 _TINY_W = 1.0
 
 
@@ -165,8 +166,9 @@ def _aim(spec: ControlSpec, state: LawState, orders: Orders, tuning: Tuning, gri
     assert state.feed is not None
     restore = spec.energy_power_share * spec.load_maximum_w if restores else 0.0
     target = None if orders.target_w is None else state.feed.filtered_w - orders.target_w
+    part = TOLD_SHARE if orders.expected else BUDGET_SHARE
     spent = (-math.inf, math.inf) if state.budget is None else budget.bounds_w(
-        state.budget, BUDGET_SHARE * tuning.up_w_per_s * 60, BUDGET_SHARE * tuning.down_w_per_s * 60)
+        state.budget, part * tuning.up_w_per_s * 60, part * tuning.down_w_per_s * 60)
     return Aim(grid.import_w, restore, spec.target_time_s, spec.energy_time_s, target, orders.target_ramp_w_per_s,
                orders.hint_w, spent, emergency=grid.emergency, withheld_w=withheld_w(state.shed))
 
