@@ -32,9 +32,9 @@ class Said:
         return Change(str(number), self.step_w, at_s, at_s - self.early_s, at_s + self.late_s)
 
     def shift(self) -> Shift:
-        """For the law, where it is firm."""
+        """For the law."""
         at_s = START_S + self.at_s
-        return Shift(self.low_w, self.high_w, at_s - self.early_s, at_s + self.late_s)
+        return Shift(self.low_w, self.high_w, at_s - self.early_s, at_s + self.late_s, self.firm)
 
 
 class Planner:
@@ -42,7 +42,7 @@ class Planner:
 
     def __init__(self, said: Sequence[Said], bounds: Bounds, swing_w: float) -> None:
         self._changes = [s.change(i) for i, s in enumerate(said)]
-        self._firm = tuple(s.shift() for s in said if s.firm)
+        self._expected = tuple(s.shift() for s in said)
         self._bounds, self._forecast = bounds, Forecast(swing_w)
         self._plan: Plan | None = None
         self._planned_s = self._looked_s = -1e9
@@ -60,7 +60,7 @@ class Planner:
             self._planned_s = now_s
             self._solve(loop, now_s, reference.reference_w)
         hint = self._plan.at(now_s - self._planned_s) if self._plan else None
-        loop.orders = loop.orders._replace(hint_w=hint, expected=self._firm)
+        loop.orders = loop.orders._replace(hint_w=hint, expected=self._expected)
 
     def _solve(self, loop: Loop, now_s: float, reference_w: float) -> None:
         coming = self._forecast.coming(now_s, self._changes)

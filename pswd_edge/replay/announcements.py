@@ -28,19 +28,19 @@ CHECKPOINT_S, CHECKPOINT_W = 20.0, 40 * MW
 
 
 def step(draw: Draw, usable_wh: float = 1.3 * BOUND_WH, said: Said | None = None, rises_w: float = SWING_W,
-         comes_s: float = LEAD_S) -> Case:
+         comes_s: float = LEAD_S, soc: float = 0.04, ceiling_w: float = FLOOR_W + MW) -> Case:
     """45: a step of the whole range that is firm to 10 s, no swing beside it, from an empty battery.
 
-    What comes may be another step than `said`, at another time; `rises_w` 0: never. Nothing is said where that has no
-    change either.
+    What comes may be another step than `said`, at another time. Nothing is said where that has no step. The load is
+    promised to be below `ceiling_w` where nothing is said.
     """
     make = Maker(other(draw, seconds=LEAD_S + AFTER_S + 60.0), 45)
     make.spec = replace(make.spec, batteries=(battery(0, usable_wh / USABLE_SHARE, 100 * MW),))
     time_s = np.arange(round(make.draw.seconds / STEP_S)) * STEP_S
     job_w = FLOOR_W - BASE_W + np.where(time_s >= comes_s, rises_w, 0.0)
     told = Said(LEAD_S, SWING_W, SWING_W, SWING_W, late_s=10.0, firm=True) if said is None else said
-    return _told(make, "an announced step of the whole range", job_w, 0.04, [told] if told.step_w else [],
-                 FLOOR_W + MW)
+    return _told(make, "an announced step of the whole range", job_w, soc, [told] if told.step_w else [],
+                 ceiling_w)
 
 
 def start_and_stop(draw: Draw) -> Case:

@@ -1,4 +1,4 @@
-"""Firm changes of the load: how they move the range that the reserves guarantee.
+"""Announced changes of the load: how they move the range that the reserves guarantee.
 
 An announced step needs the less battery the more of the ramp comes before it: with x of the step d ramped beforehand at
 R, x^2/2R is stored and (d - x)^2/2R taken; at x = d/2 both are d^2/8R. But a reference that stands x above a load that
@@ -27,16 +27,18 @@ _SLOWER = 0.999               # times what the delay allows: less was chosen by 
 
 
 class Shift(NamedTuple):
-    """A firm change: what it adds to the lower and the upper end of the load range, W (negative: a stop).
+    """An announced change: what it adds to the lower and the upper end of the load range, W (negative: a stop).
 
     It comes between the monotonic times `earliest_s` and `latest_s`. It stays in the orders until the load has settled
-    and the reference is there; then the range itself is ordered anew.
+    and the reference is there; then the range itself is ordered anew. One that is not `firm` is believed when it is
+    seen, and nothing is kept or spared for it before.
     """
 
     low_w: float
     high_w: float
     earliest_s: float
     latest_s: float
+    firm: bool = True
 
 
 def shifted(limits: Range, shifts: Sequence[Shift], load_w: float, now_s: float) -> Range:
@@ -49,7 +51,7 @@ def shifted(limits: Range, shifts: Sequence[Shift], load_w: float, now_s: float)
         if now_s >= shift.earliest_s and _seen(limits, shift, load_w):
             limits = _moved(limits, shift)
         elif now_s <= shift.latest_s:
-            return _pending(limits, shift, now_s)
+            return _pending(limits, shift, now_s) if shift.firm else limits
     return limits
 
 
@@ -72,10 +74,10 @@ def stepped(feed: Feed, limits: Range, shifts: Sequence[Shift], load_w: float, n
 def quicker(tuning: Tuning, spec: ControlSpec, limits: Range, shifts: Sequence[Shift], limit_w_per_min: float) -> Tuning:
     """The ramps that remain where the guaranteed range is narrow and its firm changes are followed unfiltered.
 
-    Without firm changes nothing is different, nor where the site's own ramp is slower than its delay demands.
+    Unless all changes are firm nothing is different, nor where the site's own ramp is slower than its delay demands.
     `limits` is the range before all changes.
     """
-    if not shifts:
+    if not shifts or not all(s.firm for s in shifts):
         return tuning
     width_w = spec.load_ceiling_w - spec.load_floor_w
     least = _SLOWER * inner_ramp_w_per_s(limit_w_per_min, width_w, tuning.filter_hz, tuning.delay_s)

@@ -166,7 +166,7 @@ def _aim(spec: ControlSpec, state: LawState, orders: Orders, tuning: Tuning, gri
     assert state.feed is not None
     restore = spec.energy_power_share * spec.load_maximum_w if restores else 0.0
     target = None if orders.target_w is None else state.feed.filtered_w - orders.target_w
-    part = TOLD_SHARE if orders.expected else BUDGET_SHARE
+    part = TOLD_SHARE if orders.expected and all(s.firm for s in orders.expected) else BUDGET_SHARE
     spent = (-math.inf, math.inf) if state.budget is None else budget.bounds_w(
         state.budget, part * tuning.up_w_per_s * 60, part * tuning.down_w_per_s * 60)
     return Aim(grid.import_w, restore, spec.target_time_s, spec.energy_time_s, target, orders.target_ramp_w_per_s,
