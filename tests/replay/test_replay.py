@@ -55,6 +55,13 @@ def test_the_same_case_gives_the_same_bits() -> None:
     assert np.array_equal(one.reference_w, two.reference_w)
 
 
+def test_a_healthy_site_is_not_degraded_while_it_begins() -> None:
+    """A register that showed 0 % until the first step would be a jump: each window would be narrower for a minute."""
+    loop = Loop(scenario(0).build(draw(20.0)))
+    loop.run()
+    assert not loop.seen_degraded
+
+
 def test_the_loop_has_the_delay_that_it_says() -> None:
     """A step of the load against the batteries' answer: half of it comes T_d later, and the law has measured it."""
     for delay_s in (0.25, 0.45):
