@@ -38,8 +38,8 @@ def plan(load_w: float, coming: Sequence[tuple[float, float]], bounds: Bounds, r
          rest_wh: float, spared_wh: tuple[float, float] = (0.0, 0.0)) -> Plan | None:
     """The best way for a load that is at `load_w` and changes by W after seconds, as `coming` says, by time.
 
-    `rest_wh`: where the energy should be in the end, as far as it may be between that and what there is now.
-    `spared_wh`: what to keep above the energy's minimum and below its maximum (`Forecast.waiting_wh`). None where no
+    What a ramp takes need not be back in the end: control restores it in its own time, towards `rest_wh` where there is
+    no ramp. `spared_wh`: what to keep above the energy's minimum and below its maximum (`Forecast.waiting_wh`). None where no
     way was found.
     """
     near = [(s, w) for s, w in coming if s <= AHEAD_S]
@@ -48,7 +48,10 @@ def plan(load_w: float, coming: Sequence[tuple[float, float]], bounds: Bounds, r
     horizon_s = last_s + gap_w / bounds.ramp_w_per_min * 60 + _REST_S
     step_s = max(_STEP_MIN_S, horizon_s / _STEPS)
     load = _means(load_w, near, step_s, math.ceil(horizon_s / step_s))
-    found = optimum(load, step_s, _inside(bounds, energy_wh, spared_wh), reference_w, energy_wh, rest_wh)
+    inside = _inside(bounds, energy_wh, spared_wh)
+    climbs_w = float(load[-1]) - reference_w
+    end_wh = inside.energy_min_wh if climbs_w > 0 else inside.energy_max_wh if climbs_w < 0 else rest_wh
+    found = optimum(load, step_s, inside, reference_w, energy_wh, end_wh)
     if not found.solved:
         return None
     times = np.arange(len(load)) * step_s

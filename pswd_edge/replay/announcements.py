@@ -45,9 +45,9 @@ def step(draw: Draw, usable_wh: float = 1.3 * BOUND_WH, said: Said | None = None
 
 def start_and_stop(draw: Draw) -> Case:
     """46: a training job that is started and stopped as announced, with 4 MWh."""
-    make = Maker(other(draw, seconds=max(draw.seconds, 1100.0)), 46)
+    make = Maker(other(draw, seconds=max(draw.seconds, 930.0)), 46)
     make.spec = replace(make.spec, batteries=(battery(0, 4 * MW / USABLE_SHARE, 100 * MW),))
-    stop_s = make.draw.seconds - 350.0
+    stop_s = make.draw.seconds - 310.0
     said = [_start(LEAD_S), _stop(stop_s)]
     return _told(make, "a job started and stopped as announced", make.job([(LEAD_S, stop_s)]), 0.1, said, IDLE_W)
 

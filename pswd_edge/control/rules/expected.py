@@ -47,12 +47,10 @@ def shifted(limits: Range, shifts: Sequence[Shift], load_w: float, now_s: float)
     `load_w` is filtered: whether a change has come is seen where no load lies in both ranges, before and after it.
     Where some do, both count. One that is overdue counts no more.
     """
-    for shift in shifts:
-        if now_s >= shift.earliest_s and _seen(limits, shift, load_w):
-            limits = _moved(limits, shift)
-        elif now_s <= shift.latest_s:
-            return _pending(limits, shift, now_s) if shift.firm else limits
-    return limits
+    ranges = _ranges(limits, shifts)
+    come = _come(ranges, shifts, load_w, now_s)
+    shift = next((s for s in shifts[come:] if now_s <= s.latest_s), None)
+    return ranges[come] if shift is None or not shift.firm else _pending(ranges[come], shift, now_s)
 
 
 def stepped(feed: Feed, limits: Range, shifts: Sequence[Shift], load_w: float, now_s: float) -> Feed:
@@ -60,14 +58,13 @@ def stepped(feed: Feed, limits: Range, shifts: Sequence[Shift], load_w: float, n
 
     `limits` is the range before all changes.
     """
-    for shift in shifts:
-        after = _moved(limits, shift)
-        due = shift.earliest_s <= now_s <= shift.latest_s + ARRIVES_S
-        if due and _between(limits, after, feed.filtered_w, load_w):
+    ranges = _ranges(limits, shifts)
+    come = _come(ranges, shifts, feed.filtered_w, now_s)
+    for number, shift in enumerate(shifts):
+        before = ranges[min(number, come)]
+        due = number >= come - 1 and shift.earliest_s <= now_s <= shift.latest_s + ARRIVES_S
+        if due and _between(before, _moved(before, shift), feed.filtered_w, load_w):
             return feed._replace(filtered_w=load_w, followed_w=load_w, level_w=load_w)
-        if now_s < shift.earliest_s or not _seen(limits, shift, feed.filtered_w):
-            break
-        limits = after
     return feed
 
 
@@ -83,25 +80,42 @@ def quicker(tuning: Tuning, spec: ControlSpec, limits: Range, shifts: Sequence[S
     least = _SLOWER * inner_ramp_w_per_s(limit_w_per_min, width_w, tuning.filter_hz, tuning.delay_s)
     late_s = tuning.delay_s + spec.period_ms / 1000
     step_w = max(max(abs(s.low_w), abs(s.high_w)) for s in shifts)
-    left_w = step_error_w(_widest_w(limits, shifts), tuning.filter_hz, tuning.delay_s) + step_w * late_s / 60
+    widest_w = max(r.ceiling_w - r.floor_w for r in _ranges(limits, shifts))
+    left_w = step_error_w(widest_w, tuning.filter_hz, tuning.delay_s) + step_w * late_s / 60
     ramp = (limit_w_per_min - left_w) / 60
     if min(tuning.up_w_per_s, tuning.down_w_per_s) < least:
         return tuning
     return tuning._replace(up_w_per_s=max(tuning.up_w_per_s, ramp), down_w_per_s=max(tuning.down_w_per_s, ramp))
 
 
-def _widest_w(limits: Range, shifts: Sequence[Shift]) -> float:
-    """The widest of the ranges before, between and after the changes."""
-    widest = limits.ceiling_w - limits.floor_w
+def _ranges(limits: Range, shifts: Sequence[Shift]) -> list[Range]:
+    """The range before all changes, and the one after each."""
+    found = [limits]
     for shift in shifts:
-        limits = _moved(limits, shift)
-        widest = max(widest, limits.ceiling_w - limits.floor_w)
-    return widest
+        found.append(_moved(found[-1], shift))
+    return found
 
 
 def _moved(limits: Range, shift: Shift) -> Range:
-    floor_w = limits.floor_w + shift.low_w
+    """The range after a change; no load is below 0 unless some was before."""
+    floor_w = max(limits.floor_w + shift.low_w, min(limits.floor_w, 0.0))
     return limits._replace(floor_w=floor_w, ceiling_w=max(limits.ceiling_w + shift.high_w, floor_w))
+
+
+def _come(ranges: Sequence[Range], shifts: Sequence[Shift], load_w: float, now_s: float) -> int:
+    """How many changes have come: the last one whose range the load is in, since a start that was missed has no stop."""
+    for number in range(len(shifts), 0, -1):
+        before, shift = ranges[number - 1], shifts[number - 1]
+        if now_s >= shift.earliest_s and _seen(before, ranges[number], load_w):
+            return number
+    return 0
+
+
+def _seen(before: Range, after: Range, load_w: float) -> bool:
+    """Whether the load is in the range after the change rather than in that before; never where the two overlap."""
+    if after.floor_w > before.ceiling_w:
+        return load_w > (before.ceiling_w + after.floor_w) / 2
+    return after.ceiling_w < before.floor_w and load_w < (before.floor_w + after.ceiling_w) / 2
 
 
 def _between(before: Range, after: Range, filtered_w: float, load_w: float) -> bool:
@@ -115,23 +129,15 @@ def _between(before: Range, after: Range, filtered_w: float, load_w: float) -> b
     return False
 
 
-def _seen(limits: Range, shift: Shift, load_w: float) -> bool:
-    """Whether the load is in the range after the change rather than in that before; never where the two overlap."""
-    if shift.low_w > 0:
-        after_w = limits.floor_w + shift.low_w
-        return after_w > limits.ceiling_w and load_w > (limits.ceiling_w + after_w) / 2
-    after_w = limits.ceiling_w + shift.high_w
-    return after_w < limits.floor_w and load_w < (limits.floor_w + after_w) / 2
-
-
 def _pending(limits: Range, shift: Shift, now_s: float) -> Range:
     """The change may be waited for; from its earliest moment on the reserves must be there for it, too."""
     within_s = shift.latest_s - now_s
     due = now_s >= shift.earliest_s
+    after = _moved(limits, shift)
     if shift.low_w > 0:
-        ceiling_w = limits.ceiling_w + shift.high_w if due else limits.ceiling_w
+        ceiling_w = after.ceiling_w if due else limits.ceiling_w
         return limits._replace(ceiling_w=ceiling_w, rise_w=shift.low_w, rise_within_s=within_s)
     if shift.high_w < 0:
-        floor_w = limits.floor_w + shift.low_w if due else limits.floor_w
+        floor_w = after.floor_w if due else limits.floor_w
         return limits._replace(floor_w=floor_w, fall_w=-shift.high_w, fall_within_s=within_s)
     return limits
