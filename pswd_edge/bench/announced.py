@@ -30,7 +30,7 @@ _CASES: dict[str, dict[str, Any]] = {
     "half as large": {"rises_w": SWING_W / 2}, "twice as large": {}, "not announced": {}}
 """What comes where the step is announced for `LEAD_S`; twice as large: half of it was announced."""
 
-_KINDS: dict[str, tuple[float, Said, dict[str, Any]]] = {
+KINDS: dict[str, tuple[float, Said, dict[str, Any]]] = {
     "firm": (FIRM, _SAID, {}), "not firm": (NOT_FIRM, _MAYBE, {}),
     "any load is carried": (WHOLE, _MAYBE, {"soc": 0.85, "ceiling_w": CEILING_W})}
 _QUICK = (("firm", "true"), ("any load is carried", "never"))
@@ -42,8 +42,8 @@ def announced(draw: Draw, cache: Path | None, *, quick: bool) -> dict[str, Any]:
     Quick: the battery of 1.3 times the bound is tried, and the least one not searched: `needed_over_bound` is 1.3 then,
     or None where that does not hold.
     """
-    asked = _QUICK if quick else [(kind, name) for kind in _KINDS for name in _CASES]
-    cases = [_row(kind, name, scored(_case(draw, kind, name), cache)) for kind, name in asked]
+    asked = _QUICK if quick else [(kind, name) for kind in KINDS for name in _CASES]
+    cases = [_row(kind, name, scored(case_of(draw, kind, name), cache)) for kind, name in asked]
     if not quick:
         cases += [_row("training", c.name, scored(c, cache)) for c in (start_and_stop(draw), checkpoint(draw))]
     true = cases[0]
@@ -72,8 +72,9 @@ def holds(found: Scored) -> bool:
     return found.card.ramp_60s_max_mw_per_min <= limit and found.card.limit_violations == 0
 
 
-def _case(draw: Draw, kind: str, name: str) -> Case:
-    battery, said, others = _KINDS[kind]
+def case_of(draw: Draw, kind: str, name: str) -> Case:
+    """One of `KINDS` with one of the cases: what was announced, and what comes."""
+    battery, said, others = KINDS[kind]
     if name == "twice as large":
         said = replace(said, step_w=SWING_W / 2, low_w=SWING_W / 2, high_w=SWING_W / 2)
     if name == "not announced":

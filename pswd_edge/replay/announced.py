@@ -16,7 +16,10 @@ START_S = FIRST_S + PREROLL_S
 
 @dataclass(frozen=True)
 class Said:
-    """An announcement: at `at_s` after the start the load's range moves by `low_w` and `high_w`, its mean by `step_w`."""
+    """An announcement.
+
+    At `at_s` after the start the load's range moves by `low_w` and `high_w`, its mean by `step_w`.
+    """
 
     at_s: float
     step_w: float

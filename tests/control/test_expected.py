@@ -10,10 +10,10 @@ from virtual import MW, MWH, World, battery_spec, limits, small_spec
 from pswd_edge.control.rules import expected
 from pswd_edge.control.rules.expected import ARRIVES_S, Shift
 from pswd_edge.control.rules.feed import begun
+from pswd_edge.control.rules.law import Orders
 from pswd_edge.control.rules.reserve import down_wh, up_wh
 from pswd_edge.control.rules.terms import range_of, sound
 from pswd_edge.control.rules.tune import tune
-from pswd_edge.control.rules.law import Orders
 from pswd_edge.model.command import Mode
 from pswd_edge.model.tuning import tuned
 

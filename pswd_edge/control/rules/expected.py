@@ -68,7 +68,8 @@ def stepped(feed: Feed, limits: Range, shifts: Sequence[Shift], load_w: float, n
     return feed
 
 
-def quicker(tuning: Tuning, spec: ControlSpec, limits: Range, shifts: Sequence[Shift], limit_w_per_min: float) -> Tuning:
+def quicker(tuning: Tuning, spec: ControlSpec, limits: Range, shifts: Sequence[Shift],
+            limit_w_per_min: float) -> Tuning:
     """The ramps that remain where the guaranteed range is narrow and its firm changes are followed unfiltered.
 
     Unless all changes are firm nothing is different, nor where the site's own ramp is slower than its delay demands.
@@ -103,7 +104,10 @@ def _moved(limits: Range, shift: Shift) -> Range:
 
 
 def _come(ranges: Sequence[Range], shifts: Sequence[Shift], load_w: float, now_s: float) -> int:
-    """How many changes have come: the last one whose range the load is in, since a start that was missed has no stop."""
+    """How many changes have come: the last one whose range the load is in.
+
+    The last, since the stop of a start that never came must not be waited for.
+    """
     for number in range(len(shifts), 0, -1):
         before, shift = ranges[number - 1], shifts[number - 1]
         if now_s >= shift.earliest_s and _seen(before, ranges[number], load_w):
