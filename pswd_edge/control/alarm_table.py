@@ -60,6 +60,9 @@ KINDS: dict[str, Kind] = {
         "compare with the BMS' own display; a BMS that recalibrated settles within a minute"),
     "ups_on_battery": Kind(
         "warning", False, "a UPS lives on its own store: batteries do not charge", "look at its feeder"),
+    "frequency_unknown": Kind(
+        "warning", False, "the grid's frequency is missing, old, or none that a grid can have: no droop",
+        "look at the meter that `control.frequency` names; what was given for it goes back at the ramp limit"),
     "loop_too_slow": Kind(
         "warning", False, "meter and batteries are so late that steps alone would use up the ramp limit",
         "look at the measured delay in `status`: a meter that renews once a second, a battery that follows slowly; "
