@@ -25,6 +25,7 @@ from pswd_edge.control.recorder import Recorder
 from pswd_edge.control.refusals import Refusals
 from pswd_edge.control.requests import Facts, check
 from pswd_edge.control.rules import law
+from pswd_edge.control.rules.droop import excursion, is_answering
 from pswd_edge.control.rules.flexibility import flexible
 from pswd_edge.control.rules.placement import headroom
 from pswd_edge.control.rules.reserve import may_fall, may_rise
@@ -363,6 +364,8 @@ class ControlCycle:
                 text = (f"{tier.id}: {would}shed, {new.shed_w / 1e6:.1f} MW less" if new.engaged
                         else f"{tier.id}: {would}given back")
                 self._journal.tell("warning" if new.engaged else "info", "tier", tier.id, text)
+        if is_answering(before.droop) is not is_answering(after.droop):
+            self._journal.tell("info", "droop", "site", excursion(self._spec.droop, after.droop))
 
     # --- publish ------------------------------------------------------------------------------------------------
 

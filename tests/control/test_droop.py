@@ -1,5 +1,6 @@
 """Droop, the rule alone and in the law: what it gives, what it holds, and what it must never break."""
 
+import itertools
 import math
 
 import pytest
@@ -155,11 +156,10 @@ def test_after_the_excursion_the_grid_is_where_it_was() -> None:
     """No catch-up: neither the ramp's windows nor the reference have seen any of it."""
     grid = Grid()
     grid.run(100)
-    before_w = grid.grid_w
     grid.at(49.7, 300)
-    assert grid.grid_w == pytest.approx(before_w - 10 * MW, abs=0.3 * MW)
+    assert grid.grid_w == pytest.approx(50 * MW, abs=1.0), "the reference is where the load is"
     grid.at(50.0, 3)
-    assert grid.grid_w == pytest.approx(before_w, abs=0.3 * MW)
+    assert grid.grid_w == pytest.approx(60 * MW, abs=3 * RAMP_W)
 
 
 def test_droop_off_the_ramp_s_exemption_moves_within_the_ramp() -> None:
@@ -170,20 +170,22 @@ def test_droop_off_the_ramp_s_exemption_moves_within_the_ramp() -> None:
     for _ in range(400):
         grid.at(49.7, 1)
         seen.append(grid.grid_w)
-    steps = [b - a for a, b in zip(seen[:-1], seen[1:], strict=True)]
+    steps = [b - a for a, b in itertools.pairwise(seen)]
     assert min(steps) >= -1.001 * RAMP_W
     assert seen[-1] < seen[0] - 3 * MW
 
 
 def test_without_energy_the_support_ends_and_the_window_holds() -> None:
     """Its reserve is not the load's: when it is used up, the reference climbs and the SoC stays in its window."""
-    grid = Grid(soc_percent=30.0)
+    grid = Grid(site(replace(SPEC, reserve_s=60.0)), soc_percent=17.0)
     grid.run(100)
-    for _ in range(3000):
-        grid.at(49.0, 10)
+    grid.at(49.0, 300)
+    assert grid.grid_w == pytest.approx(50 * MW, abs=0.1 * MW)
+    for _ in range(60):
+        grid.at(49.0, 100)
         assert min(grid.soc_percent.values()) > 10.0
-    assert grid.battery_w < 1 * MW, "what it gives beyond its reserve is taken back at the ramp"
-    assert grid.grid_w > 59 * MW
+    assert grid.state.droop.power_w == 10 * MW
+    assert grid.battery_w < 3 * MW, "what it gives beyond its reserve is taken back at the ramp"
 
 
 def test_the_reserve_is_there_when_the_load_is_at_its_worst() -> None:
@@ -292,7 +294,8 @@ RUNS = st.lists(st.tuples(FREQUENCIES, st.floats(20.0, 98.0), st.integers(1, 60)
 @settings(max_examples=40, deadline=None)
 @given(RUNS, st.floats(12.0, 88.0), st.sampled_from([2 * MW, 10 * MW, 25 * MW]), st.booleans(),
        st.sampled_from([0.0, 5 * MW, math.inf]))
-def test_no_frequency_breaks_a_limit(runs, soc_percent: float, power_max_w: float, exempt: bool, export_w: float) -> None:
+def test_no_frequency_breaks_a_limit(runs, soc_percent: float, power_max_w: float, exempt: bool,
+                                     export_w: float) -> None:
     """Whatever the frequency's meter says: its maximum, each battery's rating and window, and the export limit hold."""
     spec = site_of(power_max_w, exempt, export_w)
     grid = Grid(spec, soc_percent=soc_percent)

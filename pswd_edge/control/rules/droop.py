@@ -154,6 +154,15 @@ def told_w(spec: DroopSpec | None, power_w: float) -> float | None:
     return None if spec is None else power_w
 
 
+def excursion(spec: DroopSpec | None, state: Droop) -> str:
+    """What an excursion's begin or end says to people."""
+    if not is_answering(state):
+        return f"over: no droop for {CALM_S:g} s"
+    hz = frequency_hz(spec, state)
+    at = "a frequency that is not known now" if math.isnan(hz) else f"{hz:.3f} Hz"
+    return f"batteries {'give' if state.power_w > 0 else 'take'} {abs(state.power_w) / 1e6:.2f} MW at {at}"
+
+
 def is_answering(state: Droop) -> bool:
     """Whether an excursion is under way: from its first droop until there was none for `CALM_S`."""
     return state.calm_s < CALM_S
