@@ -34,8 +34,9 @@ def check_droop(control: ControlForm, points: PolledPoints, place: Place) -> Non
     window, low, high = window_wh(control.batteries), kept_wh(control), kept_free_wh(control)
     if low + high > window:
         place.complain(
-            ("reserve_s",), f"{number(form.reserve_s)}, for which {number(low)} Wh are kept and {number(high)} Wh kept "
-            "free", f"less than soc_percent leaves of the batteries, {number(window)} Wh")
+            ("reserve_s",),
+            f"{number(form.reserve_s)}, which keeps {low / 1e6:.2f} MWh in and {high / 1e6:.2f} MWh free",
+            f"both within what soc_percent leaves of the batteries, {window / 1e6:.2f} MWh")
 
 
 def _check_age(point: str, max_age_ms: int, points: PolledPoints, place: Place) -> None:

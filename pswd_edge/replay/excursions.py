@@ -50,7 +50,7 @@ def low_frequency(draw: Draw) -> Case:
 
 
 def lost_frequency(draw: Draw) -> Case:
-    """Across the deadband every ten seconds; 0.2 Hz too much from 150 s, and from 170 s to 200 s no frequency at all."""
+    """Across the deadband every ten seconds; from 150 s on 0.2 Hz too much, and none known from 170 s to 200 s."""
     time_s = _seconds(draw)
     frequency = np.where(time_s < LOW_FROM_S, _wave(time_s, _ACROSS_HZ), NOMINAL_HZ + 0.2)
     return Grid(draw, 51).steady("lost-frequency", frequency, (170.0, _silent), (200.0, _heard))

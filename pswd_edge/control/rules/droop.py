@@ -17,7 +17,7 @@ from pswd_edge.model.snapshot import Reading
 PLAUSIBLE_SHARE = 0.2         # of the nominal frequency, both ways: no machine runs beyond
 LOOKED_AT = 3                 # cycles: one wrong value among them moves nothing
 REMEMBERED = 20               # cycles that can pass until a meter shows what the batteries were told
-CALM_S = 60.0                 # without droop: the excursion is over
+CALM_S = 60.0                 # so long inside the deadband: the excursion is over
 
 
 class Droop(NamedTuple):
@@ -25,7 +25,7 @@ class Droop(NamedTuple):
 
     `heard_hz`: the frequency of the last cycles, NaN where it was not known. `power_w` is in force (discharge
     positive), `past_w` was in the cycles before, the last one last. `used_wh`: what the store has given of the reserve
-    (negative: taken). `calm_s`: so long it has been 0.
+    (negative: taken). `calm_s`: so long ago the frequency was outside the deadband.
     """
 
     heard_hz: tuple[float, ...] = ()
@@ -38,13 +38,16 @@ class Droop(NamedTuple):
 NONE = Droop()
 
 
-def heard(spec: DroopSpec | None, state: Droop, reading: Reading) -> Droop:
-    """The state with this cycle's frequency."""
+def heard(spec: DroopSpec | None, state: Droop, reading: Reading, dt_s: float) -> Droop:
+    """The state with this cycle's frequency, whoever leads the batteries."""
     if spec is None:
         return NONE
     wrong = flaw(reading, spec.max_age_ms / 1000)
     possible = not wrong and abs(reading.value - spec.nominal_hz) <= PLAUSIBLE_SHARE * spec.nominal_hz
-    return state._replace(heard_hz=(*state.heard_hz, reading.value if possible else math.nan)[-LOOKED_AT:])
+    state = state._replace(heard_hz=(*state.heard_hz, reading.value if possible else math.nan)[-LOOKED_AT:])
+    hz = frequency_hz(spec, state)
+    away = not math.isnan(hz) and answer_w(spec, hz) != 0
+    return state._replace(calm_s=0.0 if away else state.calm_s + dt_s)
 
 
 def frequency_hz(spec: DroopSpec | None, state: Droop) -> float:
@@ -144,9 +147,8 @@ def given(spec: DroopSpec | None, state: Droop, power_w: float, limits: Range, e
     used_wh = state.used_wh + cycle_wh(fed_w(spec, power_w), limits) * dt_s / limits.period_s
     if power_w == 0:
         used_wh *= math.exp(-dt_s / energy_time_s)
-    return state._replace(
-        power_w=power_w, past_w=(*state.past_w, power_w)[-REMEMBERED:], used_wh=min(max(used_wh, -down_wh), up_wh),
-        calm_s=state.calm_s + dt_s if power_w == 0 else 0.0)
+    return state._replace(power_w=power_w, past_w=(*state.past_w, power_w)[-REMEMBERED:],
+                          used_wh=min(max(used_wh, -down_wh), up_wh))
 
 
 def told_w(spec: DroopSpec | None, power_w: float) -> float | None:
@@ -154,15 +156,6 @@ def told_w(spec: DroopSpec | None, power_w: float) -> float | None:
     return None if spec is None else power_w
 
 
-def excursion(spec: DroopSpec | None, state: Droop) -> str:
-    """What an excursion's begin or end says to people."""
-    if not is_answering(state):
-        return f"over: no droop for {CALM_S:g} s"
-    hz = frequency_hz(spec, state)
-    at = "a frequency that is not known now" if math.isnan(hz) else f"{hz:.3f} Hz"
-    return f"batteries {'give' if state.power_w > 0 else 'take'} {abs(state.power_w) / 1e6:.2f} MW at {at}"
-
-
-def is_answering(state: Droop) -> bool:
-    """Whether an excursion is under way: from its first droop until there was none for `CALM_S`."""
+def is_excursion(state: Droop) -> bool:
+    """Whether one is under way: from the first answer until the frequency was inside its deadband for `CALM_S`."""
     return state.calm_s < CALM_S

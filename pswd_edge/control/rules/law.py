@@ -42,7 +42,7 @@ def cycle(
     grid = grid_of(spec, orders)
     late = delay.compared(state.delay, found.moment_s, found.battery_w, fleet.discharge_rating_w, dt_s)
     state = state._replace(memory=memory, delay=delay.aged(late, snapshot.time_s - found.moment_s, dt_s),
-                           droop=droop.heard(spec.droop, state.droop, snapshot.read(spec.frequency)))
+                           droop=droop.heard(spec.droop, state.droop, snapshot.read(spec.frequency), dt_s))
     measured_s = delay.total_s(state.delay)
     tuning = tune(spec, grid.ramp_w_per_min, measured_s)
     limits = range_of(spec, orders.ceiling_w, tuning, orders.floor_w)
