@@ -185,7 +185,7 @@ def test_without_energy_the_support_ends_and_the_window_holds() -> None:
         grid.at(49.0, 100)
         assert min(grid.soc_percent.values()) > 10.0
     assert grid.state.droop.power_w == 10 * MW
-    assert grid.battery_w < 3 * MW, "what it gives beyond its reserve is taken back at the ramp"
+    assert grid.battery_w < 5 * MW, "what it gives beyond its reserve is taken back at the ramp"
 
 
 def test_the_reserve_is_there_when_the_load_is_at_its_worst() -> None:
@@ -284,7 +284,7 @@ def test_without_the_section_nothing_is_answered() -> None:
 def site_of(power_max_w: float, exempt: bool, export_w: float):
     batteries = (battery_spec(1, 40 * MW, 6 * MWH), battery_spec(2, 25 * MW, 9 * MWH))
     return site(replace(SPEC, power_max_w=power_max_w, ramp_exempt=exempt, w_per_hz=30 * MW), batteries=batteries,
-                export_limit_w=export_w, import_limit_w=100 * MW)
+                export_limit_w=export_w, import_limit_w=85 * MW)
 
 
 FREQUENCIES = st.one_of(st.floats(40.0, 60.0), st.floats(49.5, 50.5), st.sampled_from([math.nan, 0.0, 50.0, 1e9]))
@@ -296,7 +296,7 @@ RUNS = st.lists(st.tuples(FREQUENCIES, st.floats(20.0, 98.0), st.integers(1, 60)
        st.sampled_from([0.0, 5 * MW, math.inf]))
 def test_no_frequency_breaks_a_limit(runs, soc_percent: float, power_max_w: float, exempt: bool,
                                      export_w: float) -> None:
-    """Whatever the frequency's meter says: its maximum, each battery's rating and window, and the export limit hold."""
+    """Whatever the frequency's meter says: its maximum, each battery's rating and window, export and import limit hold."""
     spec = site_of(power_max_w, exempt, export_w)
     grid = Grid(spec, soc_percent=soc_percent)
     for hz, load_mw, cycles in runs:
@@ -308,4 +308,6 @@ def test_no_frequency_breaks_a_limit(runs, soc_percent: float, power_max_w: floa
             for b in spec.batteries:
                 assert -b.charge_rating_w - 1 <= decision.shares.get(b.id, 0.0) <= b.discharge_rating_w + 1
             assert decision.battery_w <= decision.estimate.load_w + export_w + 1
+            if decision.droop_w < 0 and exempt:
+                assert decision.estimate.load_w - decision.battery_w <= spec.import_limit_w + 1
         assert all(9.9 <= soc <= 90.1 for soc in grid.soc_percent.values())
