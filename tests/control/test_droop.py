@@ -296,7 +296,7 @@ RUNS = st.lists(st.tuples(FREQUENCIES, st.floats(20.0, 98.0), st.integers(1, 60)
        st.sampled_from([0.0, 5 * MW, math.inf]))
 def test_no_frequency_breaks_a_limit(runs, soc_percent: float, power_max_w: float, exempt: bool,
                                      export_w: float) -> None:
-    """Whatever the frequency's meter says: its maximum, each battery's rating and window, export and import limit hold."""
+    """Whatever the frequency's meter says: its maximum, ratings, windows, export and import limit hold."""
     spec = site_of(power_max_w, exempt, export_w)
     grid = Grid(spec, soc_percent=soc_percent)
     for hz, load_mw, cycles in runs:
