@@ -39,8 +39,8 @@ def plan(load_w: float, coming: Sequence[tuple[float, float]], bounds: Bounds, r
     """The best way for a load that is at `load_w` and changes by W after seconds, as `coming` says, by time.
 
     What a ramp takes need not be back in the end: control restores it in its own time, towards `rest_wh` where there is
-    no ramp. `spared_wh`: what to keep above the energy's minimum and below its maximum (`Forecast.waiting_wh`). None where no
-    way was found.
+    no ramp. `spared_wh`: what to keep above the energy's minimum and below its maximum (`Forecast.waiting_wh`). None
+    where no way was found.
     """
     near = [(s, w) for s, w in coming if s <= AHEAD_S]
     last_s = max((s for s, _ in near), default=0.0)
