@@ -17,7 +17,7 @@ from pswd_edge.replay.making import Draw
 from pswd_edge.replay.scoring import Scored, scored
 from pswd_edge.replay.site import CEILING_W, MW, RAMP_W_PER_MIN
 
-FIRM, NOT_FIRM, WHOLE = 1.3, 2.6, 8 * MW / BOUND_WH  # batteries, times the bound
+FIRM, NOT_FIRM, WHOLE = 1.3, 2.8, 8 * MW / BOUND_WH  # batteries, times the bound
 _LEAST, _CLOSE = 1.0, 0.02    # of the halving, times the bound
 _SMALL_MWH = 0.05             # of throughput: below it a ratio says nothing
 _NEVER_S = 1e9
