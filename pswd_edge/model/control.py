@@ -105,6 +105,28 @@ class LoadController(Struct, frozen=True):
     progress: int | None = None
 
 
+class Branch(Struct, frozen=True):
+    """A circuit that the law guards; indices into `ControlSpec`.
+
+    `parent` comes after its children in `ControlSpec.branches`; None at the grid connection. `meter` measures the
+    branch's active power, toward the loads positive. Where it `sums`, `children`, `loads` and `stores`, which hang
+    directly on it, are all that it feeds, and stand in for the meter. With neither it is not guarded. `batteries`,
+    `tiers`, `controllers` are those below it at any depth.
+    """
+
+    id: str
+    rating_w: float
+    parent: int | None
+    meter: Input | None = None
+    children: tuple[int, ...] = ()
+    loads: tuple[Input, ...] = ()
+    stores: tuple[int, ...] = ()
+    batteries: tuple[int, ...] = ()
+    tiers: tuple[int, ...] = ()
+    controllers: tuple[int, ...] = ()
+    sums: bool = False
+
+
 class ControlSpec(Struct, frozen=True):
     """Everything that the cycle and the rules need, compiled.
 
@@ -123,6 +145,7 @@ class ControlSpec(Struct, frozen=True):
     select-before-operate writes may be made in a second, on one connection and on the whole site. `shadow`: decide,
     write nothing.
     `thermal`: what leads cooling and heat export, and guards temperatures; None: they are left alone.
+    `branches`: the tree of circuits, children before parents; empty: no circuit is guarded.
     """
 
     period_ms: int
@@ -163,3 +186,4 @@ class ControlSpec(Struct, frozen=True):
     load_substitutes: tuple[tuple[Input, ...], ...] = ()
     shadow: bool = False
     thermal: ThermalSpec | None = None
+    branches: tuple[Branch, ...] = ()

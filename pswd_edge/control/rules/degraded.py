@@ -37,6 +37,8 @@ class Facts(NamedTuple):
     ups_on_battery: bool = False
     overruns: int = 0
     ups_unknown: tuple[str, ...] = ()
+    circuits_over: tuple[str, ...] = ()
+    circuits_unknown: tuple[str, ...] = ()
 
 
 class Row(NamedTuple):
@@ -126,6 +128,9 @@ ROWS: tuple[Row, ...] = (
         starts=True),
     Row("ups_unknown:<id>", _each("ups_unknown", lambda f: f.ups_unknown), "with its next answer", restores=False,
         starts=True),
+    Row("circuit_overload:<id>", _each("circuit_overload", lambda f: f.circuits_over), "when it is within its rating",
+        starts=True),
+    Row("circuit_unknown:<id>", _each("circuit_unknown", lambda f: f.circuits_unknown), _GOOD_AGAIN, starts=True),
     Row("not_commissioned", _when("not_commissioned", lambda f: f.not_commissioned), "with its commissioning",
         batteries="others"),
     Row("loop_too_slow", _when("loop_too_slow", lambda f: f.too_slow), "when the measured delay is short enough"),

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from pswd_edge.control.rules import delay as delays
 from pswd_edge.control.rules.allocate import Fleet
 from pswd_edge.control.rules.budget import Budget
+from pswd_edge.control.rules.circuits import BranchState
 from pswd_edge.control.rules.delay import Delay
 from pswd_edge.control.rules.energy import Held
 from pswd_edge.control.rules.estimate import Estimate, Memory
@@ -28,7 +29,7 @@ class LawState(NamedTuple):
     `reference`, `feed` and `budget` are None until a first estimate; `battery_w` is the last command, `missed_w` how
     far the reference was pulled off its ramp where the batteries could not give what was wanted; it fades at the ramp.
     `delay` learns how late the batteries are, `following` (one for each battery) whether they do what they are told,
-    `energy` what they hold; the latter is empty before the first cycle.
+    `energy` what they hold; the latter is empty before the first cycle. So is `circuits`, what is known of each branch.
     """
 
     memory: Memory
@@ -43,6 +44,7 @@ class LawState(NamedTuple):
     delay: Delay = delays.begun()
     following: tuple[Following, ...] = ()
     energy: tuple[Held, ...] = ()
+    circuits: tuple[BranchState, ...] = ()
 
 
 class Orders(NamedTuple):
