@@ -27,7 +27,7 @@ class BranchState(NamedTuple):
     `power_w` is that with them, as measured, NaN while it is not `known`. `moment_s`: of which moment the load is.
     `over_cycles` counts cycles over the rating, `short_cycles` those in which loads must go (`relief.py`).
     `charge_w`: what batteries below charged when it was last known; more they may not while it is not. `least_w`,
-    `before_w` are the least rooms of this span of `release_after_s`, since `span_s`, and of the one before.
+    `before_w` are the least rooms of this span of 5 s, since `span_s`, and of the one before.
     `cap_share` holds load controllers below to this share of their ratings, infinite: not; `capped_s` its last change.
     """
 

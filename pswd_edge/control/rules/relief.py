@@ -18,6 +18,7 @@ from pswd_edge.model.snapshot import Snapshot
 BATTERY_CYCLES = 20           # over the rating for so long, whatever batteries were to do: then loads go
 CAP_S = 2.0                   # within this a cap is expected to show
 RACK_MAX_AGE_S = 2.0
+SPAN_S = 5.0                  # a swing of the load is shorter: room is the least of this span and the one before
 LEAST_STEP = 0.02             # of the ratings: a cap is not raised by less
 
 
@@ -184,14 +185,14 @@ def _spanned(spec: ControlSpec, branch: Branch, state: BranchState, shed: ShedSt
     if not state.known:
         return state
     room_w = max(0.0, KEPT_SHARE * branch.rating_w - state.load_w - coming_w(spec, shed, now_s, branch.tiers))
-    if now_s - state.span_s < spec.release_after_s:
+    if now_s - state.span_s < SPAN_S:
         return state._replace(least_w=min(state.least_w, room_w))
     return state._replace(before_w=state.least_w if state.span_s > -math.inf else 0.0, least_w=room_w, span_s=now_s)
 
 
 def _eased(spec: ControlSpec, branch: Branch, state: BranchState, now_s: float, *, trusted: bool) -> BranchState:
     """Caps are raised by what there has been room for, one step at a time; at the ratings there are none."""
-    if state.cap_share == math.inf or not trusted or now_s - state.capped_s < max(spec.release_gap_s, CAP_S):
+    if state.cap_share == math.inf or not trusted or now_s - state.capped_s < max(spec.release_after_s, CAP_S):
         return state
     step = min(state.least_w, state.before_w) / sum([spec.load_controllers[i].rating_w for i in branch.controllers])
     if step < LEAST_STEP:

@@ -52,7 +52,7 @@ def restored(spec: ControlSpec, state: ShedState, now_s: float, may: Flexible) -
     tier, found, room = spec.tiers[last], state.tiers[last], state.calm_room_w
     if may.room_w:
         room = min(room, may.room_w[last])  # another tier's room may be in the calm
-    if room >= _whole_w(found):
+    if room >= _whole_w(found) or found.cap_w >= PICKUP * found.before_w:
         if now_s - found.since_s < tier.min_on_s:
             return state
         given = TierState(False, now_s, found.before_w, recent_s=found.recent_s, filtered_w=found.filtered_w)
