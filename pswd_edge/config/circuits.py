@@ -47,6 +47,7 @@ def check_circuits(form: SiteFile, place: Place) -> None:
         _check_tier(tier, control, here.at("tiers", index))
     for id_, circuit in circuits.items() if hangs_somewhere(control) else ():
         _check_floors(id_, circuit, form, place.at("circuits", id_))
+        _check_sum(id_, circuit, circuits, place.at("circuits", id_))
 
 
 def _known(id_: str | None, circuits: Circuits, place: Place) -> None:
@@ -79,6 +80,13 @@ def _check_floors(id_: str, circuit: CircuitForm, form: SiteFile, place: Place) 
         names = ", ".join(t.id for t in below)
         place.complain(("rating_w",), number(circuit.rating_w),
                        f"the floors of the tiers below it, {number(floor_w)} ({names}), at least")
+
+
+def _check_sum(id_: str, circuit: CircuitForm, circuits: Circuits, place: Place) -> None:
+    """A sum with a part that can never be known is never known."""
+    for child, below in circuits.items() if circuit.sums and circuit.meter is None else ():
+        if below.parent == id_ and below.meter is None and not below.sums:
+            place.complain(("sums",), f"true above {child}, which has neither meter nor sums", "one of both there")
 
 
 def unguarded(form: SiteFile) -> list[tuple[tuple[str | int, ...], str]]:
