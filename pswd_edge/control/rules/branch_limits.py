@@ -15,13 +15,12 @@ def narrowed(spec: ControlSpec, states: Sequence[BranchState], fleet: Sequence[B
     """
     after = list(fleet)
     for branch, state in zip(spec.branches, states, strict=True):
-        able = [i for i in branch.batteries if after[i].usable]
-        if able and is_guarded(branch):
-            _within(after, able, *_room_w(branch, state))
+        if branch.batteries and is_guarded(branch):
+            _within(after, branch.batteries, *_room_w(branch, state))
     for branch, state in zip(spec.branches, states, strict=True):
-        able = [i for i in branch.batteries if after[i].usable]
-        if able and state.known:
-            _relieving(after, able, state.load_w - KEPT_SHARE * branch.rating_w)
+        wanted_w = state.load_w - KEPT_SHARE * branch.rating_w
+        if state.known and wanted_w > 0:
+            _relieving(after, [i for i in branch.batteries if after[i].usable], wanted_w)
     return after
 
 
@@ -37,19 +36,17 @@ def _room_w(branch: Branch, state: BranchState) -> tuple[float, float]:
     return max(0.0, kept_w - state.load_w), max(0.0, kept_w + state.load_w)
 
 
-def _within(after: list[Battery], able: Sequence[int], charge_w: float, discharge_w: float) -> None:
-    """Scale what they may charge and discharge down to these sums."""
-    charge = _scale([after[i].charge_available_w for i in able], charge_w)
-    discharge = _scale([after[i].discharge_available_w for i in able], discharge_w)
-    if charge < 1 or discharge < 1:
-        for i in able:
-            after[i] = after[i]._replace(charge_available_w=charge * after[i].charge_available_w,
-                                         discharge_available_w=discharge * after[i].discharge_available_w)
-
-
-def _scale(powers_w: Sequence[float], most_w: float) -> float:
-    total_w = sum(powers_w)
-    return most_w / total_w if total_w > most_w else 1.0
+def _within(after: list[Battery], below: Sequence[int], charge_w: float, discharge_w: float) -> None:
+    """Scale what they may charge and discharge down to these sums; those that are not usable have zeros."""
+    charges_w = sum([after[i].charge_available_w for i in below])
+    discharges_w = sum([after[i].discharge_available_w for i in below])
+    if charges_w <= charge_w and discharges_w <= discharge_w:
+        return
+    charge = charge_w / charges_w if charges_w > charge_w else 1.0
+    discharge = discharge_w / discharges_w if discharges_w > discharge_w else 1.0
+    for i in below:
+        after[i] = after[i]._replace(charge_available_w=charge * after[i].charge_available_w,
+                                     discharge_available_w=discharge * after[i].discharge_available_w)
 
 
 def _relieving(after: list[Battery], able: Sequence[int], wanted_w: float) -> None:

@@ -215,7 +215,7 @@ def _shed(spec: ControlSpec, state: LawState, snapshot: Snapshot, need: Need | N
     trusted = allowed.gives_back and orders.mode is not Mode.SAFE
     may, shed = orders.flexible, state.shed
     if spec.branches:
-        may = relief.roomed(spec, state.circuits, may or of_site(spec))
+        may = relief.roomed(spec, state.circuits, shed, may or of_site(spec))
     if need is not None:
         shed = decide(spec, shed, need.deficit_w, powers, trusted, snapshot.time_s, dt_s, need.early_w, may)
     if not may or not spec.branches:

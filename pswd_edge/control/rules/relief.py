@@ -6,7 +6,15 @@ from typing import NamedTuple
 
 from pswd_edge.control.rules import tiers
 from pswd_edge.control.rules.allocate import Battery
-from pswd_edge.control.rules.circuits import AT_ONCE_SHARE, CONFIRM_CYCLES, KEPT_SHARE, BranchState, is_guarded
+from pswd_edge.control.rules.circuits import (
+    AT_ONCE_SHARE,
+    CONFIRM_CYCLES,
+    KEPT_SHARE,
+    NOTHING_HELD,
+    BranchState,
+    Hold,
+    is_guarded,
+)
 from pswd_edge.control.rules.deficit import is_slow, warning_s
 from pswd_edge.control.rules.flexibility import Flexible
 from pswd_edge.control.rules.measured import measured
@@ -30,14 +38,16 @@ class Cap(NamedTuple):
     name: str
 
 
-def roomed(spec: ControlSpec, states: Sequence[BranchState], may: Flexible) -> Flexible:
+def roomed(spec: ControlSpec, states: Sequence[BranchState], shed: ShedState, may: Flexible) -> Flexible:
     """The tiers as they may come back: none by more than every circuit above it has had room for."""
+    if not any(t.engaged for t in shed.tiers):
+        return may
     return may._replace(room_w=tuple(_rooms_w(spec, states)))
 
 
 def withheld_w(spec: ControlSpec, states: Sequence[BranchState], shed: ShedState) -> float:
     """What the load would rise by, were all tiers given back for which circuits have room."""
-    if not states:
+    if not states or not any(t.engaged for t in shed.tiers):
         return tiers.withheld_w(shed)
     return sum([min(max(0.0, t.before_w - _known(t.filtered_w)), room)
                 for t, room in zip(shed.tiers, _rooms_w(spec, states), strict=True) if t.engaged])
@@ -49,7 +59,7 @@ def _rooms_w(spec: ControlSpec, states: Sequence[BranchState]) -> list[float]:
     for branch, state in zip(spec.branches, states, strict=True):
         if not is_guarded(branch):
             continue
-        most_w = 0.0 if state.cap_share < math.inf else min(state.least_w, state.before_w)
+        most_w = 0.0 if state.hold.cap_share < math.inf else min(state.hold.least_w, state.hold.before_w)
         for i in branch.tiers:
             room[i] = min(room[i], most_w)
     return room
@@ -66,16 +76,22 @@ def relieved(
     """
     after, now_s = [], snapshot.time_s
     for branch, found in zip(spec.branches, states, strict=True):
+        free = all(not shed.tiers[i].engaged for i in branch.tiers)
+        if free and found.hold == NOTHING_HELD and found.load_w <= KEPT_SHARE * branch.rating_w:
+            after.append(found)
+            continue
         drawn_w = _drawn_w(spec, branch, found, shed, snapshot)
         need_w = (_need_w(spec, branch, found, fleet) - _tiers_pending_w(spec, branch, shed, power_w, now_s)
                   - _caps_pending_w(spec, found, drawn_w, now_s))
         slack_w, urgent_w = (1 - KEPT_SHARE) * branch.rating_w, (AT_ONCE_SHARE - KEPT_SHARE) * branch.rating_w
-        state = found._replace(short_cycles=found.short_cycles + 1 if need_w > slack_w else 0)
-        if need_w > urgent_w or state.short_cycles >= CONFIRM_CYCLES:
+        hold = found.hold._replace(short_cycles=found.hold.short_cycles + 1 if need_w > slack_w else 0)
+        if need_w > urgent_w or hold.short_cycles >= CONFIRM_CYCLES:
             cut = _tiers_engaged(spec, branch, shed, need_w, power_w, may, now_s)
             need_w, shed = need_w - _taken_w(branch, shed, cut, power_w), cut
-            state = _capped(spec, state, drawn_w, need_w, now_s) if need_w > slack_w else state
-        after.append(_eased(spec, branch, _spanned(spec, branch, state, shed, now_s), now_s, trusted=trusted))
+            hold = _capped(spec, hold, drawn_w, need_w, now_s) if need_w > slack_w else hold
+        hold = _eased(spec, branch, _spanned(spec, branch, found, hold, shed, now_s), now_s, trusted=trusted)
+        nothing = free and hold.short_cycles == 0 and hold.cap_share == math.inf
+        after.append(found._replace(hold=NOTHING_HELD if nothing else hold))
     return tuple(after), shed
 
 
@@ -83,8 +99,8 @@ def caps(spec: ControlSpec, states: Sequence[BranchState]) -> tuple[Cap, ...]:
     """What load controllers are held to now; the tightest branch of each."""
     least: dict[int, Cap] = {}
     for branch, state in zip(spec.branches, states, strict=True):
-        for i in branch.controllers if state.cap_share < math.inf else ():
-            high_w = state.cap_share * spec.load_controllers[i].rating_w
+        for i in branch.controllers if state.hold.cap_share < math.inf else ():
+            high_w = state.hold.cap_share * spec.load_controllers[i].rating_w
             if i not in least or high_w < least[i].high_w:
                 least[i] = Cap(i, high_w, branch.id)
     return tuple(least.values())
@@ -121,7 +137,7 @@ def _tiers_pending_w(spec: ControlSpec, branch: Branch, shed: ShedState, power_w
 def _drawn_w(spec: ControlSpec, branch: Branch, state: BranchState, shed: ShedState,
              snapshot: Snapshot) -> dict[int, float]:
     """What load controllers below draw, as far as their tiers let them; NaN where it is not known."""
-    if state.short_cycles == 0 and state.cap_share == math.inf and state.over_cycles == 0:
+    if state.hold.cap_share == math.inf and state.load_w <= KEPT_SHARE * branch.rating_w:
         return {}
     held = {spec.tiers[i].setpoint: shed.tiers[i].cap_w for i in branch.tiers if shed.tiers[i].engaged}
     drawn = {}
@@ -134,9 +150,10 @@ def _drawn_w(spec: ControlSpec, branch: Branch, state: BranchState, shed: ShedSt
 
 def _caps_pending_w(spec: ControlSpec, state: BranchState, drawn_w: dict[int, float], now_s: float) -> float:
     """What caps will take off that were set just now."""
-    if now_s - state.capped_s >= CAP_S or state.cap_share == math.inf:
+    share = state.hold.cap_share
+    if now_s - state.hold.capped_s >= CAP_S or share == math.inf:
         return 0.0
-    return sum([max(0.0, _known(w) - state.cap_share * spec.load_controllers[i].rating_w) for i, w in drawn_w.items()])
+    return sum([max(0.0, _known(w) - share * spec.load_controllers[i].rating_w) for i, w in drawn_w.items()])
 
 
 def _tiers_engaged(spec: ControlSpec, branch: Branch, shed: ShedState, need_w: float, power_w: Sequence[float],
@@ -161,8 +178,7 @@ def _taken_w(branch: Branch, before: ShedState, after: ShedState, power_w: Seque
                 and not math.isnan(power_w[i])])
 
 
-def _capped(spec: ControlSpec, state: BranchState, drawn_w: dict[int, float], need_w: float,
-            now_s: float) -> BranchState:
+def _capped(spec: ControlSpec, hold: Hold, drawn_w: dict[int, float], need_w: float, now_s: float) -> Hold:
     """Hold the controllers to one share of their ratings, so low that it takes this off; what is not known is held too.
 
     Found from the busiest down: the share at which those above it give together what is needed.
@@ -175,30 +191,31 @@ def _capped(spec: ControlSpec, state: BranchState, drawn_w: dict[int, float], ne
         share = max(0.0, (power_w - need_w) / rating_w)
         if at + 1 == len(racks) or share >= racks[at + 1][0]:
             break
-    if share >= min(state.cap_share, 1.0):
-        return state
-    return state._replace(cap_share=share, capped_s=now_s)
+    if share >= min(hold.cap_share, 1.0):
+        return hold
+    return hold._replace(cap_share=share, capped_s=now_s)
 
 
-def _spanned(spec: ControlSpec, branch: Branch, state: BranchState, shed: ShedState, now_s: float) -> BranchState:
+def _spanned(spec: ControlSpec, branch: Branch, state: BranchState, hold: Hold, shed: ShedState,
+             now_s: float) -> Hold:
     """The least room of this span and the last: a load that swings has more in its troughs than it may use."""
     if not state.known:
-        return state
+        return hold
     room_w = max(0.0, KEPT_SHARE * branch.rating_w - state.load_w - coming_w(spec, shed, now_s, branch.tiers))
-    if now_s - state.span_s < SPAN_S:
-        return state._replace(least_w=min(state.least_w, room_w))
-    return state._replace(before_w=state.least_w if state.span_s > -math.inf else 0.0, least_w=room_w, span_s=now_s)
+    if now_s - hold.span_s < SPAN_S:
+        return hold._replace(least_w=min(hold.least_w, room_w))
+    return hold._replace(before_w=hold.least_w if hold.span_s > -math.inf else 0.0, least_w=room_w, span_s=now_s)
 
 
-def _eased(spec: ControlSpec, branch: Branch, state: BranchState, now_s: float, *, trusted: bool) -> BranchState:
+def _eased(spec: ControlSpec, branch: Branch, hold: Hold, now_s: float, *, trusted: bool) -> Hold:
     """Caps are raised by what there has been room for, one step at a time; at the ratings there are none."""
-    if state.cap_share == math.inf or not trusted or now_s - state.capped_s < max(spec.release_after_s, CAP_S):
-        return state
-    step = min(state.least_w, state.before_w) / sum([spec.load_controllers[i].rating_w for i in branch.controllers])
+    if hold.cap_share == math.inf or not trusted or now_s - hold.capped_s < max(spec.release_after_s, CAP_S):
+        return hold
+    step = min(hold.least_w, hold.before_w) / sum([spec.load_controllers[i].rating_w for i in branch.controllers])
     if step < LEAST_STEP:
-        return state
-    share = state.cap_share + step
-    return state._replace(cap_share=share if share < 1 else math.inf, capped_s=now_s)
+        return hold
+    share = hold.cap_share + step
+    return hold._replace(cap_share=share if share < 1 else math.inf, capped_s=now_s)
 
 
 def _known(power_w: float) -> float:
