@@ -100,7 +100,8 @@ def rule_words() -> set[str]:
     """Every word that a control rule can say: names of degraded modes, bindings, sources."""
     whole = {"grid_meter_": "grid_meter_<reason>", "battery_lost:": "battery_lost:<id>",
              "battery_not_following:": "battery_not_following:<id>", "setpoint_refused": "setpoint_refused:<id>",
-             "soc_uncertain": "soc_uncertain:<id>",
+             "soc_uncertain": "soc_uncertain:<id>", "circuit_overload": "circuit_overload:<id>",
+             "circuit_unknown": "circuit_unknown:<id>", "circuit:": "circuit:<id>",
              "grid_meter_outvoted": "grid_meter_outvoted:<place>", "over_temperature:": "over_temperature:<id>",
              "temperature_lost:": "temperature_lost:<id>", "heat_export_off:": "heat_export_off:<id>"}
     inside_sentences = {"cooling", "heat", "ramp"}
@@ -291,7 +292,7 @@ def test_named_commands_and_targets_exist(page: Path) -> None:
         if command is not None:
             options = GENERATE.arguments(command[1]) if command[1] in COMMANDS else None
             known = {o for a in options or () for o in a.option_strings} | {"--help"}
-            given = set(re.findall(r"(?<!\S)--[a-z-]+", command[2].partition("#")[0]))
+            given = set(re.findall(r"(?<!\S)--[a-z0-9-]+", command[2].partition("#")[0]))
             wrong += [line] if options is None or given - known else []
         target = re.match(r"(?:sudo )?make ([a-z]+)", line)
         wrong += [line] if target is not None and f"\n{target[1]}:" not in text("Makefile") else []

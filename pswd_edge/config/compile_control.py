@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 
 from pswd_edge.config.circuits import Circuits, compile_branches
+from pswd_edge.config.compile_droop import compile_droop
 from pswd_edge.config.compile_thermal import compile_thermal
 from pswd_edge.config.control_form import BatteryForm, ControlForm, InputForm, LoadRangeForm, TierForm, UpsForm
 from pswd_edge.model.control import BatteryControl, ControlSpec, Input, LoadController, Tier, Ups
@@ -42,8 +43,11 @@ def label_value(point: Point, label: str) -> int:
 
 
 def compile_control(form: ControlForm, points: Mapping[str, Point], devices: Mapping[str, int],
-                    circuits: Circuits) -> ControlSpec:
-    """The control specification; `points` and `circuits` by id, `devices` id to index."""
+                    nominal_hz: float, circuits: Circuits) -> ControlSpec:
+    """The control specification; `points` and `circuits` by id, `devices` id to index.
+
+    `nominal_hz` is the grid's frequency.
+    """
     tuning = tuning_of(form)
     limits: LoadRangeForm = form.load_range
     return ControlSpec(
@@ -87,6 +91,7 @@ def compile_control(form: ControlForm, points: Mapping[str, Point], devices: Map
         load_substitutes=tuple(tuple(_input(m, points) for m in group) for group in form.load_substitutes),
         shadow=form.shadow,
         thermal=compile_thermal(form.thermal, points, tuple(form.load_controllers), [t.id for t in form.tiers]),
+        droop=compile_droop(form, nominal_hz),
         branches=compile_branches(form, circuits, points),
     )
 

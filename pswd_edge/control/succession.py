@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from pswd_edge.control.rules import delay
+from pswd_edge.control.rules import delay, droop
 from pswd_edge.control.rules.circuits import BranchState
 from pswd_edge.control.rules.estimate import Memory
 from pswd_edge.control.rules.following import Following
@@ -38,11 +38,15 @@ def carried_law(old: Site, new: Site, state: LawState) -> LawState:
     """The law's state under the new site.
 
     With the same batteries nothing is lost. With others, histories begin anew and the reference is taken from what is
-    measured, so that the change makes no step; tiers and circuits keep their state by their ids. So does each
-    battery what it was told. How late they are is learnt anew: others may be faster or slower.
+    measured, so that the change makes no step; tiers and circuits keep their state by their ids. So does each battery
+    what it was told. How late they are is learnt anew: others may be faster or slower. Droop that is not given any more
+    makes no step either: the grid stays where it is.
     """
     before, after = old.control, new.control
     tiers = {t.id: s for t, s in zip(before.tiers, state.shed.tiers, strict=True)}
+    droop_w = state.droop.power_w
+    if droop.fed_w(before.droop, droop_w) != droop.fed_w(after.droop, droop_w):
+        state = state._replace(droop=droop.NONE, reference=None, feed=None, budget=None)
     shed: ShedState = state.shed._replace(tiers=tuple(tiers.get(t.id, TierState()) for t in after.tiers))
     branches = dict(zip([b.id for b in before.branches], state.circuits, strict=False))
     circuits = tuple([branches.get(b.id, BranchState()) for b in after.branches])

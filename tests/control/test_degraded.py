@@ -86,7 +86,7 @@ CASES = {
                                   spec=GUARDED),
     "circuit_unknown:<id>": Case(override(80, lambda w: bad()), "circuit_unknown:hall", spec=GUARDED),
 }
-BESIDE_THE_LAW = {"cycles_missed", "soc_uncertain:<id>", "ups_on_battery", "ups_unknown:<id>"}
+BESIDE_THE_LAW = {"cycles_missed", "soc_uncertain:<id>", "ups_on_battery", "ups_unknown:<id>", "frequency_unknown"}
 """Rows that the loop or another rule brings about; they have tests of their own."""
 
 

@@ -132,6 +132,16 @@ def test_a_trace_goes_in_and_decisions_come_out(tmp_path: Path, capsys: pytest.C
     assert float(rows[600]["grid_w"]) == pytest.approx(balance, abs=1.0)
 
 
+def test_wear_has_its_price(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """Whether to follow the predicted swing is asked with a price: it goes by throughput, for a day like the run."""
+    trace = write(tmp_path / "mine.csv", "0,30e6", "30,30e6", "30.1,80e6", "90,80e6")
+    assert main(["replay", str(trace), "--json", "--wear-price", "20"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["wear_per_day"] == pytest.approx(20 * told["throughput_mwh"] * 86400 / told["seconds"])
+    assert main(["replay", str(trace), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["wear_per_day"] is None
+
+
 def test_a_trace_on_a_site_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     """The demo's batteries and tiers."""
     trace = write(tmp_path / "mine.csv", "0,30e6", "20,30e6", "20.1,60e6", "60,60e6")

@@ -37,6 +37,7 @@ class Facts(NamedTuple):
     ups_on_battery: bool = False
     overruns: int = 0
     ups_unknown: tuple[str, ...] = ()
+    frequency_unknown: bool = False
     circuits_over: tuple[str, ...] = ()
     circuits_unknown: tuple[str, ...] = ()
 
@@ -128,6 +129,7 @@ ROWS: tuple[Row, ...] = (
         starts=True),
     Row("ups_unknown:<id>", _each("ups_unknown", lambda f: f.ups_unknown), "with its next answer", restores=False,
         starts=True),
+    Row("frequency_unknown", _when("frequency_unknown", lambda f: f.frequency_unknown), _GOOD_AGAIN, starts=True),
     Row("circuit_overload:<id>", _each("circuit_overload", lambda f: f.circuits_over), "when it is within its rating",
         starts=True),
     Row("circuit_unknown:<id>", _each("circuit_unknown", lambda f: f.circuits_unknown), _GOOD_AGAIN, starts=True),
