@@ -92,6 +92,10 @@ KINDS: dict[str, Kind] = {
     "surplus": Kind(
         "critical", True, "for 1 s, more power came than reference and batteries can absorb",
         "lower nothing: raise load, or let the batteries be emptied; the ramp limit may break", on_delay_s=1.0),
+    "contradiction:<point>": Kind(
+        "warning", False, "for 1 s, two of one level have wanted different values of a point: neither is taken, "
+        "the next lower level leads it, or nobody",
+        "look at `explain` for who they are: parts of the site file that lead one point twice", on_delay_s=1.0),
     "ledger": Kind(
         "warning", False, "decisions cannot be written down, or the chain of entries is broken; the text says where",
         "free the disk; for a broken chain see [the ledger](#the-ledger). Control goes on; requests fail while the "

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from pswd_edge.control.arbiter import Bound, Candidate
+from pswd_edge.control.arbiter import GIVEN_BACK, Bound, Candidate
 from pswd_edge.control.rules import thermal
 from pswd_edge.control.rules.interlock import InterlockState
 from pswd_edge.control.rules.thermal import ThermalDecision, ThermalState
@@ -56,9 +56,9 @@ class Coordination:
         """Set-points of cooling and heat export, tiers that an interlock sheds, and those that it has given back."""
         tiers, made = self._control.tiers, self.decision
         return [*(Candidate(p, v, Level.LAW, "thermal") for p, v in made.setpoints),
-                *(Candidate(tiers[t].setpoint, tiers[t].engaged_value, Level.PROTECTION, f"interlock:{name}")
+                *(Candidate(tiers[t].setpoint, tiers[t].engaged_value, Level.PROTECTION, f"interlock:{name}", t)
                   for t, name in made.sheds),
-                *(Candidate(tiers[t].setpoint, tiers[t].released_value, Level.LAW, "thermal")
+                *(Candidate(tiers[t].setpoint, tiers[t].released_value, Level.LAW, "thermal", GIVEN_BACK)
                   for t in made.released)]
 
     def bounds(self) -> list[Bound]:

@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -29,7 +30,7 @@ from pswd_edge.control.rules.flexibility import flexible
 from pswd_edge.control.rules.placement import headroom
 from pswd_edge.control.rules.reserve import may_fall, may_rise
 from pswd_edge.control.rules.shed import stuck
-from pswd_edge.control.setpoints import Setpoints
+from pswd_edge.control.setpoints import Setpoints, contradictions
 from pswd_edge.control.shadow import REFUSED, decided, mode_of, refuses
 from pswd_edge.control.succession import carried_law, moved_controllers, moved_points
 from pswd_edge.control.timing import Histogram
@@ -244,7 +245,7 @@ class ControlCycle:
         self._age.add(snapshot.read(self._spec.grid_power.point).age_s)
         while self.desk.alarm_orders:
             self._journal.order(self.desk.alarm_orders.popleft())
-        alarms = self._journal.alarms(self._conditions(decision))
+        alarms = self._journal.alarms(chain(self._conditions(decision), contradictions(self._site, verdicts)))
         self._chronicle.note(snapshot, decision, self._shown, verdicts, self._keeper)
         report = report_of(
             self._spec, Clocks(self.cycle, utc_s, now_s, self.completed + 1, self.missed, self._started_utc_s),
