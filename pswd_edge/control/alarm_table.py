@@ -52,6 +52,9 @@ KINDS: dict[str, Kind] = {
     "battery_not_following:<id>": Kind(
         "warning", False, "a battery's power is none of what it was told",
         "look at its display: LOCAL, a limit of its own, another master"),
+    "battery_oscillates:<id>": Kind(
+        "warning", False, "a battery's power swings around what it was told, by itself",
+        "look at its controller's gains and at what was changed there; a weak grid, a second master"),
     "setpoint_refused:<id>": Kind(
         "warning", False, "its device refused its set-point for a second, or did not answer",
         "look at the connection and at what the device wants before it takes a set-point"),

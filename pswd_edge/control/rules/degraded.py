@@ -8,7 +8,7 @@ bad it is stands in the table of alarms, by the same names.
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-from pswd_edge.control.rules.allocate import DOES_NOT_FOLLOW
+from pswd_edge.control.rules.allocate import DOES_NOT_FOLLOW, OSCILLATES
 from pswd_edge.control.rules.derate import UPS_ON_BATTERY
 from pswd_edge.control.rules.estimate import CONTRADICTED
 
@@ -81,12 +81,16 @@ def _unreadable(facts: Facts) -> tuple[str, ...]:
 
 
 def _lost(facts: Facts) -> tuple[str, ...]:
-    return tuple(f"battery_lost:{id_}" for id_, why in facts.batteries if why and why != DOES_NOT_FOLLOW)
+    return tuple(f"battery_lost:{id_}" for id_, why in facts.batteries if why not in ("", DOES_NOT_FOLLOW, OSCILLATES))
 
 
 def _not_following(facts: Facts) -> tuple[str, ...]:
     return tuple(f"battery_not_following:{id_}" for id_, why in facts.batteries
                  if why == DOES_NOT_FOLLOW and id_ not in facts.refused)
+
+
+def _oscillating(facts: Facts) -> tuple[str, ...]:
+    return tuple(f"battery_oscillates:{id_}" for id_, why in facts.batteries if why == OSCILLATES)
 
 
 def _when(name: str, true: Callable[[Facts], bool]) -> Callable[[Facts], tuple[str, ...]]:
@@ -116,6 +120,8 @@ ROWS: tuple[Row, ...] = (
         batteries="released", restores=False, sheds=False, gives_back=False),
     Row("battery_lost:<id>", _lost, "when SoC, power and state are good again", batteries="others"),
     Row("battery_not_following:<id>", _not_following, "when it has kept to 0 for 20 s, then 40, and so on",
+        batteries="others"),
+    Row("battery_oscillates:<id>", _oscillating, "when it has stood still at 0 for 20 s, then 40, and so on",
         batteries="others"),
     Row("setpoint_refused:<id>", _each("setpoint_refused", lambda f: f.refused), "when its device takes a value",
         batteries="others"),

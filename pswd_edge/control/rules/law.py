@@ -3,7 +3,7 @@
 import math
 
 from pswd_edge.control.rules import budget, deficit, delay, energy, feed, following
-from pswd_edge.control.rules.allocate import Fleet, balanced, fleet_of, judge, share
+from pswd_edge.control.rules.allocate import DOES_NOT_FOLLOW, Fleet, balanced, fleet_of, judge, share
 from pswd_edge.control.rules.degraded import Facts, Policy, policy
 from pswd_edge.control.rules.derate import ups_on_battery
 from pswd_edge.control.rules.estimate import Estimate, estimate
@@ -66,7 +66,7 @@ def _fleet(spec: ControlSpec, state: LawState, snapshot: Snapshot, orders: Order
         spec.batteries, state.energy or (energy.Held(),) * len(spec.batteries), strict=True))
     fleet = fleet_of([
         judge(b, snapshot, period_s, h, barred=b.setpoint in orders.barred,
-              strays=f.lost or b.setpoint in orders.refused, charges=charges)
+              strays=following.why(f) or (DOES_NOT_FOLLOW if b.setpoint in orders.refused else ""), charges=charges)
         for b, f, h in zip(spec.batteries, found, held, strict=True)])
     found = tuple(following.left_out(f, dt_s, usable=b.usable) for f, b in zip(found, fleet.batteries, strict=True))
     return fleet, state._replace(following=found, energy=held)
