@@ -99,6 +99,10 @@ KINDS: dict[str, Kind] = {
         "warning", False, "for 1 s, two of one level have wanted different values of a point: neither is taken, "
         "the next lower level leads it, or nobody",
         "look at `explain` for who they are: parts of the site file that lead one point twice", on_delay_s=1.0),
+    "supervision_lost:<who>": Kind(
+        "warning", False, "a supervisor of `control.supervision` has not been heard for longer than it may; its "
+        "set-points and targets were let go",
+        "look at that program and its way here; it is over with its next word"),
     "ledger": Kind(
         "warning", False, "decisions cannot be written down, or the chain of entries is broken; the text says where",
         "free the disk; for a broken chain see [the ledger](#the-ledger). Control goes on; requests fail while the "

@@ -14,6 +14,7 @@ from pswd_edge.control.alarms import Condition
 from pswd_edge.control.chronicle import Chronicle, tried_body
 from pswd_edge.control.commissioned import Commissioned
 from pswd_edge.control.commissioning import Commissioning
+from pswd_edge.control.conditions import contradictions, decided_conditions, silence_text, tier_changes
 from pswd_edge.control.coordination import Coordination, thermal_points
 from pswd_edge.control.desk import Desk, unwritten
 from pswd_edge.control.journal import Journal
@@ -30,7 +31,7 @@ from pswd_edge.control.rules.flexibility import flexible
 from pswd_edge.control.rules.placement import headroom
 from pswd_edge.control.rules.reserve import may_fall, may_rise
 from pswd_edge.control.rules.shed import stuck
-from pswd_edge.control.setpoints import Setpoints, contradictions
+from pswd_edge.control.setpoints import Setpoints
 from pswd_edge.control.shadow import REFUSED, decided, mode_of, refuses
 from pswd_edge.control.succession import carried_law, moved_controllers, moved_points
 from pswd_edge.control.timing import Histogram
@@ -220,6 +221,10 @@ class ControlCycle:
     def _decide(self, snapshot: Snapshot, now_s: float, utc_s: float) -> bytes:
         for gone in self.desk.expire(now_s):
             self._journal.tell("info", "expired", "request", gone)
+        for silent in self.desk.unheard(now_s):
+            self._journal.tell("warning", "supervision_lost", silent.name, silence_text(silent))
+            if silent.on_silence == "safe":
+                self._keeper.fail(f"{silent.name} is not heard any more", now_s)
         self.desk.ease(snapshot.time_s - self._last_s)
         reset = self._follow_order(now_s)
         orders = self._orders(now_s)
@@ -237,7 +242,8 @@ class ControlCycle:
         if self.recorder.on:
             self.recorder.note(Seen(begin, snapshot, orders, dt_s, asked, bounds, trial, decision, self._shown,
                                     verdicts))
-        self._tell_changes(before, self._shown)
+        for severity, tier, text in tier_changes(self._spec, before, self._shown):
+            self._journal.tell(severity, "tier", tier, text)
         bad = self._bad_inputs(snapshot, decision)
         self._keeper.update(bad, now_s)
         self._tell_mode()
@@ -275,7 +281,7 @@ class ControlCycle:
         mode, target = mode_of(self._spec, self._keeper.mode), self.desk.target
         orders = law.Orders(mode, self._ceiling(), barred=self._bars(), floor_w=self._floor(),
                             refused=self._refusals.update(self._field, now_s),
-                            flexible=flexible(self._spec, tuple(self.desk.workloads.values())))
+                            flexible=flexible(self._spec, tuple(self.desk.workloads.values())), silent=self.desk.silent)
         orders = ordered(orders, self.desk.tightest)
         if target is None or not isinstance(target.request, SetBatteryTarget):
             return orders
@@ -337,8 +343,7 @@ class ControlCycle:
             self._room(decision), self._bars(), self._journal.listed)
 
     def _conditions(self, decision: law.Decision) -> Iterator[tuple[str, str] | Condition]:
-        for name in decision.degraded:
-            yield name, f"degraded: {name.replace('_', ' ')}"
+        yield from decided_conditions(decision)
         if self._keeper.mode is Mode.SAFE:
             yield "safe_state", f"SAFE: {self._keeper.reason}"
         if self._spec.shadow:
@@ -354,16 +359,6 @@ class ControlCycle:
         if self._journal.trouble:
             yield "alarms_not_kept", self._journal.trouble
         yield from self._thermal.decision.alarms
-        if decision.need.surplus_w > 0:
-            yield "surplus", "more power than reference and batteries can absorb"
-
-    def _tell_changes(self, before: law.LawState, after: law.LawState) -> None:
-        for tier, old, new in zip(self._spec.tiers, before.shed.tiers, after.shed.tiers, strict=True):
-            if old.engaged is not new.engaged:
-                would = "would be " if self._spec.shadow else ""
-                text = (f"{tier.id}: {would}shed, {new.shed_w / 1e6:.1f} MW less" if new.engaged
-                        else f"{tier.id}: {would}given back")
-                self._journal.tell("warning" if new.engaged else "info", "tier", tier.id, text)
 
     # --- publish ------------------------------------------------------------------------------------------------
 

@@ -97,7 +97,7 @@ def limits_of(held: Collection[HeldLimit], now_s: float) -> tuple[LimitReport, .
     """Every limit that is held, and which of them bind."""
     binding = tightest(held)
     return tuple(LimitReport(h.name, h.value, h.origin, int(h.level), binding[h.name] is h, h.emergency,
-                             h.until_s - now_s) for h in held)
+                             max(0.0, h.until_s - now_s)) for h in held)
 
 
 def _loop(spec: ControlSpec, decision: Decision, state: LawState) -> LoopReport:

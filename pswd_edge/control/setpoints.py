@@ -1,7 +1,7 @@
 """From decisions to candidates and bounds: what the law wants of each actuated point."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from pswd_edge.control.arbiter import GIVEN_BACK, Bound, Candidate, Verdict, arbitrate
@@ -129,13 +129,6 @@ class Setpoints:
         return [Bound(t.setpoint, 0.0, max(t.engaged_value, found.cap_w), Level.GRID, f"tier:{t.id}")
                 for t, found in zip(self._spec.tiers, state.shed.tiers, strict=True)
                 if found.engaged and t.action == "cap"]
-
-
-def contradictions(site: Site, verdicts: Iterable[Verdict]) -> Iterator[tuple[str, str]]:
-    """Code and text of the alarm for each point that two of one level want at different values."""
-    for found in verdicts:
-        if found.tied:
-            yield f"contradiction:{site.points[found.point].id}", f"neither is taken: {', '.join(found.tied)}"
 
 
 def beat(site: Site, spec: BatteryControl, now_s: float) -> float:

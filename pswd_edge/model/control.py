@@ -8,6 +8,7 @@ from msgspec import Struct
 from pswd_edge.model.thermal import ThermalSpec
 
 TierAction = Literal["cap", "outlet", "demand_limit"]
+OnSilence = Literal["release", "hold_limit", "safe"]
 
 
 class Input(Struct, frozen=True):
@@ -100,6 +101,21 @@ class LoadController(Struct, frozen=True):
     progress: int | None = None
 
 
+class Supervisor(Struct, frozen=True):
+    """Who must be heard at least every `period_s` while it holds a set-point, a battery target or a limit.
+
+    It is known by the `origin` of its requests ("api:scheduler"), or, where that is empty, by their `level`.
+    `on_silence`: "release" lets go of its set-points and targets, limits stay until they run out; "hold_limit" keeps
+    those beyond that, until it is heard again; "safe" releases and goes to SAFE.
+    """
+
+    name: str
+    origin: str
+    level: int | None
+    period_s: float
+    on_silence: OnSilence = "release"
+
+
 class ControlSpec(Struct, frozen=True):
     """Everything that the cycle and the rules need, compiled.
 
@@ -118,6 +134,7 @@ class ControlSpec(Struct, frozen=True):
     select-before-operate writes may be made in a second, on one connection and on the whole site. `shadow`: decide,
     write nothing.
     `thermal`: what leads cooling and heat export, and guards temperatures; None: they are left alone.
+    `supervision`: who must be heard from time to time while it holds something.
     """
 
     period_ms: int
@@ -158,3 +175,4 @@ class ControlSpec(Struct, frozen=True):
     load_substitutes: tuple[tuple[Input, ...], ...] = ()
     shadow: bool = False
     thermal: ThermalSpec | None = None
+    supervision: tuple[Supervisor, ...] = ()

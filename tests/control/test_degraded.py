@@ -88,6 +88,7 @@ CASES = {
     "setpoint_refused:<id>": Case(lambda w: {"refused": frozenset({B1.setpoint})}, "setpoint_refused:b1"),
     "not_commissioned": Case(lambda w: {"barred": frozenset({B1.setpoint})}, "not_commissioned"),
     "loop_too_slow": Case(lambda w: {"ramp_w_per_min": 0.5 * MW}, "loop_too_slow"),
+    "supervision_lost:<who>": Case(lambda w: {"silent": ("api:a",)}, "supervision_lost:api:a"),
     "reserve_insufficient": Case(shrunk, "reserve_insufficient"),
 }
 BESIDE_THE_LAW = {"cycles_missed", "soc_uncertain:<id>", "ups_on_battery"}

@@ -50,7 +50,7 @@ def test_what_follows_late_and_lagged_is_never_taken_for_an_oscillation(
 @pytest.mark.parametrize("f_hz", [0.5, 0.7, 1.3, 2.3, 4.0])
 @pytest.mark.parametrize("told_w", [0.0, 30 * MW])
 def test_one_that_swings_by_itself_is_found_within_ten_seconds(f_hz: float, told_w: float) -> None:
-    """At rest and under load, slow and fast, by less than any battery may be off; two seconds are the acknowledgement."""
+    """At rest and under load, slow and fast, by less than any battery may be off."""
     state = swinging(Following(), 12.0, 0.035 * RATING, f_hz, told_w)
     assert why(state) == OSCILLATES
 

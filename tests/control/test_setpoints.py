@@ -8,9 +8,10 @@ from msgspec.structs import replace
 from virtual import FIRST_S, MW, bad, demo_site, good
 
 from pswd_edge.control.arbiter import Bound, Candidate, Verdict
+from pswd_edge.control.conditions import contradictions
 from pswd_edge.control.rules import law
 from pswd_edge.control.rules.shed import TierState
-from pswd_edge.control.setpoints import ADOPT_S, Setpoints, contradictions
+from pswd_edge.control.setpoints import ADOPT_S, Setpoints
 from pswd_edge.model.command import Level, Mode
 from pswd_edge.model.control import Tier
 from pswd_edge.model.quality import Reason

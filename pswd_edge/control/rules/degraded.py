@@ -22,6 +22,7 @@ class Facts(NamedTuple):
     `flaw` is what the estimate says of the grid meter or the batteries' power, `source` where the load comes from.
     `batteries`: id and why it cannot be used ("" where it can). `refused`: batteries whose device does not take its
     set-point. `outvoted`: places of grid meters that are not believed. `overruns`: cycles in a row that were too long.
+    `silent`: supervisors that are not heard any more.
     """
 
     flaw: str = ""
@@ -36,6 +37,7 @@ class Facts(NamedTuple):
     insufficient: bool = False
     ups_on_battery: bool = False
     overruns: int = 0
+    silent: tuple[str, ...] = ()
 
 
 class Row(NamedTuple):
@@ -134,6 +136,7 @@ ROWS: tuple[Row, ...] = (
     Row("loop_too_slow", _when("loop_too_slow", lambda f: f.too_slow), "when the measured delay is short enough"),
     Row("reserve_insufficient", _when("reserve_insufficient", lambda f: f.insufficient), "when both reserves fit again",
         starts=True),
+    Row("supervision_lost:<who>", _each("supervision_lost", lambda f: f.silent), "with its next word", starts=True),
     Row("cycles_missed", _when("cycles_missed", lambda f: f.overruns > OVERRUNS_MAX), "by the operator's order",
         gives_back=False, safe=True),
 )

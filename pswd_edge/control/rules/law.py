@@ -134,7 +134,8 @@ def _facts(spec: ControlSpec, state: LawState, found: Estimate, fleet: Fleet, or
         found.degraded[0] if found.degraded else "", found.source, found.outvoted, found.load_meters_known,
         tuple((b.id, why) for b, why in led), tuple(b.id for b, _ in led if b.setpoint in orders.refused),
         tuple(b.id for b, h in zip(spec.batteries, state.energy, strict=True) if h.uncertain_s > 0),
-        not_commissioned=bool(orders.barred.intersection(mine)), too_slow=too_slow, ups_on_battery=on_battery)
+        not_commissioned=bool(orders.barred.intersection(mine)), too_slow=too_slow, ups_on_battery=on_battery,
+        silent=orders.silent)
 
 
 def _from_what_is(spec: ControlSpec, state: LawState, found: Estimate) -> LawState:
