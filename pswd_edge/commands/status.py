@@ -12,7 +12,7 @@ from pswd_edge.clock import iso_utc
 from pswd_edge.commands.limit import limit_line
 from pswd_edge.image import ImageReader
 from pswd_edge.model.quality import Quality, Reason
-from pswd_edge.model.report import AlarmReport, FieldReport, LoopReport, Report
+from pswd_edge.model.report import AlarmReport, FieldReport, LoopReport, Report, ThermalReport
 from pswd_edge.model.site import Site
 
 ALIVE_S = 1.0
@@ -67,6 +67,8 @@ def _lines(site: Site, report: Report, field: FieldReport | None, age_s: float) 
     for b in report.batteries:
         yield (f"  {b.id:12} {'usable' if b.usable else 'LOST  '} set-point {_mw(b.setpoint_w)} MW, can give "
                f"{_mw(b.discharge_available_w)} and take {_mw(b.charge_available_w)} MW")
+    if report.thermal is not None:
+        yield _thermal(report.thermal)
     yield from (f"  {limit_line(limit)}" for limit in report.limits)
     for t in report.tiers:
         yield f"  tier {t.id:12} {'SHED ' + _mw(t.shed_w) + ' MW' if t.engaged else 'free'}"
@@ -87,6 +89,19 @@ def _loop(loop: LoopReport) -> str:
     up, down = loop.ramp_up_w_per_s * 60, loop.ramp_down_w_per_s * 60
     return (f"loop: delay {loop.delay_s:.2f} s ({measured}), filter {loop.filter_hz:.3f} Hz, worst swing times "
             f"{loop.peak_gain:.2f}; inner ramps {_mw(up).strip()} up, {_mw(down).strip()} down MW/min{predicted}")
+
+
+def _thermal(found: ThermalReport) -> str:
+    said = [] if found.cooling_share is None else [f"cooling {found.cooling_share:.0%} of ready"]
+    for lock in found.interlocks:
+        state = "LATCHED" if lock.latched else f"step {lock.step} of {lock.steps}" if lock.step else "free"
+        said.append(f"{lock.id} {_degrees(lock.temperature_c)} {state}")
+    said += [f"heat export {e.id} {'on' if e.on else 'OFF'} at {_degrees(e.supply_c)}" for e in found.exports]
+    return f"thermal: {'; '.join(said) or 'nothing to lead'}"
+
+
+def _degrees(value: float | None) -> str:
+    return "? degC" if value is None else f"{value:.1f} degC"
 
 
 def alarm_state(alarm: AlarmReport) -> str:

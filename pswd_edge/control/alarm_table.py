@@ -86,6 +86,9 @@ KINDS: dict[str, Kind] = {
         "critical", False, "an interlock's temperature is at its limit; the text says which step is in force, and "
         "whether it is latched",
         "look at pumps, valves and chiller of that hall; a latch goes when it is below `reset_c` and you order a mode"),
+    "interlock_latched:<id>": Kind(
+        "critical", False, "an interlock has tripped; all its steps stay, over a restart of control too",
+        "find out why it was so hot; when it is below `reset_c`, order a mode: that lets go of the latch"),
     "temperature_lost:<id>": Kind(
         "warning", False, "an interlock's temperature cannot be used; the text says what it counts as",
         "look at its device; nothing is given back meanwhile"),

@@ -98,6 +98,7 @@ class ControlCycle:
         self._keeper = ModeKeeper(site.control.start_mode, site.control.auto_after_s)
         self._setpoints = Setpoints(site)
         self._thermal = Coordination(site)
+        self._thermal.relatch(journal.listed)
         self._ledger = ledger
         self._chronicle = Chronicle(site, ledger)
         self.commissioning = Commissioning(site, field, clock, journal, commissioned or Commissioned(site),
@@ -256,7 +257,8 @@ class ControlCycle:
         report = report_of(
             self._spec, Clocks(self.cycle, utc_s, now_s, self.completed + 1, self.missed, self._started_utc_s),
             self._keeper, decision, self._shown, verdicts, self._field, tuple(self.desk.workloads.values()),
-            self._headroom, alarms, orders.target_w, self._timings, limits_of(self.desk.limits.values(), now_s))
+            self._headroom, alarms, orders.target_w, self._timings, limits_of(self.desk.limits.values(), now_s),
+            self._thermal.report())
         return self._encode(report)
 
     def _follow_order(self, now_s: float) -> bool:

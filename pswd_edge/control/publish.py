@@ -21,6 +21,7 @@ from pswd_edge.model.report import (
     RecordingReport,
     Report,
     SetpointReport,
+    ThermalReport,
     TierReport,
 )
 from pswd_edge.model.workload import Headroom, Workload
@@ -64,6 +65,7 @@ def report_of(
     spec: ControlSpec, clocks: Clocks, keeper: ModeKeeper, decision: Decision, state: LawState,
     verdicts: list[Verdict], field: FieldPort, workloads: tuple[Workload, ...], room: Headroom,
     alarms: tuple[AlarmReport, ...], target_w: float | None, timings: Timings, limits: tuple[LimitReport, ...] = (),
+    thermal: ThermalReport | None = None,
 ) -> Report:
     """Everything that explains this cycle."""
     made, found = decision.step, decision.estimate
@@ -90,7 +92,7 @@ def report_of(
         workloads=workloads, alarms=alarms, acknowledged_cycle=field.acknowledged_cycle(clocks.cycle),
         loop=_loop(spec, decision, state),
         cycles=clocks.cycles, cycles_missed=clocks.missed, started_utc_s=clocks.started_utc_s, limits=limits,
-        shadow=spec.shadow, **timings._asdict())
+        shadow=spec.shadow, thermal=thermal, **timings._asdict())
 
 
 def limits_of(held: Collection[HeldLimit], now_s: float) -> tuple[LimitReport, ...]:
