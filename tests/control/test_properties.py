@@ -174,6 +174,7 @@ def limited(world: World, batteries, most_w: float) -> None:
 
 @given(st.floats(22 * MW, 95 * MW), st.floats(22 * MW, 95 * MW), st.floats(0.0, 10 * MW), st.integers(2, 60),
        st.floats(0.3, 1.0), st.booleans())
+@example(22 * MW, 22 * MW, 1e-237, 13, 1.0, False)
 @settings(max_examples=40, deadline=None)
 def test_p5_a_battery_that_cannot_give_what_is_wanted_pulls_the_reference_and_one_cycle_ends_it(
     start_w, load_w, most_w, cycles, down_share, predicts

@@ -40,7 +40,8 @@ def cycle(
     on_battery = ups_on_battery(spec, snapshot)
     fleet, state = _fleet(spec, state, snapshot, orders, period, dt_s, charges=not on_battery)
     grid = grid_of(spec, orders)
-    late = delay.compared(state.delay, found.moment_s, found.battery_w, fleet.discharge_rating_w, dt_s)
+    nameplate_w = sum(b.discharge_rating_w for b in spec.batteries)  # what a BMS allows now may be next to nothing
+    late = delay.compared(state.delay, found.moment_s, found.battery_w, nameplate_w, dt_s)
     state = state._replace(memory=memory, delay=delay.aged(late, snapshot.time_s - found.moment_s, dt_s))
     measured_s = delay.total_s(state.delay)
     tuning = tune(spec, grid.ramp_w_per_min, measured_s)
