@@ -1,7 +1,6 @@
 """`pswd-edge status`: what control does now, read from the image."""
 
 import argparse
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ import msgspec
 
 from pswd_edge.clock import iso_utc
 from pswd_edge.commands.limit import limit_line
+from pswd_edge.commands.running import add_runtime_dir
 from pswd_edge.image import ImageReader
 from pswd_edge.model.quality import Quality, Reason
 from pswd_edge.model.report import AlarmReport, FieldReport, LoopReport, Report, ThermalReport
@@ -20,7 +20,7 @@ ALIVE_S = 1.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
-    parser.add_argument("--runtime-dir", type=Path, default=Path(os.environ.get("PSWD_RUNTIME_DIR", "/run/pswd-edge")))
+    add_runtime_dir(parser)
     parser.add_argument("--json", action="store_true", help="the whole report as JSON")
 
 
@@ -62,13 +62,10 @@ def _lines(site: Site, report: Report, field: FieldReport | None, age_s: float) 
            f"reference {_mw(report.reference_w)} MW, bound by {report.binding}")
     yield (f"guaranteed load {_mw(report.load_floor_w)} to {_mw(report.load_ceiling_w)} MW; energy "
            f"{_mw(report.energy_wh)} MWh of {_mw(report.energy_min_wh)} to {_mw(report.energy_max_wh)}")
-    if report.loop is not None:
-        yield _loop(report.loop)
+    yield from _parts(report)
     for b in report.batteries:
         yield (f"  {b.id:12} {'usable' if b.usable else 'LOST  '} set-point {_mw(b.setpoint_w)} MW, can give "
                f"{_mw(b.discharge_available_w)} and take {_mw(b.charge_available_w)} MW")
-    if report.thermal is not None:
-        yield _thermal(report.thermal)
     yield from (f"  {limit_line(limit)}" for limit in report.limits)
     for t in report.tiers:
         yield f"  tier {t.id:12} {'SHED ' + _mw(t.shed_w) + ' MW' if t.engaged else 'free'}"
@@ -81,6 +78,16 @@ def _lines(site: Site, report: Report, field: FieldReport | None, age_s: float) 
         for link in field.links:
             if link.state != "open":
                 yield f"  {site.connections[link.connection].id}: {link.state}: {link.reason}"
+
+
+def _parts(report: Report) -> Iterator[str]:
+    """One line for each part of control that this site has."""
+    if report.loop is not None:
+        yield _loop(report.loop)
+    if report.droop_w is not None:
+        yield _droop(report.droop_w, report.frequency_hz)
+    if report.thermal is not None:
+        yield _thermal(report.thermal)
 
 
 def _loop(loop: LoopReport) -> str:
@@ -102,6 +109,11 @@ def _thermal(found: ThermalReport) -> str:
 
 def _degrees(value: float | None) -> str:
     return "? degC" if value is None else f"{value:.1f} degC"
+
+
+def _droop(power_w: float, frequency_hz: float | None) -> str:
+    at = "frequency not known" if frequency_hz is None else f"{frequency_hz:.3f} Hz"
+    return f"droop: {_mw(power_w).strip()} MW at {at}"
 
 
 def alarm_state(alarm: AlarmReport) -> str:

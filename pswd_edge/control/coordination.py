@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from pswd_edge.control.arbiter import GIVEN_BACK, Bound, Candidate
+from pswd_edge.control.arbiter import Bound, Candidate
 from pswd_edge.control.publish import known
 from pswd_edge.control.rules import interlock, thermal
 from pswd_edge.control.rules.interlock import InterlockState
@@ -84,8 +84,8 @@ class Coordination:
         return [*(Candidate(p, v, Level.LAW, "thermal") for p, v in made.setpoints),
                 *(Candidate(tiers[t].setpoint, tiers[t].engaged_value, Level.PROTECTION, f"interlock:{name}", t)
                   for t, name in made.sheds),
-                *(Candidate(tiers[t].setpoint, tiers[t].released_value, Level.LAW, "thermal", GIVEN_BACK)
-                  for t in made.released)]
+                *(Candidate(tiers[t].setpoint, tiers[t].released_value, Level.PLANNER, "thermal", t)
+                  for t in made.released)]  # below the law, which may want the same tier shed
 
     def bounds(self) -> list[Bound]:
         """The interlocks' caps, and the declared limits of set-points: nobody who asks gets past them."""

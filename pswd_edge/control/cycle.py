@@ -17,6 +17,7 @@ from pswd_edge.control.commissioning import Commissioning
 from pswd_edge.control.conditions import contradictions, decided_conditions, silence_text, tier_changes
 from pswd_edge.control.coordination import Coordination, thermal_points
 from pswd_edge.control.desk import Desk, unwritten
+from pswd_edge.control.excursion import excursion
 from pswd_edge.control.journal import Journal
 from pswd_edge.control.ledger import Ledger
 from pswd_edge.control.limits import ordered
@@ -27,6 +28,7 @@ from pswd_edge.control.recorder import Recorder
 from pswd_edge.control.refusals import Refusals
 from pswd_edge.control.requests import Facts, check
 from pswd_edge.control.rules import law
+from pswd_edge.control.rules.droop import is_excursion
 from pswd_edge.control.rules.flexibility import flexible
 from pswd_edge.control.rules.placement import headroom
 from pswd_edge.control.rules.reserve import may_fall, may_rise
@@ -245,6 +247,8 @@ class ControlCycle:
                                     verdicts))
         for severity, tier, text in tier_changes(self._spec, before, self._shown):
             self._journal.tell(severity, "tier", tier, text)
+        if is_excursion(before.droop) is not is_excursion(self._shown.droop):
+            self._journal.tell("info", "droop", "site", excursion(self._spec.droop, self._shown.droop))
         bad = self._bad_inputs(snapshot, decision)
         self._keeper.update(bad, now_s)
         self._tell_mode()
