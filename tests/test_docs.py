@@ -102,7 +102,8 @@ def rule_words() -> set[str]:
              "battery_not_following:": "battery_not_following:<id>", "setpoint_refused": "setpoint_refused:<id>",
              "interlock_latched:": "interlock_latched:<id>", "supervision_lost": "supervision_lost:<who>",
              "battery_oscillates:": "battery_oscillates:<id>", "oscillates": "battery_oscillates:<id>",
-             "soc_uncertain": "soc_uncertain:<id>",
+             "soc_uncertain": "soc_uncertain:<id>", "circuit_overload": "circuit_overload:<id>",
+             "circuit_unknown": "circuit_unknown:<id>", "circuit:": "circuit:<id>",
              "grid_meter_outvoted": "grid_meter_outvoted:<place>", "over_temperature:": "over_temperature:<id>",
              "temperature_lost:": "temperature_lost:<id>", "heat_export_off:": "heat_export_off:<id>"}
     inside_sentences = {"cooling", "heat", "ramp"}

@@ -139,6 +139,28 @@ class Supervisor(Struct, frozen=True):
     on_silence: OnSilence = "release"
 
 
+class Branch(Struct, frozen=True):
+    """A circuit that the law guards; indices into `ControlSpec`.
+
+    `parent` comes after its children in `ControlSpec.branches`; None at the grid connection. `meter` measures the
+    branch's active power, toward the loads positive. Where it `sums`, `children`, `loads` and `stores`, which hang
+    directly on it, are all that it feeds, and stand in for the meter. With neither it is not guarded. `batteries`,
+    `tiers`, `controllers` are those below it at any depth.
+    """
+
+    id: str
+    rating_w: float
+    parent: int | None
+    meter: Input | None = None
+    children: tuple[int, ...] = ()
+    loads: tuple[Input, ...] = ()
+    stores: tuple[int, ...] = ()
+    batteries: tuple[int, ...] = ()
+    tiers: tuple[int, ...] = ()
+    controllers: tuple[int, ...] = ()
+    sums: bool = False
+
+
 class ControlSpec(Struct, frozen=True):
     """Everything that the cycle and the rules need, compiled.
 
@@ -159,6 +181,7 @@ class ControlSpec(Struct, frozen=True):
     `thermal`: what leads cooling and heat export, and guards temperatures; None: they are left alone.
     `supervision`: who must be heard from time to time while it holds something.
     `droop`: how `frequency` is answered; None: not at all.
+    `branches`: the tree of circuits, children before parents; empty: no circuit is guarded.
     """
 
     period_ms: int
@@ -201,3 +224,4 @@ class ControlSpec(Struct, frozen=True):
     thermal: ThermalSpec | None = None
     supervision: tuple[Supervisor, ...] = ()
     droop: DroopSpec | None = None
+    branches: tuple[Branch, ...] = ()
