@@ -8,13 +8,14 @@ from pathlib import Path
 
 import msgspec
 
-from pswd_edge.clock import Clock
+from pswd_edge.clock import Clock, iso_utc
 from pswd_edge.control.alarms import Condition
 from pswd_edge.control.chronicle import Chronicle, tried_body
 from pswd_edge.control.commissioned import Commissioned
 from pswd_edge.control.commissioning import Commissioning
 from pswd_edge.control.coordination import Coordination, thermal_points
 from pswd_edge.control.desk import Desk, unwritten
+from pswd_edge.control.hints import Hints
 from pswd_edge.control.journal import Journal
 from pswd_edge.control.ledger import Ledger
 from pswd_edge.control.limits import ordered
@@ -39,6 +40,7 @@ from pswd_edge.model.command import (
     Accepted,
     Commission,
     Failed,
+    Hint,
     Level,
     Mode,
     Outcome,
@@ -96,6 +98,7 @@ class ControlCycle:
         self._keeper = ModeKeeper(site.control.start_mode, site.control.auto_after_s)
         self._setpoints = Setpoints(site)
         self._thermal = Coordination(site)
+        self._hints = Hints()
         self._ledger = ledger
         self._chronicle = Chronicle(site, ledger)
         self.commissioning = Commissioning(site, field, clock, journal, commissioned or Commissioned(site),
@@ -123,6 +126,8 @@ class ControlCycle:
         """One request from the door."""
         if refuses(self._spec, request):
             return self._refused(request)
+        if isinstance(request, Hint):
+            return self._hinted(request, authority)
         if isinstance(request, Record):
             return self._record(request, authority)
         if isinstance(request, Commission):
@@ -130,6 +135,11 @@ class ControlCycle:
             self._ledger.note(tried_body(request, outcome, self._clock.utc_s()))
             return outcome
         return await self.desk.handle(request, authority)
+
+    def _hinted(self, hint: Hint, authority: Level) -> Outcome:
+        """Not written down one by one: a hint every few seconds would fill the ledger."""
+        refused = check(hint, authority, self._clock.utc_s())
+        return refused or self._hints.take(hint, authority, self._spec, self._clock.monotonic_s(), self.cycle)
 
     def _record(self, request: Record, authority: Level) -> Outcome:
         utc_s = self._clock.utc_s()
@@ -170,6 +180,7 @@ class ControlCycle:
         self._ceiling_w = min(self._ceiling_w, site.control.load_maximum_w)
         self._floor_w = site.control.load_floor_w
         self._decision = None
+        self._hints.drop()
         self.recorder.new_site()
         self._image, self._second_s = image, -math.inf  # so that the new image gets everything in the first cycle
         self._journal.attach(image)
@@ -220,6 +231,10 @@ class ControlCycle:
         for gone in self.desk.expire(now_s):
             self._journal.tell("info", "expired", "request", gone)
         self.desk.ease(snapshot.time_s - self._last_s)
+        if turned := self._hints.turned(now_s):
+            self._journal.tell("info", "planner", "site", turned)
+            self._ledger.note({"kind": "planner", "subject": "planner", "utc_s": utc_s, "utc": iso_utc(utc_s),
+                               "reason": turned})
         reset = self._follow_order(now_s)
         orders = self._orders(now_s)
         before, dt_s = self._shown, snapshot.time_s - self._last_s
@@ -274,7 +289,8 @@ class ControlCycle:
         mode, target = mode_of(self._spec, self._keeper.mode), self.desk.target
         orders = law.Orders(mode, self._ceiling(), barred=self._bars(), floor_w=self._floor(),
                             refused=self._refusals.update(self._field, now_s),
-                            flexible=flexible(self._spec, tuple(self.desk.workloads.values())))
+                            flexible=flexible(self._spec, tuple(self.desk.workloads.values())),
+                            hint_w=self._hints.at(now_s) if mode is Mode.AUTO else None)
         orders = ordered(orders, self.desk.tightest)
         if target is None or not isinstance(target.request, SetBatteryTarget):
             return orders
