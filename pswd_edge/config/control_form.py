@@ -145,5 +145,6 @@ class ControlForm(Form):
     grid_meters: tuple[Input, ...] = ()
     load_substitutes: tuple[tuple[Input, ...], ...] = ()
     shadow: bool = False
+    firm_resumes: bool = False
     effects: dict[PointId, EffectForm] = Field(default_factory=dict)
     thermal: ThermalForm | None = None

@@ -25,8 +25,10 @@ from pswd_edge.control.record_row import Begin, Seen
 from pswd_edge.control.recorder import Recorder
 from pswd_edge.control.refusals import Refusals
 from pswd_edge.control.requests import Facts, check
-from pswd_edge.control.rules import law
+from pswd_edge.control.rules import firm, law
+from pswd_edge.control.rules.expected import Shift
 from pswd_edge.control.rules.flexibility import flexible
+from pswd_edge.control.rules.measured import measured
 from pswd_edge.control.rules.placement import headroom
 from pswd_edge.control.rules.reserve import may_fall, may_rise
 from pswd_edge.control.rules.shed import stuck
@@ -55,6 +57,7 @@ from pswd_edge.model.site import Site
 from pswd_edge.model.snapshot import Snapshot
 from pswd_edge.model.workload import Headroom
 
+RACK_MAX_AGE_S = 10.0         # rack controllers are polled slowly
 RECORDINGS = "recordings"     # in the state folder
 _EARLY_S = 0.0005             # a timer may fire early by its resolution
 
@@ -99,6 +102,7 @@ class ControlCycle:
         self._setpoints = Setpoints(site)
         self._thermal = Coordination(site)
         self._hints = Hints()
+        self._awaited: tuple[firm.Awaited, ...] = ()
         self._ledger = ledger
         self._chronicle = Chronicle(site, ledger)
         self.commissioning = Commissioning(site, field, clock, journal, commissioned or Commissioned(site),
@@ -181,6 +185,7 @@ class ControlCycle:
         self._floor_w = site.control.load_floor_w
         self._decision = None
         self._hints.drop()
+        self._awaited = ()
         self.recorder.new_site()
         self._image, self._second_s = image, -math.inf  # so that the new image gets everything in the first cycle
         self._journal.attach(image)
@@ -291,6 +296,8 @@ class ControlCycle:
                             refused=self._refusals.update(self._field, now_s),
                             flexible=flexible(self._spec, tuple(self.desk.workloads.values())),
                             hint_w=self._hints.at(now_s) if mode is Mode.AUTO else None)
+        if self._spec.firm_resumes and mode is Mode.AUTO:
+            orders = orders._replace(expected=self._firm(orders, now_s))
         orders = ordered(orders, self.desk.tightest)
         if target is None or not isinstance(target.request, SetBatteryTarget):
             return orders
@@ -298,6 +305,15 @@ class ControlCycle:
         if mode is not Mode.MANUAL:
             return orders._replace(target_w=power, target_ramp_w_per_s=ramp)
         return orders._replace(manual_w=power if target.level <= Level.OPERATOR else None)
+
+    def _firm(self, orders: law.Orders, now_s: float) -> tuple[Shift, ...]:
+        """What jobs that we hold will add to the load when we let them go."""
+        powers = [measured(self._field.reading(c.power, now_s), RACK_MAX_AGE_S) for c in self._spec.load_controllers]
+        limits = self._limits if self._decision is None else self._decision.limits
+        self._awaited = firm.awaited(
+            self._spec, self._awaited, tuple(self.desk.workloads.values()), self.desk.pause_ends_s, powers,
+            orders.barred | orders.refused, limits, now_s)
+        return tuple(a.shift for a in self._awaited)
 
     def _bars(self) -> frozenset[int]:
         """Points that may not be led; what is not written need not have been tried."""

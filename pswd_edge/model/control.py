@@ -118,6 +118,7 @@ class ControlSpec(Struct, frozen=True):
     select-before-operate writes may be made in a second, on one connection and on the whole site. `shadow`: decide,
     write nothing.
     `thermal`: what leads cooling and heat export, and guards temperatures; None: they are left alone.
+    `firm_resumes`: a job that we have paused comes when it is let go; reserves may count on that (`rules/firm.py`).
     """
 
     period_ms: int
@@ -158,3 +159,4 @@ class ControlSpec(Struct, frozen=True):
     load_substitutes: tuple[tuple[Input, ...], ...] = ()
     shadow: bool = False
     thermal: ThermalSpec | None = None
+    firm_resumes: bool = False

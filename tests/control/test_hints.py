@@ -3,16 +3,20 @@
 import math
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 
 import msgspec
 import pytest
 from desk_case import CLOCK_UTC_S, SPEC
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from test_cycle import Rig, rig, site  # noqa: F401  # a fixture
+from test_firm import workload
 from virtual import MW, World, good, small_spec
 
 from pswd_edge.control.hints import Hints, between
+from pswd_edge.control.holds import Ends
 from pswd_edge.control.requests import check
 from pswd_edge.door import FRAME_BYTES_MAX
 from pswd_edge.model.command import (
@@ -27,6 +31,8 @@ from pswd_edge.model.command import (
     Request,
     SetBatteryTarget,
 )
+from pswd_edge.model.snapshot import NEVER
+from pswd_edge.model.workload import WorkloadState
 
 NOW_S = 500.0
 
@@ -222,6 +228,32 @@ async def test_a_hint_is_forgotten_with_the_site_that_it_was_made_for(rig: Rig) 
     await rig.cycle.handle(_fresh(rig, {0.0: 60 * MW}), Level.API)
     rig.cycle._hints.drop()
     assert rig.cycle._orders(rig.clock.monotonic_s()).hint_w is None
+
+
+async def test_a_job_that_we_paused_is_expected_where_the_site_says_so(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the pause on, by the monotonic end of it, as long as its racks show that they are held; not by default."""
+    for firm_resumes in (False, True):
+        (tmp_path / str(firm_resumes)).mkdir()
+        rig = Rig(tmp_path / str(firm_resumes), monkeypatch)  # noqa: F811
+        await rig.cycle.desk.restore()
+        rig.cycle._spec = replace(rig.cycle._spec, firm_resumes=firm_resumes)
+        _alive(rig)
+        await _in_auto(rig)
+        held = workload(WorkloadState.PAUSED, racks=(0, 1), controllers=(0, 1))
+        rig.cycle.desk.workloads["wl"] = held
+        rig.cycle.desk._ends["wl"] = Ends(pause_s=rig.clock.monotonic_s() + 60.0)
+        readings = {c.power: good(2 * MW, 0.0, 0.0) for c in rig.cycle._spec.load_controllers}
+        rig.field.reading = lambda point, _, found=readings: found.get(point, NEVER)
+        await rig.run(1)
+        shifts = rig.cycle._orders(rig.clock.monotonic_s()).expected
+        assert [s.low_w for s in shifts] == ([26 * MW] if firm_resumes else [])
+        await rig.ask(rig.mode(Mode.OBSERVE, "m2"))
+        await rig.run(1)
+        assert rig.cycle._orders(rig.clock.monotonic_s()).expected == ()
+        await rig.ledger.close()
+        rig.bell.close()
+        rig.reader.close()
 
 
 # --- in the law -------------------------------------------------------------------------------------------------------
