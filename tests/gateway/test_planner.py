@@ -66,6 +66,12 @@ async def test_nothing_announced_nothing_sent(desk: Desk) -> None:
     assert desk.planner.read().state == "idle"
 
 
+async def test_what_is_far_ahead_can_wait(desk: Desk) -> None:
+    """A job that ends tomorrow must not take the law's own target away all day."""
+    assert await desk.run(6.0, workloads=(desk.coming(901.0 + 6.0),)) == []
+    assert desk.planner.read().state == "idle"
+
+
 async def test_an_announced_start_is_led_to_with_the_real_programme(desk: Desk) -> None:
     """The grid's power rises before the load, within the inner ramp, and from where it is."""
     hints = await desk.run(12.0, workloads=(desk.coming(120.0),))

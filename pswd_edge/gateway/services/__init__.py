@@ -36,9 +36,9 @@ class Services(NamedTuple):
 def open_services(live: LiveImage, door: Door, clock: Clock) -> Services:
     """The services; `Services.heavy` and `planner` own a thread each and are to be closed."""
     meter = PerformanceMeter()
-    dispatch = Dispatch(live, door, clock)
+    dispatch, planner = Dispatch(live, door, clock), PlannerService(live, door, clock)
     return Services(
         live, clock, meter, HeavyWork(), PowerService(live, clock), BatteryService(live), ThermalService(live),
-        GridService(live), WorkloadService(live, clock), dispatch, HealthService(live, dispatch, meter),
-        PlannerService(live, door, clock),
+        GridService(live), WorkloadService(live, clock), dispatch, HealthService(live, dispatch, meter, planner),
+        planner,
     )

@@ -22,7 +22,7 @@ from pswd_edge.model.control import ControlSpec
 from pswd_edge.model.report import Report
 from pswd_edge.planning.announcements import changes
 from pswd_edge.planning.forecast import Change, Forecast
-from pswd_edge.planning.horizon import Plan, plan
+from pswd_edge.planning.horizon import AHEAD_S, Plan, plan
 from pswd_edge.planning.run import Bounds
 
 LOOK_S, PLAN_S = 0.3, 5.0
@@ -109,7 +109,7 @@ class PlannerService:
         return forecast
 
     def _begin(self, report: Report, forecast: Forecast, now_s: float) -> None:
-        coming = forecast.coming(report.monotonic_s, self._changes)
+        coming = [c for c in forecast.coming(report.monotonic_s, self._changes) if c[0] <= AHEAD_S]
         if not _may_lead(report) or (not coming and forecast.settled_s(report.monotonic_s) > SETTLED_S):
             self._now("idle", coming=len(coming))
             return
