@@ -1,7 +1,6 @@
 """`pswd-edge status`: what control does now, read from the image."""
 
 import argparse
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ import msgspec
 
 from pswd_edge.clock import iso_utc
 from pswd_edge.commands.limit import limit_line
+from pswd_edge.commands.running import add_runtime_dir
 from pswd_edge.image import ImageReader
 from pswd_edge.model.quality import Quality, Reason
 from pswd_edge.model.report import AlarmReport, FieldReport, LoopReport, Report
@@ -20,7 +20,7 @@ ALIVE_S = 1.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
-    parser.add_argument("--runtime-dir", type=Path, default=Path(os.environ.get("PSWD_RUNTIME_DIR", "/run/pswd-edge")))
+    add_runtime_dir(parser)
     parser.add_argument("--json", action="store_true", help="the whole report as JSON")
 
 
@@ -64,6 +64,8 @@ def _lines(site: Site, report: Report, field: FieldReport | None, age_s: float) 
            f"{_mw(report.energy_wh)} MWh of {_mw(report.energy_min_wh)} to {_mw(report.energy_max_wh)}")
     if report.loop is not None:
         yield _loop(report.loop)
+    if report.droop_w is not None:
+        yield _droop(report.droop_w, report.frequency_hz)
     for b in report.batteries:
         yield (f"  {b.id:12} {'usable' if b.usable else 'LOST  '} set-point {_mw(b.setpoint_w)} MW, can give "
                f"{_mw(b.discharge_available_w)} and take {_mw(b.charge_available_w)} MW")
@@ -87,6 +89,11 @@ def _loop(loop: LoopReport) -> str:
     up, down = loop.ramp_up_w_per_s * 60, loop.ramp_down_w_per_s * 60
     return (f"loop: delay {loop.delay_s:.2f} s ({measured}), filter {loop.filter_hz:.3f} Hz, worst swing times "
             f"{loop.peak_gain:.2f}; inner ramps {_mw(up).strip()} up, {_mw(down).strip()} down MW/min{predicted}")
+
+
+def _droop(power_w: float, frequency_hz: float | None) -> str:
+    at = "frequency not known" if frequency_hz is None else f"{frequency_hz:.3f} Hz"
+    return f"droop: {_mw(power_w).strip()} MW at {at}"
 
 
 def alarm_state(alarm: AlarmReport) -> str:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 
+from pswd_edge.config.compile_droop import compile_droop
 from pswd_edge.config.compile_thermal import compile_thermal
 from pswd_edge.config.control_form import BatteryForm, ControlForm, InputForm, LoadRangeForm, TierForm, UpsForm
 from pswd_edge.model.control import BatteryControl, ControlSpec, Input, LoadController, Tier, Ups
@@ -40,8 +41,9 @@ def label_value(point: Point, label: str) -> int:
     return {text: value for value, text in point.labels.items()}[label]
 
 
-def compile_control(form: ControlForm, points: Mapping[str, Point], devices: Mapping[str, int]) -> ControlSpec:
-    """The control specification; `points` by id, `devices` id to index."""
+def compile_control(form: ControlForm, points: Mapping[str, Point], devices: Mapping[str, int],
+                    nominal_hz: float) -> ControlSpec:
+    """The control specification; `points` by id, `devices` id to index; `nominal_hz` is the grid's frequency."""
     tuning = tuning_of(form)
     limits: LoadRangeForm = form.load_range
     return ControlSpec(
@@ -80,12 +82,13 @@ def compile_control(form: ControlForm, points: Mapping[str, Point], devices: Map
         export_limit_w=math.inf if form.export_limit_w is None else form.export_limit_w,
         predicts=form.predictor is not None,
         swing_least_w=_least_swing_w(form),
-        ups=tuple(_ups(points[f"{id_}.output_source"], ups) for id_, ups in form.ups.items()),
+        ups=tuple(_ups(id_, points[f"{id_}.output_source"], ups) for id_, ups in form.ups.items()),
         grid_meters=tuple(_input(meter, points) for meter in form.grid_meters),
         load_substitutes=tuple(tuple(_input(m, points) for m in group) for group in form.load_substitutes),
         shadow=form.shadow,
         firm_resumes=form.firm_resumes,
         thermal=compile_thermal(form.thermal, points, tuple(form.load_controllers), [t.id for t in form.tiers]),
+        droop=compile_droop(form, nominal_hz),
     )
 
 
@@ -139,8 +142,9 @@ def _battery(
     )
 
 
-def _ups(source: Point, form: UpsForm) -> Ups:
-    return Ups(source.index, tuple(label_value(source, label) for label in form.on_battery))
+def _ups(id_: str, source: Point, form: UpsForm) -> Ups:
+    return Ups(source.index, tuple(label_value(source, label) for label in form.on_battery), id_,
+               form.when_lost == "bar")
 
 
 def _mode(battery: str, points: Mapping[str, Point]) -> int | None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from pswd_edge.config.compile_control import DEFAULT_REVERT_S, tier_power_point, tier_setpoint_signal
 from pswd_edge.config.control_form import BatteryForm, ControlForm, EffectForm, InputForm, TierForm, UpsForm
+from pswd_edge.config.droop_checks import check_droop
 from pswd_edge.config.limits import check_limits
 from pswd_edge.config.map_form import MapFile, RowForm
 from pswd_edge.config.mistakes import number
@@ -90,6 +91,7 @@ def check_control(form: SiteFile, maps: Mapping[str, MapFile], place: Place) -> 
             here.complain(("tiers", index, "id"), f"{tier.id!r} again", "an id of its own")
     _check_observed(control, points, here)
     check_thermal(control, points, here.at("thermal"))
+    check_droop(control, points, here.at("droop"))
     check_limits(control, here)
 
 

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from pswd_edge.config.droop_form import DroopForm
 from pswd_edge.config.form import Form, Id, Number, PointId, Text, Whole
 from pswd_edge.config.thermal_form import ThermalForm
 from pswd_edge.model.control import TierAction
@@ -103,9 +104,13 @@ class PredictorForm(Form):
 
 
 class UpsForm(Form):
-    """A UPS; `on_battery` are the labels of its `output_source` with which it lives on its store."""
+    """A UPS; `on_battery` are the labels of its `output_source` with which it lives on its store.
+
+    `when_lost`: while it does not answer, batteries do not restore their energy ("hold"), or do not charge ("bar").
+    """
 
     on_battery: tuple[Text, ...] = Field(min_length=1)
+    when_lost: Literal["hold", "bar"] = "hold"
 
 
 class ControlForm(Form):
@@ -148,3 +153,4 @@ class ControlForm(Form):
     firm_resumes: bool = False
     effects: dict[PointId, EffectForm] = Field(default_factory=dict)
     thermal: ThermalForm | None = None
+    droop: DroopForm | None = None

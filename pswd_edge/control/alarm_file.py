@@ -1,12 +1,12 @@
 """`state_dir/alarms.json`: the list of alarms over a restart. Read at the start, written by a thread of its own."""
 
-import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
 import structlog
 
+from pswd_edge.control import whole_file
 from pswd_edge.model.report import AlarmReport
 
 FILE = "alarms.json"
@@ -42,19 +42,11 @@ class AlarmFile:
 
     def _write(self, alarms: tuple[AlarmReport, ...]) -> None:
         try:
-            self._replace(msgspec.json.format(msgspec.json.encode(alarms), indent=1))
+            whole_file.replace(self._path, msgspec.json.format(msgspec.json.encode(alarms), indent=1))
         except OSError as error:
             self.trouble = f"{self._path.name} cannot be written ({error}); free the disk"
         else:
             self.trouble = ""
-
-    def _replace(self, content: bytes) -> None:
-        temporary = self._path.with_suffix(".new")
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self._path)
 
     def close(self, alarms: tuple[AlarmReport, ...]) -> None:
         """Write these last, and wait for it. Blocks on the disk."""

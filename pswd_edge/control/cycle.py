@@ -15,6 +15,7 @@ from pswd_edge.control.commissioned import Commissioned
 from pswd_edge.control.commissioning import Commissioning
 from pswd_edge.control.coordination import Coordination, thermal_points
 from pswd_edge.control.desk import Desk, unwritten
+from pswd_edge.control.excursion import excursion
 from pswd_edge.control.hints import Hints
 from pswd_edge.control.journal import Journal
 from pswd_edge.control.ledger import Ledger
@@ -26,6 +27,7 @@ from pswd_edge.control.recorder import Recorder
 from pswd_edge.control.refusals import Refusals
 from pswd_edge.control.requests import Facts, check
 from pswd_edge.control.rules import firm, law
+from pswd_edge.control.rules.droop import is_excursion
 from pswd_edge.control.rules.expected import Shift
 from pswd_edge.control.rules.flexibility import flexible
 from pswd_edge.control.rules.measured import measured
@@ -395,6 +397,8 @@ class ControlCycle:
                 text = (f"{tier.id}: {would}shed, {new.shed_w / 1e6:.1f} MW less" if new.engaged
                         else f"{tier.id}: {would}given back")
                 self._journal.tell("warning" if new.engaged else "info", "tier", tier.id, text)
+        if is_excursion(before.droop) is not is_excursion(after.droop):
+            self._journal.tell("info", "droop", "site", excursion(self._spec.droop, after.droop))
 
     # --- publish ------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from pswd_edge.control.rules import delay
+from pswd_edge.control.rules import delay, droop
 from pswd_edge.control.rules.estimate import Memory
 from pswd_edge.control.rules.following import Following
 from pswd_edge.control.rules.law import LawState
@@ -38,10 +38,14 @@ def carried_law(old: Site, new: Site, state: LawState) -> LawState:
 
     With the same batteries nothing is lost. With others, histories begin anew and the reference is taken from what is
     measured, so that the change makes no step; tiers keep their state by their ids. So does each battery what it was
-    told. How late they are is learnt anew: others may be faster or slower.
+    told. How late they are is learnt anew: others may be faster or slower. Droop that is not given any more makes no
+    step either: the grid stays where it is.
     """
     before, after = old.control, new.control
     tiers = {t.id: s for t, s in zip(before.tiers, state.shed.tiers, strict=True)}
+    droop_w = state.droop.power_w
+    if droop.fed_w(before.droop, droop_w) != droop.fed_w(after.droop, droop_w):
+        state = state._replace(droop=droop.NONE, reference=None, feed=None, budget=None)
     shed: ShedState = state.shed._replace(tiers=tuple(tiers.get(t.id, TierState()) for t in after.tiers))
     if _sources(old) == _sources(new):
         return state._replace(shed=shed)

@@ -61,10 +61,33 @@ class BatteryControl(Struct, frozen=True):
 
 
 class Ups(Struct, frozen=True):
-    """A UPS: where it takes its output from, and which values of that point mean its battery."""
+    """A UPS: where it takes its output from, and which values of that point mean its battery.
+
+    `bars_when_lost`: while that cannot be read, it counts as on its battery.
+    """
 
     point: int
     on_battery: tuple[int, ...]
+    id: str = ""
+    bars_when_lost: bool = False
+
+
+class DroopSpec(Struct, frozen=True):
+    """How the batteries answer to the grid's frequency.
+
+    Beyond `deadband_hz` from `nominal_hz` they give `w_per_hz` for each Hz that is missing (and take it where there is
+    too much), `power_max_w` at most. `reserve_s`: for so long they can give that, whatever the load does; the energy
+    for it is held at both ends of their window. `ramp_exempt`: it is given at once, beside the ramp of the reference;
+    else the reference is led there within its ramp, and no reserve is held.
+    """
+
+    nominal_hz: float
+    w_per_hz: float
+    power_max_w: float
+    reserve_s: float
+    deadband_hz: float = 0.036
+    ramp_exempt: bool = True
+    max_age_ms: int = 500
 
 
 class Tier(Struct, frozen=True):
@@ -118,6 +141,7 @@ class ControlSpec(Struct, frozen=True):
     select-before-operate writes may be made in a second, on one connection and on the whole site. `shadow`: decide,
     write nothing.
     `thermal`: what leads cooling and heat export, and guards temperatures; None: they are left alone.
+    `droop`: how `frequency` is answered; None: not at all.
     `firm_resumes`: a job that we have paused comes when it is let go; reserves may count on that (`rules/firm.py`).
     """
 
@@ -159,4 +183,5 @@ class ControlSpec(Struct, frozen=True):
     load_substitutes: tuple[tuple[Input, ...], ...] = ()
     shadow: bool = False
     thermal: ThermalSpec | None = None
+    droop: DroopSpec | None = None
     firm_resumes: bool = False

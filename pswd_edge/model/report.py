@@ -137,7 +137,8 @@ class Report(Struct, frozen=True):
     batteries: "battery" (their limits), "manual", "safe", "blind" (no load known), "observe". Energies are those of
     the usable batteries together. `degraded` lists the degraded modes in force. `acknowledged_cycle`: every set-point
     decided up to that cycle has been acknowledged by its device. `utc_s` is when the cycle began. `shadow`: nothing of
-    it was written.
+    it was written. `droop_w` is what the batteries give for the grid's frequency (discharge positive), None where it is
+    not answered by configuration; `frequency_hz` is the frequency that is answered.
     """
 
     cycle: int
@@ -183,6 +184,8 @@ class Report(Struct, frozen=True):
     limits: tuple[LimitReport, ...] = ()
     shadow: bool = False
     recording: RecordingReport | None = None
+    droop_w: float | None = None
+    frequency_hz: float | None = None
 
 
 class LinkReport(Struct, frozen=True):

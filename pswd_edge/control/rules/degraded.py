@@ -36,6 +36,8 @@ class Facts(NamedTuple):
     insufficient: bool = False
     ups_on_battery: bool = False
     overruns: int = 0
+    ups_unknown: tuple[str, ...] = ()
+    frequency_unknown: bool = False
 
 
 class Row(NamedTuple):
@@ -123,6 +125,9 @@ ROWS: tuple[Row, ...] = (
         starts=True),
     Row(UPS_ON_BATTERY, _when(UPS_ON_BATTERY, lambda f: f.ups_on_battery), "when it is on the grid again",
         starts=True),
+    Row("ups_unknown:<id>", _each("ups_unknown", lambda f: f.ups_unknown), "with its next answer", restores=False,
+        starts=True),
+    Row("frequency_unknown", _when("frequency_unknown", lambda f: f.frequency_unknown), _GOOD_AGAIN, starts=True),
     Row("not_commissioned", _when("not_commissioned", lambda f: f.not_commissioned), "with its commissioning",
         batteries="others"),
     Row("loop_too_slow", _when("loop_too_slow", lambda f: f.too_slow), "when the measured delay is short enough"),
