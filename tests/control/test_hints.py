@@ -17,6 +17,7 @@ from virtual import MW, World, good, small_spec
 
 from pswd_edge.control.hints import Hints, between
 from pswd_edge.control.holds import Ends
+from pswd_edge.control.recorder import Recorder
 from pswd_edge.control.requests import check
 from pswd_edge.door import FRAME_BYTES_MAX
 from pswd_edge.model.command import (
@@ -31,8 +32,10 @@ from pswd_edge.model.command import (
     Request,
     SetBatteryTarget,
 )
+from pswd_edge.model.site import RecordingSpec
 from pswd_edge.model.snapshot import NEVER
 from pswd_edge.model.workload import WorkloadState
+from pswd_edge.replay.recording import replay
 
 NOW_S = 500.0
 
@@ -254,6 +257,27 @@ async def test_a_job_that_we_paused_is_expected_where_the_site_says_so(
         await rig.ledger.close()
         rig.bell.close()
         rig.reader.close()
+
+
+async def test_a_recording_holds_hints_and_firm_changes(rig: Rig, tmp_path: Path) -> None:  # noqa: F811
+    """What led the law must be in the file, or deciding again would differ."""
+    rig.cycle._spec = replace(rig.cycle._spec, firm_resumes=True)
+    rig.cycle.recorder = Recorder(tmp_path / "recordings", RecordingSpec(), rig.clock)
+    _alive(rig)
+    await _in_auto(rig)
+    rig.cycle.desk.workloads["wl"] = workload(WorkloadState.PAUSED)
+    rig.cycle.desk._ends["wl"] = Ends(pause_s=rig.clock.monotonic_s() + 60.0)
+    rig.field.reading = lambda point, now_s: good(2 * MW, now_s, now_s)
+    rig.cycle.recorder.start()
+    await rig.cycle.handle(_fresh(rig, {0.0: 20 * MW}), Level.API)
+    await rig.run(30)
+    assert [s.low_w for s in rig.cycle._orders(rig.clock.monotonic_s()).expected] == [26 * MW]
+    rig.cycle.recorder.stop()
+    await rig.run(1)
+    rig.cycle.recorder.close()
+    again = replay(tmp_path / "recordings")
+    assert again.cycles >= 29
+    assert (again.differing, again.faults) == (0, ())
 
 
 # --- in the law -------------------------------------------------------------------------------------------------------
