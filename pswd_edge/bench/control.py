@@ -23,6 +23,7 @@ CHUNK = 100_000
 OPERATIONS_SEEDS, QUICK_SEEDS = range(4), range(2)
 OPERATIONS_S, QUICK_OPERATIONS_S = 3600.0, 300.0
 PERIOD_S = 0.1
+ROWS = 9                      # circuits below one more, for what they cost
 LATE_S = (0.25, 0.45)         # delays of the late adversary, with a fifth of the cycles each
 
 
@@ -55,7 +56,7 @@ def draws_of(found: Scenario, plan: Plan) -> Iterator[Draw]:
 def measure(plan: Plan, *, quiet: bool) -> dict[str, Any]:
     """Run everything on all cores; returns the object of `--json`."""
     began = time.perf_counter()
-    cost = rules_cost()
+    cost, with_circuits = rules_cost(), rules_cost(ROWS)
     jobs = [(n, d) for n in plan.numbers for d in draws_of(scenario(n), plan)]
     progress = Progress("bench control", quiet=quiet)
     with ProcessPoolExecutor(os.cpu_count() or 1) as pool, progress.over(len(jobs)):
@@ -77,6 +78,7 @@ def measure(plan: Plan, *, quiet: bool) -> dict[str, Any]:
         "operations_hours": round(work.cycles * PERIOD_S / 3600, 3), "operations_events": work.events,
         "operations_violations": work.violations, "operations_first": work.first,
         "rules_p50_ms": cost.p50_ms, "rules_p99_ms": cost.p99_ms,
+        "circuits_p50_ms": with_circuits.p50_ms - cost.p50_ms,
         "replay_speed": statistics.median(r["speed"] for r in rows) if rows else None,
         "seconds": round(time.perf_counter() - began, 1)}
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 
+from pswd_edge.config.circuits import Circuits, compile_branches
 from pswd_edge.config.compile_droop import compile_droop
 from pswd_edge.config.compile_thermal import compile_thermal
 from pswd_edge.config.control_form import BatteryForm, ControlForm, InputForm, LoadRangeForm, TierForm, UpsForm
@@ -42,8 +43,11 @@ def label_value(point: Point, label: str) -> int:
 
 
 def compile_control(form: ControlForm, points: Mapping[str, Point], devices: Mapping[str, int],
-                    nominal_hz: float) -> ControlSpec:
-    """The control specification; `points` by id, `devices` id to index; `nominal_hz` is the grid's frequency."""
+                    nominal_hz: float, circuits: Circuits) -> ControlSpec:
+    """The control specification; `points` and `circuits` by id, `devices` id to index.
+
+    `nominal_hz` is the grid's frequency.
+    """
     tuning = tuning_of(form)
     limits: LoadRangeForm = form.load_range
     return ControlSpec(
@@ -89,6 +93,7 @@ def compile_control(form: ControlForm, points: Mapping[str, Point], devices: Map
         firm_resumes=form.firm_resumes,
         thermal=compile_thermal(form.thermal, points, tuple(form.load_controllers), [t.id for t in form.tiers]),
         droop=compile_droop(form, nominal_hz),
+        branches=compile_branches(form, circuits, points),
     )
 
 

@@ -38,7 +38,7 @@ def compile_form(form: SiteFile, maps: Mapping[str, MapFile]) -> Site:
         points=tuple(points),
         circuits=_circuits(form, by_id),
         control=compile_control(form.control, by_id, {device.id: device.index for device in devices},
-                                form.grid.nominal_frequency_hz),
+                                form.grid.nominal_frequency_hz, form.circuits),
         listeners=tuple(Listener(**dict(listener)) for listener in form.listeners),
         uplink=None if form.uplink is None else Uplink(**dict(form.uplink)),
         snmp_traps=None if form.snmp_traps is None else TrapSpec(**dict(form.snmp_traps)),

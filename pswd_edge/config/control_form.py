@@ -58,6 +58,7 @@ class BatteryForm(Form):
     soc_other: PointId | None = Field(None, description="a second register of the same SoC; the worse of both counts")
     soc_resolution_percent: Annotated[Number, Field(ge=0, le=5)] | None = Field(
         None, description="the step of the SoC register; learnt from its values where it is not given")
+    circuit: Text | None = None
     derating: tuple[tuple[Number, Annotated[Number, Field(ge=0, le=1)]], ...] = Field(
         (), description="[temperature in degrees C, share of the ratings], the colder first; straight in between")
 
@@ -66,6 +67,7 @@ class LoadControllerForm(Form):
     """A rack power controller and its uncapped power."""
 
     rating_w: Positive
+    circuit: Text | None = None
 
 
 class TierForm(Form):
@@ -87,6 +89,7 @@ class TierForm(Form):
     min_off_s: NotNegative = 30.0
     actuation_s: NotNegative = 2.0
     max_events_per_h: Annotated[Whole, Field(ge=1)] = 20
+    circuit: Text | None = None
 
 
 class EffectForm(Form):

@@ -46,12 +46,18 @@ class DeviceForm(Form):
 
 
 class CircuitForm(Form):
-    """A branch; `meter` is a device, `parent` a circuit. The one without parent is the grid connection."""
+    """A branch; `meter` is a device, `parent` a circuit. The one without parent is the grid connection.
+
+    `sums`: what hangs on it in this file is all that it feeds, so that the sum stands in for a meter.
+    """
 
     parent: Text | None = None
     rating_w: Annotated[Number, Field(gt=0)]
     meter: Text | None = None
     name: str = ""
+    sums: bool = False
+    max_age_ms: Annotated[Whole, Field(gt=0)] = 2000
+    latency_ms: Annotated[Number, Field(ge=0)] = 0.0
 
 
 class GridForm(Form):

@@ -66,6 +66,12 @@ KINDS: dict[str, Kind] = {
     "frequency_unknown": Kind(
         "warning", False, "the grid's frequency is missing, old, or none that a grid can have: no droop",
         "look at the meter that `control.frequency` names; what was given for it goes back at the ramp limit"),
+    "circuit_overload:<id>": Kind(
+        "critical", False, "a circuit carries more than its rating for two cycles, or over 1.1 times of it",
+        "take load off below it, or place it elsewhere; its tiers and load controllers are held down meanwhile"),
+    "circuit_unknown:<id>": Kind(
+        "warning", False, "what a circuit carries is not known: neither its meter nor all below it can be read",
+        "restore its meter; until then batteries below it charge no more than they did, and nothing below comes back"),
     "loop_too_slow": Kind(
         "warning", False, "meter and batteries are so late that steps alone would use up the ramp limit",
         "look at the measured delay in `status`: a meter that renews once a second, a battery that follows slowly; "

@@ -86,6 +86,7 @@ def _watched(site: Site) -> Iterator[int | None]:
     yield from (u.point for u in spec.ups)
     yield from (t.power for t in spec.tiers)
     yield from (c.power for c in spec.load_controllers)
+    yield from (m.point for b in spec.branches for m in (*((b.meter,) if b.meter else ()), *b.loads))
     yield from thermal_points(spec)
 
 

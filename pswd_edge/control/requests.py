@@ -8,7 +8,7 @@ import msgspec
 
 from pswd_edge.control.alarm_orders import ACKNOWLEDGE_ROLES, judge_alarm_order
 from pswd_edge.control.limits import LIMIT_TTL_MAX_S
-from pswd_edge.control.rules.placement import is_live, judge
+from pswd_edge.control.rules.placement import is_live, judge, scarcest
 from pswd_edge.control.rules.reserve import Range
 from pswd_edge.model.command import (
     AHEAD_S,
@@ -247,7 +247,12 @@ def _announce(request: Announce, site: Site, facts: Facts, workloads: Mapping[st
     if sum(is_live(w) for w in workloads.values()) >= WORKLOADS_MAX:
         return Failed(id=request.id, code="too_many", reason=f"{WORKLOADS_MAX} workloads are announced; terminate some")
     found = judge(site.control, facts.limits, tuple(workloads.values()), asked, facts.headroom, facts.utc_s)
-    return Accepted(id=request.id, cycle=facts.cycle + 1, workload=found, reason="; ".join(found.conditions))
+    limit = ""
+    if found.conditions and site.control.branches:
+        scarce, _ = scarcest(site.control, facts.limits, tuple(workloads.values()), asked, facts.headroom)
+        limit = scarce if scarce.startswith("circuit:") else ""
+    return Accepted(id=request.id, cycle=facts.cycle + 1, workload=found, limit=limit,
+                    reason="; ".join(found.conditions))
 
 
 def _control_workload(

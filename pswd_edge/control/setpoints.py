@@ -7,6 +7,7 @@ from typing import NamedTuple
 from pswd_edge.control.arbiter import Bound, Candidate, Verdict, arbitrate
 from pswd_edge.control.rules.allocate import Battery
 from pswd_edge.control.rules.law import Decision, LawState
+from pswd_edge.control.rules.relief import caps
 from pswd_edge.model.command import Level, Mode
 from pswd_edge.model.control import BatteryControl
 from pswd_edge.model.quality import Quality
@@ -77,6 +78,7 @@ class Setpoints:
             others = [*self._loads(state), *asked]  # ours first: the order of writing is the batteries'
             candidates += [c for c in others if c.point not in barred] if barred else others
             limits += self._tier_bounds(state)
+            limits += self._circuit_bounds(state)
         candidates += trial
         points = list(dict.fromkeys(c.point for c in candidates))
         verdicts = [arbitrate(p, candidates, limits) for p in points]
@@ -128,6 +130,12 @@ class Setpoints:
                 for t, found in zip(self._spec.tiers, state.shed.tiers, strict=True)
                 if found.engaged and t.action == "cap"]
 
+    def _circuit_bounds(self, state: LawState) -> list[Bound]:
+        """Load controllers whose circuit is over its rating, where tiers do not suffice."""
+        held = caps(self._spec, state.circuits) if state.circuits else ()
+        return [Bound(self._spec.load_controllers[c.controller].cap, 0.0, c.high_w, Level.PROTECTION,
+                      f"circuit:{c.name}") for c in held]
+
 
 def beat(site: Site, spec: BatteryControl, now_s: float) -> float:
     """The heartbeat counter now; it starts anew within what the map lets write."""
@@ -136,5 +144,5 @@ def beat(site: Site, spec: BatteryControl, now_s: float) -> float:
 
 
 def _battery_bounds(spec: BatteryControl, battery: Battery) -> list[Bound]:
-    return [Bound(spec.setpoint, -battery.charge_available_w, battery.discharge_available_w, Level.PROTECTION,
+    return [Bound(spec.setpoint, battery.least_w, battery.discharge_available_w, Level.PROTECTION,
                   "battery" if battery.usable else f"battery lost: {battery.why}")]

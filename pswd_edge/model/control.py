@@ -123,6 +123,28 @@ class LoadController(Struct, frozen=True):
     progress: int | None = None
 
 
+class Branch(Struct, frozen=True):
+    """A circuit that the law guards; indices into `ControlSpec`.
+
+    `parent` comes after its children in `ControlSpec.branches`; None at the grid connection. `meter` measures the
+    branch's active power, toward the loads positive. Where it `sums`, `children`, `loads` and `stores`, which hang
+    directly on it, are all that it feeds, and stand in for the meter. With neither it is not guarded. `batteries`,
+    `tiers`, `controllers` are those below it at any depth.
+    """
+
+    id: str
+    rating_w: float
+    parent: int | None
+    meter: Input | None = None
+    children: tuple[int, ...] = ()
+    loads: tuple[Input, ...] = ()
+    stores: tuple[int, ...] = ()
+    batteries: tuple[int, ...] = ()
+    tiers: tuple[int, ...] = ()
+    controllers: tuple[int, ...] = ()
+    sums: bool = False
+
+
 class ControlSpec(Struct, frozen=True):
     """Everything that the cycle and the rules need, compiled.
 
@@ -142,6 +164,7 @@ class ControlSpec(Struct, frozen=True):
     write nothing.
     `thermal`: what leads cooling and heat export, and guards temperatures; None: they are left alone.
     `droop`: how `frequency` is answered; None: not at all.
+    `branches`: the tree of circuits, children before parents; empty: no circuit is guarded.
     `firm_resumes`: a job that we have paused comes when it is let go; reserves may count on that (`rules/firm.py`).
     """
 
@@ -184,4 +207,5 @@ class ControlSpec(Struct, frozen=True):
     shadow: bool = False
     thermal: ThermalSpec | None = None
     droop: DroopSpec | None = None
+    branches: tuple[Branch, ...] = ()
     firm_resumes: bool = False

@@ -13,7 +13,7 @@ from pswd_edge.control.refusals import BACK_S, NOT_TAKEN_S, Refusals
 from pswd_edge.control.rules import law
 from pswd_edge.control.rules.degraded import ROWS, Facts, Row, policy
 from pswd_edge.model.command import Mode
-from pswd_edge.model.control import Input
+from pswd_edge.model.control import Branch, Input
 from pswd_edge.model.ports import SlotState
 from pswd_edge.model.quality import Quality, Reason
 
@@ -64,6 +64,7 @@ def shrunk(world: World) -> dict[str, object]:
     return {}
 
 
+GUARDED = replace(SPEC, branches=(Branch("hall", 65 * MW, None, Input(80)),))
 VOTING = replace(SPEC, grid_meters=(Input(70), Input(71)))
 CASES = {
     "grid_meter_<reason>": Case(override(GRID, lambda w: bad(Reason.UNREACHABLE)), "grid_meter_unreachable"),
@@ -81,6 +82,9 @@ CASES = {
     "not_commissioned": Case(lambda w: {"barred": frozenset({B1.setpoint})}, "not_commissioned"),
     "loop_too_slow": Case(lambda w: {"ramp_w_per_min": 0.5 * MW}, "loop_too_slow"),
     "reserve_insufficient": Case(shrunk, "reserve_insufficient"),
+    "circuit_overload:<id>": Case(override(80, lambda w: good(66 * MW, w.time_s)), "circuit_overload:hall",
+                                  spec=GUARDED),
+    "circuit_unknown:<id>": Case(override(80, lambda w: bad()), "circuit_unknown:hall", spec=GUARDED),
 }
 BESIDE_THE_LAW = {"cycles_missed", "soc_uncertain:<id>", "ups_on_battery", "ups_unknown:<id>", "frequency_unknown"}
 """Rows that the loop or another rule brings about; they have tests of their own."""
@@ -89,10 +93,10 @@ BESIDE_THE_LAW = {"cycles_missed", "soc_uncertain:<id>", "ups_on_battery", "ups_
 def brought_about(row: Row) -> tuple[World, law.Decision, bool]:
     case = CASES[row.name]
     world = World(case.spec, 60 * MW)
-    world.override |= {70: good(60 * MW, world.time_s), 71: good(60 * MW, world.time_s)}
+    world.override |= {p: good(60 * MW, world.time_s) for p in (70, 71, 80)}
     world.tier_w = dict.fromkeys(world.tier_w, 10 * MW)
     for _ in range(60):
-        world.override |= {70: good(world.grid_w, world.time_s), 71: good(world.grid_w, world.time_s)}
+        world.override |= {p: good(world.grid_w, world.time_s) for p in (70, 71, 80)}
         assert case.name not in world.step().degraded
     for _ in range(case.cycles):
         decision = world.step(**case.spoil(world))

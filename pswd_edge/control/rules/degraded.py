@@ -38,6 +38,8 @@ class Facts(NamedTuple):
     overruns: int = 0
     ups_unknown: tuple[str, ...] = ()
     frequency_unknown: bool = False
+    circuits_over: tuple[str, ...] = ()
+    circuits_unknown: tuple[str, ...] = ()
 
 
 class Row(NamedTuple):
@@ -128,6 +130,9 @@ ROWS: tuple[Row, ...] = (
     Row("ups_unknown:<id>", _each("ups_unknown", lambda f: f.ups_unknown), "with its next answer", restores=False,
         starts=True),
     Row("frequency_unknown", _when("frequency_unknown", lambda f: f.frequency_unknown), _GOOD_AGAIN, starts=True),
+    Row("circuit_overload:<id>", _each("circuit_overload", lambda f: f.circuits_over), "when it is within its rating",
+        starts=True),
+    Row("circuit_unknown:<id>", _each("circuit_unknown", lambda f: f.circuits_unknown), _GOOD_AGAIN, starts=True),
     Row("not_commissioned", _when("not_commissioned", lambda f: f.not_commissioned), "with its commissioning",
         batteries="others"),
     Row("loop_too_slow", _when("loop_too_slow", lambda f: f.too_slow), "when the measured delay is short enough"),

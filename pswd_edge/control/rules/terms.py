@@ -6,6 +6,7 @@ from typing import NamedTuple
 from pswd_edge.control.rules import delay as delays
 from pswd_edge.control.rules.allocate import Fleet
 from pswd_edge.control.rules.budget import Budget
+from pswd_edge.control.rules.circuits import BranchState
 from pswd_edge.control.rules.delay import Delay
 from pswd_edge.control.rules.droop import Droop
 from pswd_edge.control.rules.energy import Held
@@ -31,6 +32,7 @@ class LawState(NamedTuple):
     far the reference was pulled off its ramp where the batteries could not give what was wanted; it fades at the ramp.
     `delay` learns how late the batteries are, `following` (one for each battery) whether they do what they are told,
     `energy` what they hold; the latter is empty before the first cycle. `droop` is the answer to the frequency.
+    `circuits` is what is known of each branch, empty before the first cycle.
     """
 
     memory: Memory
@@ -46,6 +48,7 @@ class LawState(NamedTuple):
     following: tuple[Following, ...] = ()
     energy: tuple[Held, ...] = ()
     droop: Droop = Droop()
+    circuits: tuple[BranchState, ...] = ()
 
 
 class Orders(NamedTuple):
