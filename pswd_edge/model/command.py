@@ -140,6 +140,10 @@ class Record(Envelope, frozen=True, kw_only=True, tag=True):
     seconds: float = 0.0
 
 
+class Heartbeat(Envelope, frozen=True, kw_only=True, tag=True):
+    """Its origin is still there, and holds what it holds (`control.supervision` of the site file)."""
+
+
 class Hint(Envelope, frozen=True, kw_only=True, tag=True):
     """Where the planner would have the grid's power: `reference_w` (W) at `begin_s` + `after_s`; both as long.
 
@@ -155,7 +159,7 @@ class Hint(Envelope, frozen=True, kw_only=True, tag=True):
 
 
 Request = (SetMode | SetPoint | SetBatteryTarget | SetLimit | Announce | ControlWorkload | Reload | Commission
-           | Acknowledge | Shelve | Record | Hint)
+           | Acknowledge | Shelve | Record | Heartbeat | Hint)
 
 
 class Trial(Struct, frozen=True):

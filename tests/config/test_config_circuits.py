@@ -82,7 +82,7 @@ def test_what_cannot_be_is_refused_with_its_place(change: tuple[str, str], said:
 def test_a_circuit_that_sums_needs_all_below_it_to_be_known(tmp_path: Path) -> None:
     """Else it would be unknown for ever, and nothing below it could ever charge."""
     with pytest.raises(ConfigError, match="cooling, which has neither meter nor sums"):
-        compiled(tmp_path, ("rating_w: 140_000_000, meter: pcc", "rating_w: 140_000_000, sums: true"),
+        compiled(tmp_path, ("rating_w: 140_000_000, meter: pcc", "rating_w: 140_000_000"),
                  ("rating_w: 25_000_000, meter: feeder-cool", "rating_w: 25_000_000"))
 
 

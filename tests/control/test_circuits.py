@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from virtual import GRID, LOAD, MW, MWH, battery_spec, good, small_spec, tier_spec
+from virtual import GRID, LOAD, MW, MWH, battery_spec, demo_site, good, small_spec, tier_spec
 
 from pswd_edge.control.rules import circuits, law, relief
 from pswd_edge.control.rules.circuits import KEPT_SHARE
+from pswd_edge.control.succession import carried_law
 from pswd_edge.model.command import Mode
 from pswd_edge.model.control import Branch, ControlSpec, Input, LoadController
 from pswd_edge.model.quality import Quality, Reason
@@ -348,3 +349,42 @@ def test_every_overloaded_branch_has_its_name_in_the_alarms() -> None:
     plant.add_below(-11 * MW)
     assert plant.step().degraded == ()
     assert circuits.overloaded(plant.spec, plant.state.circuits) == ()
+
+
+def test_nothing_comes_back_below_a_branch_that_cannot_be_read() -> None:
+    """The row has room again, but nobody can see it."""
+    plant = Plant(spec_of(branch(tiers=(0,))))
+    plant.settle()
+    plant.add_below(15 * MW)
+    plant.settle(5)
+    cap_w = plant.state.shed.tiers[0].cap_w
+    plant.override[ROW_METER] = Reading(math.nan, Quality.BAD, Reason.UNREACHABLE, 0.0, 0.0)
+    plant.add_below(-15 * MW)
+    plant.settle(90)
+    assert plant.state.shed.tiers[0].cap_w == cap_w
+
+
+def test_what_is_known_of_a_circuit_goes_with_it_to_another_site() -> None:
+    """A reload must not forget what is held back: the load would come back at once."""
+    site = demo_site()
+    known = tuple(circuits.BranchState(load_w=float(i), known=True) for i in range(len(site.control.branches)))
+    state = law.start(site.control)._replace(circuits=known)
+    moved = replace(site, control=replace(site.control, branches=site.control.branches[1:]))
+    after = carried_law(site, moved, state)
+    assert after.circuits == known[1:]
+    assert carried_law(moved, site, after).circuits == (circuits.BranchState(), *known[1:])
+
+
+def test_a_cap_that_is_stuck_is_not_counted_on() -> None:
+    """The first tier does nothing; after its time the next one below goes in its place."""
+    plant = Plant(spec_of(branch(tiers=(0, 1))))
+    plant.settle()
+    plant.add_below(13 * MW)
+    plant.step()
+    plant.cap_w[0], plant.asked[0] = math.inf, []
+    for decision in plant.run(8):
+        assert decision.acts
+        plant.asked[0] = []
+        plant.cap_w[0] = math.inf
+    assert engaged(plant) == {"t1", "t2"}
+    assert plant.row_w() <= RATING_W
