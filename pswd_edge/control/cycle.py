@@ -106,9 +106,9 @@ class ControlCycle:
         self._keeper = ModeKeeper(site.control.start_mode, site.control.auto_after_s)
         self._setpoints = Setpoints(site)
         self._thermal = Coordination(site)
+        self._thermal.relatch(journal.listed)
         self._hints = Hints()
         self._awaited: tuple[firm.Awaited, ...] = ()
-        self._thermal.relatch(journal.listed)
         self._ledger = ledger
         self._chronicle = Chronicle(site, ledger)
         self.commissioning = Commissioning(site, field, clock, journal, commissioned or Commissioned(site),
@@ -308,7 +308,8 @@ class ControlCycle:
         mode, target = mode_of(self._spec, self._keeper.mode), self.desk.target
         orders = law.Orders(mode, self._ceiling(), barred=self._bars(), floor_w=self._floor(),
                             refused=self._refusals.update(self._field, now_s),
-                            flexible=flexible(self._spec, tuple(self.desk.workloads.values())), silent=self.desk.silent,
+                            flexible=flexible(self._spec, tuple(self.desk.workloads.values())),
+                            silent=self.desk.silent,
                             hint_w=self._hints.at(now_s) if mode is Mode.AUTO else None)
         if self._spec.firm_resumes and mode is Mode.AUTO:
             orders = orders._replace(expected=self._firm(orders, now_s))

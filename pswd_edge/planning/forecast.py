@@ -21,8 +21,10 @@ class Change(NamedTuple):
 
 
 class Forecast:
-    """Follows the load and knows which changes have come. Give it a look at the load every 0.3 s: a job's rhythm of 1 s must not be
-    met at the same place each time."""
+    """Follows the load and knows which changes have come.
+
+    Give it a look at the load every 0.3 s: a job's rhythm of 1 s must not be met at the same place each time.
+    """
 
     def __init__(self, swing_w: float) -> None:
         """`swing_w`: how far a running load swings around its level at most."""
@@ -49,6 +51,19 @@ class Forecast:
         """Seconds until each change that is still to come, and its W, by time. One that is late may come any moment."""
         return sorted((max(c.at_s - now_s, 0.0), c.step_w) for c in changes
                       if c.id not in self._seen_s and now_s <= c.latest_s)
+
+    def waiting_wh(self, now_s: float, changes: Sequence[Change]) -> tuple[float, float]:
+        """Energy that waiting for a late stop takes out of the batteries, and for a late start fills in, Wh.
+
+        Half the step stands between the load and the grid then.
+        """
+        out, fills = 0.0, 0.0
+        for change in changes:
+            if change.id in self._seen_s or now_s > change.latest_s:
+                continue
+            energy = abs(change.step_w) / 2 * (change.latest_s - max(change.at_s, now_s)) / 3600
+            out, fills = (max(out, energy), fills) if change.step_w < 0 else (out, max(fills, energy))
+        return out, fills
 
     def settled_s(self, now_s: float) -> float:
         """How long ago the last change came, s; infinite where none has."""

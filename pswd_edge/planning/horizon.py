@@ -17,7 +17,8 @@ from pswd_edge.planning.run import Bounds, Series
 AHEAD_S = 900.0               # changes further ahead can wait
 _REST_S = 60.0                # after the last ramp: there the horizon ends
 _STEPS, _STEP_MIN_S = 180, 2.0
-MARGIN = 0.04                 # of the energy window, at both ends: for what the forecast does not know
+MARGIN = 0.02                 # of the energy window, at both ends: for what the forecast does not know
+_SPARED_MOST = 0.45           # of the window, at each end
 
 
 class Plan(NamedTuple):
@@ -34,11 +35,12 @@ class Plan(NamedTuple):
 
 
 def plan(load_w: float, coming: Sequence[tuple[float, float]], bounds: Bounds, reference_w: float, energy_wh: float,
-         rest_wh: float) -> Plan | None:
+         rest_wh: float, spared_wh: tuple[float, float] = (0.0, 0.0)) -> Plan | None:
     """The best way for a load that is at `load_w` and changes by W after seconds, as `coming` says, by time.
 
-    `rest_wh`: where the energy should be in the end, as far as it may be between that and what there is now. None where
-    no way was found.
+    What a ramp takes need not be back in the end: control restores it in its own time, towards `rest_wh` where there is
+    no ramp. `spared_wh`: what to keep above the energy's minimum and below its maximum (`Forecast.waiting_wh`). None
+    where no way was found.
     """
     near = [(s, w) for s, w in coming if s <= AHEAD_S]
     last_s = max((s for s, _ in near), default=0.0)
@@ -46,18 +48,22 @@ def plan(load_w: float, coming: Sequence[tuple[float, float]], bounds: Bounds, r
     horizon_s = last_s + gap_w / bounds.ramp_w_per_min * 60 + _REST_S
     step_s = max(_STEP_MIN_S, horizon_s / _STEPS)
     load = _means(load_w, near, step_s, math.ceil(horizon_s / step_s))
-    found = optimum(load, step_s, _inside(bounds, energy_wh), reference_w, energy_wh, rest_wh)
+    inside = _inside(bounds, energy_wh, spared_wh)
+    climbs_w = float(load[-1]) - reference_w
+    end_wh = inside.energy_min_wh if climbs_w > 0 else inside.energy_max_wh if climbs_w < 0 else rest_wh
+    found = optimum(load, step_s, inside, reference_w, energy_wh, end_wh)
     if not found.solved:
         return None
     times = np.arange(len(load)) * step_s
     return Plan(tuple(times.tolist()), tuple(found.grid_w.tolist()), found.viable, found.seconds)
 
 
-def _inside(bounds: Bounds, energy_wh: float) -> Bounds:
-    """The energy window less a margin, as far as the energy that is there allows."""
-    margin = MARGIN * (bounds.energy_max_wh - bounds.energy_min_wh)
-    return replace(bounds, energy_min_wh=min(bounds.energy_min_wh + margin, energy_wh),
-                   energy_max_wh=max(bounds.energy_max_wh - margin, energy_wh))
+def _inside(bounds: Bounds, energy_wh: float, spared_wh: tuple[float, float]) -> Bounds:
+    """The energy window less margins, never turned round, and as far as the energy that is there allows."""
+    window = bounds.energy_max_wh - bounds.energy_min_wh
+    low, high = (min(MARGIN * window + spared, _SPARED_MOST * window) for spared in spared_wh)
+    return replace(bounds, energy_min_wh=min(bounds.energy_min_wh + low, energy_wh),
+                   energy_max_wh=max(bounds.energy_max_wh - high, energy_wh))
 
 
 def _means(load_w: float, near: Sequence[tuple[float, float]], step_s: float, count: int) -> Series:
