@@ -1,7 +1,7 @@
 """The tree of circuits: what a branch carries, what batteries below it may do, which loads go, and in closed loop."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import given, settings
@@ -388,3 +388,33 @@ def test_a_cap_that_is_stuck_is_not_counted_on() -> None:
         plant.cap_w[0] = math.inf
     assert engaged(plant) == {"t1", "t2"}
     assert plant.row_w() <= RATING_W
+
+
+def late_cycles_over(plant: Plant, seconds: float, load_w: Callable[[int], float]) -> int:
+    """Cycles over the rating, with a battery that is two cycles late and told to charge; `load_w`: by cycle."""
+    coming, over = [[0.0, 0.0]] * 2, 0
+    for k in range(round(seconds * 10)):
+        plant.load_w += load_w(k) - plant.below_w
+        plant.below_w = plant.tier_w[0] = load_w(k)
+        over += plant.row_w() > 1.001 * RATING_W
+        plant.step(target_w=-20 * MW)
+        coming.append(plant.power_w)
+        plant.power_w = coming.pop(0)
+    return over
+
+
+def test_a_swing_meets_charging_once_and_not_every_time() -> None:
+    """The battery is later than the load: what it fills of a trough is still there when the peak comes back."""
+    plant = Plant(spec_of(branch(batteries=(1,), tiers=(0,))), below_w=15 * MW)
+    assert 0 < late_cycles_over(plant, 90, lambda k: (18 if k % 20 < 10 else 12) * MW) <= 6
+    assert engaged(plant) == set()
+
+
+def test_a_load_that_fell_for_good_leaves_its_room_at_once() -> None:
+    """An abort is what batteries are for; nothing is kept free for what never came back."""
+    plant = Plant(spec_of(branch(batteries=(1,))), below_w=18 * MW)
+    late_cycles_over(plant, 10, lambda _: 18 * MW)
+    assert plant.state.circuits[0].peak_w == -math.inf
+    late_cycles_over(plant, 0.2, lambda _: 2 * MW)
+    assert plant.step().fleet.batteries[1].charge_available_w == pytest.approx(10 * MW)
+
