@@ -95,6 +95,7 @@ def _request(body: Mapping[str, Any]) -> str:
 def _point(body: Mapping[str, Any]) -> str:
     limit = f", held at {body['limit']}" if body["limit"] else ""
     losers = f"; not taken: {', '.join(body['losers'])}" if body["losers"] else ""
+    losers += f"; contradicted each other: {', '.join(body['tied'])}" if body.get("tied") else ""
     name = str(body["subject"]).partition(":")[2]
     if body["value"] is None:
         unknown = f" since {body['limit']} is not known" if body["limit"] else ""

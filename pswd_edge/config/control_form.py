@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field
 from pswd_edge.config.droop_form import DroopForm
 from pswd_edge.config.form import Form, Id, Number, PointId, Text, Whole
 from pswd_edge.config.thermal_form import ThermalForm
-from pswd_edge.model.control import TierAction
+from pswd_edge.model.control import OnSilence, TierAction
 
 Percent = Annotated[Number, Field(ge=0, le=100)]
 Positive = Annotated[Number, Field(gt=0)]
@@ -116,6 +116,15 @@ class UpsForm(Form):
     when_lost: Literal["hold", "bar"] = "hold"
 
 
+class SupervisorForm(Form):
+    """Who must be heard at least every `period_s` while it holds something; known by `origin` or by `level`."""
+
+    origin: Text | None = Field(None, description="of its requests: api:<user>, operator:<user>")
+    level: Literal["operator", "api"] | None = Field(None, description="all that comes by that socket together")
+    period_s: Annotated[Number, Field(ge=1, le=86400)]
+    on_silence: OnSilence = "release"
+
+
 class ControlForm(Form):
     """The control loop; `filter_hz`, `ramp_up_w_per_s`, `ramp_down_w_per_s` are computed where they are not given."""
 
@@ -155,4 +164,5 @@ class ControlForm(Form):
     shadow: bool = False
     effects: dict[PointId, EffectForm] = Field(default_factory=dict)
     thermal: ThermalForm | None = None
+    supervision: tuple[SupervisorForm, ...] = ()
     droop: DroopForm | None = None

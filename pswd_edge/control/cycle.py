@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -13,6 +14,7 @@ from pswd_edge.control.alarms import Condition
 from pswd_edge.control.chronicle import Chronicle, tried_body
 from pswd_edge.control.commissioned import Commissioned
 from pswd_edge.control.commissioning import Commissioning
+from pswd_edge.control.conditions import contradictions, decided_conditions, silence_text, tier_changes
 from pswd_edge.control.coordination import Coordination, thermal_points
 from pswd_edge.control.desk import Desk, unwritten
 from pswd_edge.control.excursion import excursion
@@ -99,6 +101,7 @@ class ControlCycle:
         self._keeper = ModeKeeper(site.control.start_mode, site.control.auto_after_s)
         self._setpoints = Setpoints(site)
         self._thermal = Coordination(site)
+        self._thermal.relatch(journal.listed)
         self._ledger = ledger
         self._chronicle = Chronicle(site, ledger)
         self.commissioning = Commissioning(site, field, clock, journal, commissioned or Commissioned(site),
@@ -222,6 +225,10 @@ class ControlCycle:
     def _decide(self, snapshot: Snapshot, now_s: float, utc_s: float) -> bytes:
         for gone in self.desk.expire(now_s):
             self._journal.tell("info", "expired", "request", gone)
+        for silent in self.desk.unheard(now_s):
+            self._journal.tell("warning", "supervision_lost", silent.name, silence_text(silent))
+            if silent.on_silence == "safe":
+                self._keeper.fail(f"{silent.name} is not heard any more", now_s)
         self.desk.ease(snapshot.time_s - self._last_s)
         reset = self._follow_order(now_s)
         orders = self._orders(now_s)
@@ -239,7 +246,10 @@ class ControlCycle:
         if self.recorder.on:
             self.recorder.note(Seen(begin, snapshot, orders, dt_s, asked, bounds, trial, decision, self._shown,
                                     verdicts))
-        self._tell_changes(before, self._shown)
+        for severity, tier, text in tier_changes(self._spec, before, self._shown):
+            self._journal.tell(severity, "tier", tier, text)
+        if is_excursion(before.droop) is not is_excursion(self._shown.droop):
+            self._journal.tell("info", "droop", "site", excursion(self._spec.droop, self._shown.droop))
         bad = self._bad_inputs(snapshot, decision)
         self._keeper.update(bad, now_s)
         self._tell_mode()
@@ -247,12 +257,13 @@ class ControlCycle:
         self._age.add(snapshot.read(self._spec.grid_power.point).age_s)
         while self.desk.alarm_orders:
             self._journal.order(self.desk.alarm_orders.popleft())
-        alarms = self._journal.alarms(self._conditions(decision))
+        alarms = self._journal.alarms(chain(self._conditions(decision), contradictions(self._site, verdicts)))
         self._chronicle.note(snapshot, decision, self._shown, verdicts, self._keeper)
         report = report_of(
             self._spec, Clocks(self.cycle, utc_s, now_s, self.completed + 1, self.missed, self._started_utc_s),
             self._keeper, decision, self._shown, verdicts, self._field, tuple(self.desk.workloads.values()),
-            self._headroom, alarms, orders.target_w, self._timings, limits_of(self.desk.limits.values(), now_s))
+            self._headroom, alarms, orders.target_w, self._timings, limits_of(self.desk.limits.values(), now_s),
+            self._thermal.report())
         return self._encode(report)
 
     def _follow_order(self, now_s: float) -> bool:
@@ -277,7 +288,7 @@ class ControlCycle:
         mode, target = mode_of(self._spec, self._keeper.mode), self.desk.target
         orders = law.Orders(mode, self._ceiling(), barred=self._bars(), floor_w=self._floor(),
                             refused=self._refusals.update(self._field, now_s),
-                            flexible=flexible(self._spec, tuple(self.desk.workloads.values())))
+                            flexible=flexible(self._spec, tuple(self.desk.workloads.values())), silent=self.desk.silent)
         orders = ordered(orders, self.desk.tightest)
         if target is None or not isinstance(target.request, SetBatteryTarget):
             return orders
@@ -339,8 +350,7 @@ class ControlCycle:
             self._room(decision), self._bars(), self._journal.listed)
 
     def _conditions(self, decision: law.Decision) -> Iterator[tuple[str, str] | Condition]:
-        for name in decision.degraded:
-            yield name, f"degraded: {name.replace('_', ' ')}"
+        yield from decided_conditions(decision)
         if self._keeper.mode is Mode.SAFE:
             yield "safe_state", f"SAFE: {self._keeper.reason}"
         if self._spec.shadow:
@@ -356,18 +366,6 @@ class ControlCycle:
         if self._journal.trouble:
             yield "alarms_not_kept", self._journal.trouble
         yield from self._thermal.decision.alarms
-        if decision.need.surplus_w > 0:
-            yield "surplus", "more power than reference and batteries can absorb"
-
-    def _tell_changes(self, before: law.LawState, after: law.LawState) -> None:
-        for tier, old, new in zip(self._spec.tiers, before.shed.tiers, after.shed.tiers, strict=True):
-            if old.engaged is not new.engaged:
-                would = "would be " if self._spec.shadow else ""
-                text = (f"{tier.id}: {would}shed, {new.shed_w / 1e6:.1f} MW less" if new.engaged
-                        else f"{tier.id}: {would}given back")
-                self._journal.tell("warning" if new.engaged else "info", "tier", tier.id, text)
-        if is_excursion(before.droop) is not is_excursion(after.droop):
-            self._journal.tell("info", "droop", "site", excursion(self._spec.droop, after.droop))
 
     # --- publish ------------------------------------------------------------------------------------------------
 

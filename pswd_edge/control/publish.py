@@ -22,6 +22,7 @@ from pswd_edge.model.report import (
     RecordingReport,
     Report,
     SetpointReport,
+    ThermalReport,
     TierReport,
 )
 from pswd_edge.model.workload import Headroom, Workload
@@ -65,6 +66,7 @@ def report_of(
     spec: ControlSpec, clocks: Clocks, keeper: ModeKeeper, decision: Decision, state: LawState,
     verdicts: list[Verdict], field: FieldPort, workloads: tuple[Workload, ...], room: Headroom,
     alarms: tuple[AlarmReport, ...], target_w: float | None, timings: Timings, limits: tuple[LimitReport, ...] = (),
+    thermal: ThermalReport | None = None,
 ) -> Report:
     """Everything that explains this cycle."""
     made, found = decision.step, decision.estimate
@@ -91,15 +93,15 @@ def report_of(
         workloads=workloads, alarms=alarms, acknowledged_cycle=field.acknowledged_cycle(clocks.cycle),
         loop=_loop(spec, decision, state),
         cycles=clocks.cycles, cycles_missed=clocks.missed, started_utc_s=clocks.started_utc_s, limits=limits,
-        shadow=spec.shadow, droop_w=decision.droop_w, frequency_hz=known(frequency_hz(spec.droop, state.droop)),
-        **timings._asdict())
+        shadow=spec.shadow, thermal=thermal, droop_w=decision.droop_w,
+        frequency_hz=known(frequency_hz(spec.droop, state.droop)), **timings._asdict())
 
 
 def limits_of(held: Collection[HeldLimit], now_s: float) -> tuple[LimitReport, ...]:
     """Every limit that is held, and which of them bind."""
     binding = tightest(held)
     return tuple(LimitReport(h.name, h.value, h.origin, int(h.level), binding[h.name] is h, h.emergency,
-                             h.until_s - now_s) for h in held)
+                             max(0.0, h.until_s - now_s)) for h in held)
 
 
 def _loop(spec: ControlSpec, decision: Decision, state: LawState) -> LoopReport:

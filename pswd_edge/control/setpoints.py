@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from pswd_edge.control.arbiter import Bound, Candidate, Verdict, arbitrate
+from pswd_edge.control.arbiter import GIVEN_BACK, Bound, Candidate, Verdict, arbitrate
 from pswd_edge.control.rules.allocate import Battery
 from pswd_edge.control.rules.law import Decision, LawState
 from pswd_edge.control.rules.relief import caps
@@ -118,11 +118,13 @@ class Setpoints:
         """Caps stand at their rating; outlets and limits are written only once a tier has used them."""
         wanted = [Candidate(c.cap, c.rating_w, Level.LAW, "law") for c in self._spec.load_controllers]
         capped = {c.point for c in wanted}
-        for tier, found in zip(self._spec.tiers, state.shed.tiers, strict=True):
-            if tier.setpoint not in capped and math.isfinite(found.since_s):
-                value = tier.engaged_value if found.engaged else tier.released_value
-                level = Level.GRID if found.engaged else Level.LAW
-                wanted.append(Candidate(tier.setpoint, value, level, f"tier:{tier.id}"))
+        for place, (tier, found) in enumerate(zip(self._spec.tiers, state.shed.tiers, strict=True)):
+            if tier.setpoint in capped or not math.isfinite(found.since_s):
+                continue
+            if found.engaged:  # of two at one set-point the later is the deeper
+                wanted.append(Candidate(tier.setpoint, tier.engaged_value, Level.GRID, f"tier:{tier.id}", place))
+            else:
+                wanted.append(Candidate(tier.setpoint, tier.released_value, Level.LAW, f"tier:{tier.id}", GIVEN_BACK))
         return wanted
 
     def _tier_bounds(self, state: LawState) -> list[Bound]:

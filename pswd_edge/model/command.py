@@ -137,8 +137,12 @@ class Record(Envelope, frozen=True, kw_only=True, tag=True):
     seconds: float = 0.0
 
 
+class Heartbeat(Envelope, frozen=True, kw_only=True, tag=True):
+    """Its origin is still there, and holds what it holds (`control.supervision` of the site file)."""
+
+
 Request = (SetMode | SetPoint | SetBatteryTarget | SetLimit | Announce | ControlWorkload | Reload | Commission
-           | Acknowledge | Shelve | Record)
+           | Acknowledge | Shelve | Record | Heartbeat)
 
 
 class Trial(Struct, frozen=True):

@@ -8,6 +8,7 @@ from msgspec import Struct
 from pswd_edge.model.thermal import ThermalSpec
 
 TierAction = Literal["cap", "outlet", "demand_limit"]
+OnSilence = Literal["release", "hold_limit", "safe"]
 
 
 class Input(Struct, frozen=True):
@@ -123,6 +124,21 @@ class LoadController(Struct, frozen=True):
     progress: int | None = None
 
 
+class Supervisor(Struct, frozen=True):
+    """Who must be heard at least every `period_s` while it holds a set-point, a battery target or a limit.
+
+    It is known by the `origin` of its requests ("api:scheduler"), or, where that is empty, by their `level`.
+    `on_silence`: "release" lets go of its set-points and targets, limits stay until they run out; "hold_limit" keeps
+    those beyond that, until it is heard again; "safe" releases and goes to SAFE.
+    """
+
+    name: str
+    origin: str
+    level: int | None
+    period_s: float
+    on_silence: OnSilence = "release"
+
+
 class Branch(Struct, frozen=True):
     """A circuit that the law guards; indices into `ControlSpec`.
 
@@ -163,6 +179,7 @@ class ControlSpec(Struct, frozen=True):
     select-before-operate writes may be made in a second, on one connection and on the whole site. `shadow`: decide,
     write nothing.
     `thermal`: what leads cooling and heat export, and guards temperatures; None: they are left alone.
+    `supervision`: who must be heard from time to time while it holds something.
     `droop`: how `frequency` is answered; None: not at all.
     `branches`: the tree of circuits, children before parents; empty: no circuit is guarded.
     """
@@ -205,5 +222,6 @@ class ControlSpec(Struct, frozen=True):
     load_substitutes: tuple[tuple[Input, ...], ...] = ()
     shadow: bool = False
     thermal: ThermalSpec | None = None
+    supervision: tuple[Supervisor, ...] = ()
     droop: DroopSpec | None = None
     branches: tuple[Branch, ...] = ()

@@ -58,6 +58,13 @@ def not_following(world: World) -> dict[str, object]:
     return {}
 
 
+def oscillating(world: World) -> dict[str, object]:
+    """One battery swings by a tenth of its rating around what it is told."""
+    power_w = world.power_w["b1"] + 6 * MW * math.sin(0.8 * world.cycles)
+    world.override[B1.power.point] = good(power_w, world.time_s)
+    return {}
+
+
 def shrunk(world: World) -> dict[str, object]:
     """Batteries of a tenth: neither reserve has room."""
     world.spec = replace(SPEC, batteries=tuple(replace(b, capacity_wh=1.5e6) for b in SPEC.batteries))
@@ -78,9 +85,11 @@ CASES = {
     "blind": Case(lambda w: w.override.update({GRID: bad(), LOAD: bad()}) or {}, "blind"),
     "battery_lost:<id>": Case(lambda w: w.lost.add("b1") or {}, "battery_lost:b1"),
     "battery_not_following:<id>": Case(not_following, "battery_not_following:b1", 40),
+    "battery_oscillates:<id>": Case(oscillating, "battery_oscillates:b1", 60),
     "setpoint_refused:<id>": Case(lambda w: {"refused": frozenset({B1.setpoint})}, "setpoint_refused:b1"),
     "not_commissioned": Case(lambda w: {"barred": frozenset({B1.setpoint})}, "not_commissioned"),
     "loop_too_slow": Case(lambda w: {"ramp_w_per_min": 0.5 * MW}, "loop_too_slow"),
+    "supervision_lost:<who>": Case(lambda w: {"silent": ("api:a",)}, "supervision_lost:api:a"),
     "reserve_insufficient": Case(shrunk, "reserve_insufficient"),
     "circuit_overload:<id>": Case(override(80, lambda w: good(66 * MW, w.time_s)), "circuit_overload:hall",
                                   spec=GUARDED),

@@ -12,7 +12,7 @@ from pswd_edge.control.rules.reserve import Range, down_wh, up_wh
 from pswd_edge.model.control import BatteryControl
 from pswd_edge.model.snapshot import Reading, Snapshot
 
-DOES_NOT_FOLLOW = "does not follow"
+DOES_NOT_FOLLOW, OSCILLATES = "does not follow", "oscillates"
 SHRUNK_SHARE = 0.05           # of the capacity, on both sides: while the SoC is not to be trusted
 
 
@@ -64,16 +64,16 @@ class Fleet(NamedTuple):
 
 def judge(
     spec: BatteryControl, snapshot: Snapshot, period_s: float, held: Held | None = None, *, barred: bool = False,
-    strays: bool = False, charges: bool = True,
+    strays: str = "", charges: bool = True,
 ) -> Battery:
     """What one battery can do now; not usable where its state, SoC or power is not known to be good.
 
-    A `barred` one may not be led: it was not commissioned. One that `strays` does not do what it is told. `held` is
+    A `barred` one may not be led: it was not commissioned. `strays` says why it does not do what it is told. `held` is
     what is counted in it; None: what its register says. Unless it `charges` it may not take anything.
     """
     soc, power = snapshot.read(spec.soc.point), snapshot.read(spec.power.point)
     why = "not commissioned" if barred else _why_not(spec, snapshot, soc, power)
-    why = why or (DOES_NOT_FOLLOW if strays else "")
+    why = why or strays
     measured_w = power_w(spec, power)
     if why:
         return Battery(spec.id, False, why, measured_w, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)

@@ -14,7 +14,7 @@ from pswd_edge.control.rules import (
     following,
     relief,
 )
-from pswd_edge.control.rules.allocate import Fleet, balanced, fleet_of, judge, share
+from pswd_edge.control.rules.allocate import DOES_NOT_FOLLOW, Fleet, balanced, fleet_of, judge, share
 from pswd_edge.control.rules.degraded import Facts, Policy, policy
 from pswd_edge.control.rules.derate import ups_on_battery, ups_unknown
 from pswd_edge.control.rules.estimate import Estimate, estimate
@@ -52,7 +52,8 @@ def cycle(
     on_battery = ups_on_battery(spec, snapshot)
     fleet, state = _fleet(spec, state._replace(memory=memory), snapshot, orders, period, dt_s, charges=not on_battery)
     grid = grid_of(spec, orders)
-    late = delay.compared(state.delay, found.moment_s, found.battery_w, fleet.discharge_rating_w, dt_s)
+    nameplate_w = sum(b.discharge_rating_w for b in spec.batteries)  # what a BMS allows now may be next to nothing
+    late = delay.compared(state.delay, found.moment_s, found.battery_w, nameplate_w, dt_s)
     state = state._replace(delay=delay.aged(late, snapshot.time_s - found.moment_s, dt_s),
                            droop=droop.heard(spec.droop, state.droop, snapshot.read(spec.frequency), dt_s))
     measured_s = delay.total_s(state.delay)
@@ -79,7 +80,7 @@ def _fleet(spec: ControlSpec, state: LawState, snapshot: Snapshot, orders: Order
         spec.batteries, state.energy or (energy.Held(),) * len(spec.batteries), strict=True))
     judged = [
         judge(b, snapshot, period_s, h, barred=b.setpoint in orders.barred,
-              strays=f.lost or b.setpoint in orders.refused, charges=charges)
+              strays=following.why(f) or (DOES_NOT_FOLLOW if b.setpoint in orders.refused else ""), charges=charges)
         for b, f, h in zip(spec.batteries, found, held, strict=True)]
     branches = circuits.looked(spec, state.circuits, snapshot, state.memory, judged) if spec.branches else ()
     fleet = fleet_of(branch_limits.narrowed(spec, branches, judged) if branches else judged)
@@ -165,6 +166,7 @@ def _facts(spec: ControlSpec, state: LawState, found: Estimate, fleet: Fleet, or
         tuple((b.id, why) for b, why in led), tuple(b.id for b, _ in led if b.setpoint in orders.refused),
         tuple(b.id for b, h in zip(spec.batteries, state.energy, strict=True) if h.uncertain_s > 0),
         not_commissioned=bool(orders.barred.intersection(mine)), too_slow=too_slow, ups_on_battery=on_battery,
+        silent=orders.silent,
         frequency_unknown=droop.is_unknown(spec.droop, state.droop),
         circuits_over=circuits.overloaded(spec, state.circuits),
         circuits_unknown=circuits.unknown(spec, state.circuits))

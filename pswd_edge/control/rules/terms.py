@@ -59,7 +59,7 @@ class Orders(NamedTuple):
     `ramp_w_per_min` and `floor_w` are tighter limits in force than the site file's, None where there are none.
     `hint_w` is where the planner would have the reference. `emergency`: the import limit is reached at once, whatever
     the ramp. `refused` are set-points that their devices do not take. `flexible`: which tiers the workloads let go, in
-    which order.
+    which order. `silent` are supervisors that are not heard any more.
     """
 
     mode: Mode
@@ -76,6 +76,7 @@ class Orders(NamedTuple):
     emergency: bool = False
     refused: frozenset[int] = frozenset()
     flexible: Flexible | None = None
+    silent: tuple[str, ...] = ()
 
 
 class Grid(NamedTuple):
