@@ -418,3 +418,18 @@ def test_a_load_that_fell_for_good_leaves_its_room_at_once() -> None:
     late_cycles_over(plant, 0.2, lambda _: 2 * MW)
     assert plant.step().fleet.batteries[1].charge_available_w == pytest.approx(10 * MW)
 
+
+def test_a_hall_counts_on_what_its_rows_have_just_been_capped_to() -> None:
+    """Both are over by the same load: what the row takes off is enough for the hall, and is not taken twice."""
+    racks = (LoadController("r0", 5, 60, 65, 25 * MW), LoadController("r1", 5, 61, 66, 25 * MW))
+    tree = (branch(controllers=(0,), parent=1),
+            Branch("hall", 41 * MW, None, Input(HALL_METER), children=(0,), controllers=(0, 1)))
+    plant = Plant(spec_of(*tree, load_controllers=racks), below_w=25 * MW)
+    plant.racks_w = {0: 25 * MW, 1: 18 * MW}
+    for _ in range(10):
+        plant.override[HALL_METER] = good(43 * MW, plant.time_s)
+        plant.step()
+    row, hall = plant.state.circuits
+    assert row.hold.cap_share == pytest.approx(KEPT_SHARE * RATING_W / (25 * MW))
+    assert hall.hold.cap_share == math.inf
+
