@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pswd_edge.bench.adversary import Adversity, adversary
+from pswd_edge.bench.announced import announced
 from pswd_edge.bench.operations import Operations, operations
 from pswd_edge.bench.rules_cost import rules_cost
 from pswd_edge.commands.progress import Progress
@@ -64,11 +65,13 @@ def measure(plan: Plan, *, quiet: bool) -> dict[str, Any]:
         exact = [pool.submit(adversary, CHUNK, 100 + i) for i in range(plan.cycles // CHUNK)]
         worked = [pool.submit(operations, QUICK_OPERATIONS_S if plan.quick else OPERATIONS_S, seed)
                   for seed in (QUICK_SEEDS if plan.quick else OPERATIONS_SEEDS)]
+        told = pool.submit(announced, Draw(plan.seeds[0], 1.0, DELAYS_S[0], plan.seconds), plan.cache, quick=plan.quick)
         runs: list[Future[dict[str, Any]]] = [pool.submit(_run, n, d, plan.cache) for n, d in jobs]
         rows = []
         for done in as_completed(runs):
             rows.append(done.result())
             progress.step()
+        said = told.result()
         worst, behind, work = _sum(exact), _sum(late), _worked(worked)
     rows.sort(key=lambda r: (r["number"], r["predictor"], r["delay_s"], r["f0_hz"], r["seed"]))
     return {
@@ -77,6 +80,7 @@ def measure(plan: Plan, *, quiet: bool) -> dict[str, Any]:
         "adversarial_late_cycles": behind.cycles, "adversarial_late_violations": behind.energy + behind.power,
         "operations_hours": round(work.cycles * PERIOD_S / 3600, 3), "operations_events": work.events,
         "operations_violations": work.violations, "operations_first": work.first,
+        "announced": said,
         "rules_p50_ms": cost.p50_ms, "rules_p99_ms": cost.p99_ms,
         "circuits_p50_ms": with_circuits.p50_ms - cost.p50_ms,
         "replay_speed": statistics.median(r["speed"] for r in rows) if rows else None,

@@ -60,6 +60,7 @@ def headline(body: Mapping[str, Any]) -> str:
         return _point(body)
     words = {
         "opened": "control started" + _opened(body), "withdrawn": f"withdrawn, it was never answered: {subject}",
+        "planner": str(body.get("reason", "")),
         "lost": f"{body.get('count')} entries were lost: the disk did not keep up",
         "clock": f"the clock was set by {float(body.get('step_s') or 0.0):+.1f} s",
         "pruned": f"segments up to {body.get('through_segment')} were deleted to keep the size",

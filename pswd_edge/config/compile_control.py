@@ -99,6 +99,7 @@ def compile_control(form: ControlForm, points: Mapping[str, Point], devices: Map
         grid_meters=tuple(_input(meter, points) for meter in form.grid_meters),
         load_substitutes=tuple(tuple(_input(m, points) for m in group) for group in form.load_substitutes),
         shadow=form.shadow,
+        firm_resumes=form.firm_resumes,
         thermal=compile_thermal(form.thermal, points, tuple(form.load_controllers), [t.id for t in form.tiers]),
         supervision=tuple(_supervisor(s) for s in form.supervision),
         droop=compile_droop(form, nominal_hz),

@@ -162,6 +162,7 @@ class ControlForm(Form):
     grid_meters: tuple[Input, ...] = ()
     load_substitutes: tuple[tuple[Input, ...], ...] = ()
     shadow: bool = False
+    firm_resumes: bool = False
     effects: dict[PointId, EffectForm] = Field(default_factory=dict)
     thermal: ThermalForm | None = None
     supervision: tuple[SupervisorForm, ...] = ()

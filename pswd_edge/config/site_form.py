@@ -111,6 +111,12 @@ class RecordingForm(Form):
     file_s: Annotated[Number, Field(ge=10, le=86_400)] = 600.0
 
 
+class PlannerForm(Form):
+    """The look-ahead planner of the gateway."""
+
+    enabled: bool = True
+
+
 class SiteFile(Form):
     """The whole file."""
 
@@ -127,3 +133,4 @@ class SiteFile(Form):
     uplink: UplinkForm | None = None
     snmp_traps: TrapsForm | None = None
     recording: RecordingForm | None = None
+    planner: PlannerForm = PlannerForm()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from pswd_edge.clock import Clock
+from pswd_edge.clock import Clock, iso_utc
 from pswd_edge.control.alarms import Condition
 from pswd_edge.control.chronicle import Chronicle, tried_body
 from pswd_edge.control.commissioned import Commissioned
@@ -18,6 +18,7 @@ from pswd_edge.control.conditions import contradictions, decided_conditions, sil
 from pswd_edge.control.coordination import Coordination, thermal_points
 from pswd_edge.control.desk import Desk, unwritten
 from pswd_edge.control.excursion import excursion
+from pswd_edge.control.hints import Hints
 from pswd_edge.control.journal import Journal
 from pswd_edge.control.ledger import Ledger
 from pswd_edge.control.limits import ordered
@@ -27,9 +28,11 @@ from pswd_edge.control.record_row import Begin, Seen
 from pswd_edge.control.recorder import Recorder
 from pswd_edge.control.refusals import Refusals
 from pswd_edge.control.requests import Facts, check
-from pswd_edge.control.rules import law
+from pswd_edge.control.rules import firm, law
 from pswd_edge.control.rules.droop import is_excursion
+from pswd_edge.control.rules.expected import Shift
 from pswd_edge.control.rules.flexibility import flexible
+from pswd_edge.control.rules.measured import measured
 from pswd_edge.control.rules.placement import headroom
 from pswd_edge.control.rules.reserve import may_fall, may_rise
 from pswd_edge.control.rules.shed import stuck
@@ -43,6 +46,7 @@ from pswd_edge.model.command import (
     Accepted,
     Commission,
     Failed,
+    Hint,
     Level,
     Mode,
     Outcome,
@@ -57,6 +61,7 @@ from pswd_edge.model.site import Site
 from pswd_edge.model.snapshot import Snapshot
 from pswd_edge.model.workload import Headroom
 
+RACK_MAX_AGE_S = 10.0         # rack controllers are polled slowly
 RECORDINGS = "recordings"     # in the state folder
 _EARLY_S = 0.0005             # a timer may fire early by its resolution
 
@@ -102,6 +107,8 @@ class ControlCycle:
         self._setpoints = Setpoints(site)
         self._thermal = Coordination(site)
         self._thermal.relatch(journal.listed)
+        self._hints = Hints()
+        self._awaited: tuple[firm.Awaited, ...] = ()
         self._ledger = ledger
         self._chronicle = Chronicle(site, ledger)
         self.commissioning = Commissioning(site, field, clock, journal, commissioned or Commissioned(site),
@@ -129,6 +136,8 @@ class ControlCycle:
         """One request from the door."""
         if refuses(self._spec, request):
             return self._refused(request)
+        if isinstance(request, Hint):
+            return self._hinted(request, authority)
         if isinstance(request, Record):
             return self._record(request, authority)
         if isinstance(request, Commission):
@@ -136,6 +145,11 @@ class ControlCycle:
             self._ledger.note(tried_body(request, outcome, self._clock.utc_s()))
             return outcome
         return await self.desk.handle(request, authority)
+
+    def _hinted(self, hint: Hint, authority: Level) -> Outcome:
+        """Not written down one by one: a hint every few seconds would fill the ledger."""
+        refused = check(hint, authority, self._clock.utc_s())
+        return refused or self._hints.take(hint, authority, self._spec, self._clock.monotonic_s(), self.cycle)
 
     def _record(self, request: Record, authority: Level) -> Outcome:
         utc_s = self._clock.utc_s()
@@ -176,6 +190,8 @@ class ControlCycle:
         self._ceiling_w = min(self._ceiling_w, site.control.load_maximum_w)
         self._floor_w = site.control.load_floor_w
         self._decision = None
+        self._hints.drop()
+        self._awaited = ()
         self.recorder.new_site()
         self._image, self._second_s = image, -math.inf  # so that the new image gets everything in the first cycle
         self._journal.attach(image)
@@ -230,6 +246,10 @@ class ControlCycle:
             if silent.on_silence == "safe":
                 self._keeper.fail(f"{silent.name} is not heard any more", now_s)
         self.desk.ease(snapshot.time_s - self._last_s)
+        if turned := self._hints.turned(now_s):
+            self._journal.tell("info", "planner", "site", turned)
+            self._ledger.note({"kind": "planner", "subject": "planner", "utc_s": utc_s, "utc": iso_utc(utc_s),
+                               "reason": turned})
         reset = self._follow_order(now_s)
         orders = self._orders(now_s)
         before, dt_s = self._shown, snapshot.time_s - self._last_s
@@ -288,7 +308,11 @@ class ControlCycle:
         mode, target = mode_of(self._spec, self._keeper.mode), self.desk.target
         orders = law.Orders(mode, self._ceiling(), barred=self._bars(), floor_w=self._floor(),
                             refused=self._refusals.update(self._field, now_s),
-                            flexible=flexible(self._spec, tuple(self.desk.workloads.values())), silent=self.desk.silent)
+                            flexible=flexible(self._spec, tuple(self.desk.workloads.values())),
+                            silent=self.desk.silent,
+                            hint_w=self._hints.at(now_s) if mode is Mode.AUTO else None)
+        if self._spec.firm_resumes and mode is Mode.AUTO:
+            orders = orders._replace(expected=self._firm(orders, now_s))
         orders = ordered(orders, self.desk.tightest)
         if target is None or not isinstance(target.request, SetBatteryTarget):
             return orders
@@ -296,6 +320,15 @@ class ControlCycle:
         if mode is not Mode.MANUAL:
             return orders._replace(target_w=power, target_ramp_w_per_s=ramp)
         return orders._replace(manual_w=power if target.level <= Level.OPERATOR else None)
+
+    def _firm(self, orders: law.Orders, now_s: float) -> tuple[Shift, ...]:
+        """What jobs that we hold will add to the load when we let them go."""
+        powers = [measured(self._field.reading(c.power, now_s), RACK_MAX_AGE_S) for c in self._spec.load_controllers]
+        limits = self._limits if self._decision is None else self._decision.limits
+        self._awaited = firm.awaited(
+            self._spec, self._awaited, tuple(self.desk.workloads.values()), self.desk.pause_ends_s, powers,
+            orders.barred | orders.refused, limits, now_s)
+        return tuple(a.shift for a in self._awaited)
 
     def _bars(self) -> frozenset[int]:
         """Points that may not be led; what is not written need not have been tried."""

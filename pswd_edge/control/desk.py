@@ -275,6 +275,11 @@ class Desk:
         return min(ceiling_w, held["load_ceiling_w"].value) if "load_ceiling_w" in held else ceiling_w
 
     @property
+    def pause_ends_s(self) -> dict[str, float]:
+        """When each workload's pause ends (monotonic), by workload id; infinite where it has no end."""
+        return {i: ends.pause_s for i, ends in self._ends.items()}
+
+    @property
     def tightest(self) -> dict[str, HeldLimit]:
         """The limits in force that are tighter than the site file's, by name."""
         return tightest(self.limits.values()) if self.limits else {}

@@ -103,6 +103,8 @@ def difference(old: Site, new: Site) -> str:
                 parts.append(f"{what} {verb}: {', '.join(names)}")
     if _told(old.control) != _told(new.control) and not parts:
         parts.append("control settings changed")
+    if old.planner != new.planner:
+        parts.append(f"planner switched {'on' if new.planner.enabled else 'off'}")
     parts += [f"{name} changed: takes effect when the gateway is restarted" for name in ("listeners", "uplink")
               if getattr(old, name) != getattr(new, name)]
     return "; ".join(parts) or "nothing that matters here"

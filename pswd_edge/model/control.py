@@ -182,6 +182,7 @@ class ControlSpec(Struct, frozen=True):
     `supervision`: who must be heard from time to time while it holds something.
     `droop`: how `frequency` is answered; None: not at all.
     `branches`: the tree of circuits, children before parents; empty: no circuit is guarded.
+    `firm_resumes`: a job that we have paused comes when it is let go; reserves may count on that (`rules/firm.py`).
     """
 
     period_ms: int
@@ -225,3 +226,4 @@ class ControlSpec(Struct, frozen=True):
     supervision: tuple[Supervisor, ...] = ()
     droop: DroopSpec | None = None
     branches: tuple[Branch, ...] = ()
+    firm_resumes: bool = False

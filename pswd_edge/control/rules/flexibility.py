@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from pswd_edge.control.rules.placement import IDLE_SHARE, is_live
+from pswd_edge.control.rules.placement import is_live
 from pswd_edge.model.control import ControlSpec, Tier
-from pswd_edge.model.workload import Workload
+from pswd_edge.model.workload import IDLE_SHARE, Workload
 
 THROTTLE, PAUSE, CUT = range(3)
 _PRIORITIES = {"low": 0, "normal": 1, "medium": 1, "high": 2}

@@ -10,6 +10,7 @@ from pswd_edge.control.rules import (
     delay,
     droop,
     energy,
+    expected,
     feed,
     following,
     relief,
@@ -38,6 +39,7 @@ HOLD_S = 1.0                  # with no load estimate: hold the batteries for th
 DT_SHORTEST, DT_LONGEST = 0.5, 3.0  # times the period: what a cycle may believe of its own dt
 TIER_MAX_AGE_S = 10.0         # PDUs are polled slowly
 BUDGET_SHARE = 0.95           # of the inner ramp: what the two windows may hold; the rest is for errors to come
+TOLD_SHARE = 0.99             # the same where changes of the load are firm: what is to come has been told
 _TINY_W = 1.0
 
 
@@ -59,6 +61,9 @@ def cycle(
     measured_s = delay.total_s(state.delay)
     tuning = tune(spec, grid.ramp_w_per_min, measured_s)
     limits = range_of(spec, orders.ceiling_w, tuning, orders.floor_w)
+    if orders.expected:
+        tuning = expected.quicker(tuning, spec, limits, orders.expected, grid.ramp_w_per_min)
+        limits = range_of(spec, orders.ceiling_w, tuning, orders.floor_w)
     fleet = balanced(fleet, limits, limits.floor_w if state.reference is None else state.reference.reference_w)
     facts = _facts(spec, state, found, fleet, orders, too_slow=too_slow(tuning, grid.ramp_w_per_min),
                    on_battery=on_battery)._replace(ups_unknown=ups_unknown(spec, snapshot))
@@ -67,6 +72,9 @@ def cycle(
         return _blind(spec, state, snapshot, found, fleet, limits, orders, allowed, dt_s, tuning, grid)
     state = _from_what_is(spec, state, found) if state.reference is None else state._replace(blind_s=0.0)
     state = _observed(spec, state, found, tuning, measured_s or tuning.delay_s, dt_s)
+    assert state.feed is not None
+    fed = expected.stepped(state.feed, limits, orders.expected, found.load_w, snapshot.time_s)
+    limits, state = expected.shifted(limits, orders.expected, fed.filtered_w, snapshot.time_s), state._replace(feed=fed)
     return _led(spec, state, snapshot, orders, dt_s, found, fleet, limits, tuning, grid, facts, allowed)
 
 
@@ -194,8 +202,9 @@ def _aim(spec: ControlSpec, state: LawState, orders: Orders, tuning: Tuning, gri
     assert state.feed is not None
     restore = spec.energy_power_share * spec.load_maximum_w if restores else 0.0
     target = None if orders.target_w is None else state.feed.filtered_w - orders.target_w
+    part = TOLD_SHARE if orders.expected and all(s.firm for s in orders.expected) else BUDGET_SHARE
     spent = (-math.inf, math.inf) if state.budget is None else budget.bounds_w(
-        state.budget, BUDGET_SHARE * tuning.up_w_per_s * 60, BUDGET_SHARE * tuning.down_w_per_s * 60)
+        state.budget, part * tuning.up_w_per_s * 60, part * tuning.down_w_per_s * 60)
     return Aim(grid.import_w, restore, spec.target_time_s, spec.energy_time_s, target, orders.target_ramp_w_per_s,
                orders.hint_w, spent, emergency=grid.emergency,
                withheld_w=relief.withheld_w(spec, state.circuits, state.shed))

@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 
 from pswd_edge.control.rules.reserve import Range, carried_swing_w
 from pswd_edge.model.control import ControlSpec
-from pswd_edge.model.workload import Announcement, Headroom, Workload, WorkloadState
+from pswd_edge.model.workload import IDLE_SHARE, Announcement, Headroom, Workload, WorkloadState
 
-IDLE_SHARE = 0.1              # of its reserved power: what a paused job still draws
 _LIVE = (WorkloadState.APPROVED, WorkloadState.CONDITIONAL, WorkloadState.THROTTLED, WorkloadState.PAUSED)
 
 

@@ -11,6 +11,7 @@ from pswd_edge.control.rules.delay import Delay
 from pswd_edge.control.rules.droop import Droop
 from pswd_edge.control.rules.energy import Held
 from pswd_edge.control.rules.estimate import Estimate, Memory
+from pswd_edge.control.rules.expected import Shift
 from pswd_edge.control.rules.feed import Feed
 from pswd_edge.control.rules.flexibility import Flexible
 from pswd_edge.control.rules.following import Following
@@ -59,7 +60,8 @@ class Orders(NamedTuple):
     `ramp_w_per_min` and `floor_w` are tighter limits in force than the site file's, None where there are none.
     `hint_w` is where the planner would have the reference. `emergency`: the import limit is reached at once, whatever
     the ramp. `refused` are set-points that their devices do not take. `flexible`: which tiers the workloads let go, in
-    which order. `silent` are supervisors that are not heard any more.
+    which order. `silent` are supervisors that are not heard any more. `expected` are announced changes of the load, by
+    their time.
     """
 
     mode: Mode
@@ -77,6 +79,7 @@ class Orders(NamedTuple):
     refused: frozenset[int] = frozenset()
     flexible: Flexible | None = None
     silent: tuple[str, ...] = ()
+    expected: tuple[Shift, ...] = ()
 
 
 class Grid(NamedTuple):
@@ -134,7 +137,8 @@ def sound(spec: ControlSpec, orders: Orders) -> Orders:
         ceiling_w=ceiling_w, target_w=number(orders.target_w), target_ramp_w_per_s=number(orders.target_ramp_w_per_s),
         manual_w=number(orders.manual_w), import_limit_w=number(orders.import_limit_w),
         export_limit_w=number(orders.export_limit_w), ramp_w_per_min=number(orders.ramp_w_per_min),
-        floor_w=number(orders.floor_w), hint_w=number(orders.hint_w))
+        floor_w=number(orders.floor_w), hint_w=number(orders.hint_w),
+        expected=tuple(s for s in orders.expected if all(map(math.isfinite, s))))
 
 
 def grid_of(spec: ControlSpec, orders: Orders) -> Grid:
