@@ -163,7 +163,16 @@ def _tier(tier: TierForm, form: ControlForm, points: Mapping[str, Point]) -> Tie
         min_off_s=tier.min_off_s,
         actuation_s=tier.actuation_s,
         max_events_per_h=tier.max_events_per_h,
+        read_back=setpoint.write.read_back if setpoint.write else None,
+        shown=(_shown(setpoint, engaged), _shown(setpoint, released)),
+        tolerance=setpoint.write.tolerance if setpoint.write else 0.0,
     )
+
+
+def _shown(setpoint: Point, value: float) -> float:
+    """What the read-back shows of a value that was written."""
+    coded = setpoint.write.read_back_values if setpoint.write else {}
+    return float(coded.get(int(value), value)) if coded else value
 
 
 def _tier_values(tier: TierForm, form: ControlForm, setpoint: Point) -> tuple[float, float]:

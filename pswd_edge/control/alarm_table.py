@@ -106,6 +106,9 @@ KINDS: dict[str, Kind] = {
     "alarms_not_kept": Kind(
         "info", False, "the list of alarms cannot be written to `alarms.json` of the state folder",
         "free the disk, look at the folder's owner; what is latched or shelved now would be forgotten by a restart"),
+    "tiers_not_kept": Kind(
+        "info", False, "which loads are shed cannot be written to `tiers.json` of the state folder",
+        "free the disk, look at the folder's owner; a restart now would not know what it shed"),
     "alarms_left_out": Kind(
         "warning", False, "more alarms than the list holds; the text says how many are left out, the milder ones first",
         "look for the one cause of the many: a switch, a power supply"),

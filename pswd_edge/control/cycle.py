@@ -32,6 +32,7 @@ from pswd_edge.control.rules.shed import stuck
 from pswd_edge.control.setpoints import Setpoints
 from pswd_edge.control.shadow import REFUSED, decided, mode_of, refuses
 from pswd_edge.control.succession import carried_law, moved_controllers, moved_points
+from pswd_edge.control.tier_file import TierFile, changes
 from pswd_edge.control.timing import Histogram
 from pswd_edge.image import ImageWriter
 from pswd_edge.image.notify import RowBell
@@ -77,7 +78,8 @@ def _watched(site: Site) -> Iterator[int | None]:
         yield from (b.soc.point, b.power.point, b.setpoint, b.charge_limit, b.discharge_limit, b.state,
                     b.soc_other.point if b.soc_other else None, b.temperature if b.derating else None)
     yield from (u.point for u in spec.ups)
-    yield from (t.power for t in spec.tiers)
+    for t in spec.tiers:
+        yield from (t.power, t.read_back)
     yield from (c.power for c in spec.load_controllers)
     yield from thermal_points(spec)
 
@@ -87,7 +89,8 @@ class ControlCycle:
 
     def __init__(self, site: Site, field: FieldPort, image: ImageWriter, journal: Journal, ledger: Ledger,
                  clock: Clock, bell: RowBell, notify: Callable[[str], object],
-                 commissioned: Commissioned | None = None, recorder: Recorder | None = None) -> None:
+                 commissioned: Commissioned | None = None, recorder: Recorder | None = None,
+                 tiers: TierFile | None = None) -> None:
         self._field, self._image = field, image
         self._take_site(site)
         self._between: deque[Callable[[], None]] = deque()
@@ -101,7 +104,8 @@ class ControlCycle:
         self.commissioning = Commissioning(site, field, clock, journal, commissioned or Commissioned(site),
                                            lambda: self._keeper.mode, lambda: self._decision)
         self.recorder = recorder or Recorder(Path(site.state_dir) / RECORDINGS, site.recording, clock)
-        self._state = self._shown = law.start(site.control)
+        self.tiers = tiers or TierFile(None, clock)
+        self._state = self._shown = law.start(site.control)._replace(shed=self.tiers.take_up(site, journal.tell))
         self._started_utc_s = clock.utc_s()
         self._encode = msgspec.msgpack.Encoder().encode
         self._late, self._rules, self._age = Histogram(), Histogram(), Histogram()
@@ -118,6 +122,10 @@ class ControlCycle:
         self._bad = ""
         self._mode_told = self._keeper.mode
         self._headroom = Headroom(0.0, 0.0, 0.0)
+
+    def keep_tiers(self) -> None:
+        """Write down what is shed, at the end. Blocks on the disk."""
+        self.tiers.close(self._site, self._state.shed)
 
     async def handle(self, request: Request, authority: Level) -> Outcome:
         """One request from the door."""
@@ -237,6 +245,7 @@ class ControlCycle:
             self.recorder.note(Seen(begin, snapshot, orders, dt_s, asked, bounds, trial, decision, self._shown,
                                     verdicts))
         self._tell_changes(before, self._shown)
+        self.tiers.note(self._site, self._state.shed)
         bad = self._bad_inputs(snapshot, decision)
         self._keeper.update(bad, now_s)
         self._tell_mode()
@@ -350,19 +359,15 @@ class ControlCycle:
             yield "recording", self.recorder.trouble or f"{self.recorder.dropped} cycles are missing: the disk is slow"
         if names := stuck(self._spec, self._state.shed, self._last_s):
             yield "tier_stuck", f"{', '.join(names)}: engaged, but the meter shows less than half of it gone"
-        if self._journal.trouble:
-            yield "alarms_not_kept", self._journal.trouble
+        unkept = (("tiers_not_kept", self.tiers.trouble), ("alarms_not_kept", self._journal.trouble))
+        yield from ((code, trouble) for code, trouble in unkept if trouble)
         yield from self._thermal.decision.alarms
         if decision.need.surplus_w > 0:
             yield "surplus", "more power than reference and batteries can absorb"
 
     def _tell_changes(self, before: law.LawState, after: law.LawState) -> None:
-        for tier, old, new in zip(self._spec.tiers, before.shed.tiers, after.shed.tiers, strict=True):
-            if old.engaged is not new.engaged:
-                would = "would be " if self._spec.shadow else ""
-                text = (f"{tier.id}: {would}shed, {new.shed_w / 1e6:.1f} MW less" if new.engaged
-                        else f"{tier.id}: {would}given back")
-                self._journal.tell("warning" if new.engaged else "info", "tier", tier.id, text)
+        for severity, tier, text in changes(self._spec, before.shed, after.shed):
+            self._journal.tell(severity, "tier", tier, text)
 
     # --- publish ------------------------------------------------------------------------------------------------
 

@@ -72,6 +72,8 @@ class Tier(Struct, frozen=True):
 
     `setpoint` is the cap, limit or outlet; engaged it is written `engaged_value`, released `released_value`.
     `power` is the point that measures what the tier carries; shedding it takes off at most `power - floor_w`.
+    `read_back` is the point that shows what the device holds of the set-point, None where none does; `shown` is what it
+    shows of the engaged and of the released value, within `tolerance`.
     """
 
     id: str
@@ -85,6 +87,9 @@ class Tier(Struct, frozen=True):
     min_off_s: float = 30.0
     actuation_s: float = 2.0
     max_events_per_h: int = 20
+    read_back: int | None = None
+    shown: tuple[float, float] = (math.nan, math.nan)
+    tolerance: float = 0.0
 
 
 class LoadController(Struct, frozen=True):

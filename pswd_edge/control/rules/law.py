@@ -10,6 +10,7 @@ from pswd_edge.control.rules.estimate import Estimate, estimate
 from pswd_edge.control.rules.following import Following
 from pswd_edge.control.rules.measured import measured, power_w
 from pswd_edge.control.rules.reference import INSUFFICIENT, Aim, Reference, Step, step, track
+from pswd_edge.control.rules.remembered import observed
 from pswd_edge.control.rules.reserve import Range
 from pswd_edge.control.rules.shed import Need, ShedState, covered_w, decide, withheld_w
 from pswd_edge.control.rules.terms import Decision, Grid, LawState, Orders, grid_of, range_of, sound, start
@@ -200,7 +201,7 @@ def _toward(now_w: float, goal_w: float, limits: Range, dt_s: float) -> float:
 def _shed(spec: ControlSpec, state: LawState, snapshot: Snapshot, need: Need, allowed: Policy, orders: Orders,
           dt_s: float) -> ShedState:
     if orders.mode is Mode.OBSERVE:
-        return state.shed
+        return observed(spec, state.shed, snapshot)
     powers = [math.nan if t.setpoint in orders.barred and not known.engaged  # not to be engaged, as if not measured
               else measured(snapshot.read(t.power), TIER_MAX_AGE_S)
               for t, known in zip(spec.tiers, state.shed.tiers, strict=True)]

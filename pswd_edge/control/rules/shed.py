@@ -33,7 +33,7 @@ def decide(
         may: which tiers may go and in which order; None: as the site file has them.
     """
     may = may or of_site(spec)
-    state = shown(spec, state, power_w, now_s, dt_s)
+    state = shown(spec, state._replace(unknown=False), power_w, now_s, dt_s)
     deficit_w -= pending_w(spec, state, now_s)
     early_w -= _slow_w(spec, state)
     state = state._replace(

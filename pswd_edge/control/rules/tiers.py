@@ -41,7 +41,7 @@ class ShedState(NamedTuple):
     """All tiers, in the site's order, and what the decision remembers.
 
     `calm_room_w` is the least that could have come back since `calm_since_s` or the last restore: a load that swings
-    has more room in its troughs than it may use.
+    has more room in its troughs than it may use. `unknown`: control has just begun, and nothing was written down.
     """
 
     tiers: tuple[TierState, ...]
@@ -50,6 +50,7 @@ class ShedState(NamedTuple):
     restored_s: float = -math.inf
     early_cycles: int = 0
     calm_room_w: float = math.inf
+    unknown: bool = False
 
 
 def shown(spec: ControlSpec, state: ShedState, power_w: Sequence[float], now_s: float, dt_s: float) -> ShedState:
