@@ -26,7 +26,8 @@ class TierFile:
     """
 
     def __init__(self, path: Path | None, clock: Clock) -> None:
-        self._file, self._clock = path and StateFile(path, "tiers"), clock
+        self._file = None if path is None else StateFile(path, "tiers")
+        self._clock = clock
         self._written: tuple[object, ...] | None = None
         self._last = _NONE
 
