@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import getpass
-import os
 import sys
 import time
 import uuid
@@ -13,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from pswd_edge.commands.commission_card import Card, cards_of
+from pswd_edge.commands.running import add_runtime_dir
 from pswd_edge.commands.status import ALIVE_S, runtime_dir
 from pswd_edge.door import OPERATOR_SOCKET, DoorClient
 from pswd_edge.errors import DoorError, ImageError, PswdError
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--show", action="store_true", help="show the points, try nothing")
     parser.add_argument("--percent", type=float, default=1.0, help="move of a set-point, %% of its range, at most 1")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of text; needs --yes or --show")
-    parser.add_argument("--runtime-dir", type=Path, default=Path(os.environ.get("PSWD_RUNTIME_DIR", "/run/pswd-edge")))
+    add_runtime_dir(parser)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -16,8 +16,6 @@ from pswd_edge.control.chain_check import check_chain, read_entries
 from pswd_edge.control.power_record import PowerBlock, PowerRecord, hours
 from pswd_edge.model.site import Site
 from pswd_edge.planning.compliance import (
-    LAG_S,
-    SHARE_MIN,
     WINDOWS_S,
     Gap,
     Run,
@@ -25,15 +23,14 @@ from pswd_edge.planning.compliance import (
     Violation,
     ends_in,
     gaps,
-    rolling_mean,
-    rolling_ramp,
     score,
     violations,
 )
+from pswd_edge.planning.ramps import APART_S, SHARE_MIN, ramp_w_per_min, rolling_mean
 
 _CAUSES_TOLD = 40
 _GAPS_TOLD = 1000
-_DEFINITION = (f"ramp_w(t) = mean over the w seconds that end at t less the mean {LAG_S} s before, W/min, at every "
+_DEFINITION = (f"ramp_w(t) = mean over the w seconds that end at t less the mean {APART_S:g} s before, W/min, at every "
                f"cycle; a mean needs {SHARE_MIN:.0%} of its measurements; what is missing is never made up")
 _STEP_S = 0.5                 # a block that is further from where the clock expects it begins a new run
 _GAP_MAX_S = 3600.0           # a longer silence is a new run too: nothing is kept of it in memory
@@ -168,7 +165,8 @@ def _ramps_csv(runs: list[Run], span: Span) -> bytes:
 def _ramp_rows(runs: list[Run], span: Span) -> Iterator[list[str]]:
     for run in runs:
         every = max(1, round(1 / run.slot_s))
-        columns = [rolling_mean(run.power_w, every)[0], *(rolling_ramp(run, w)[0] for w in WINDOWS_S)]
+        columns = [rolling_mean(run.power_w, every)[0], *(
+            ramp_w_per_min(run.power_w, run.slot_s, w) for w in WINDOWS_S)]
         inside = ends_in(run, span)
         for i in range(every - 1, len(run.power_w), every):
             if inside[i]:

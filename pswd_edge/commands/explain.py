@@ -2,7 +2,6 @@
 
 import argparse
 import difflib
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +11,10 @@ import msgspec
 import numpy as np
 
 from pswd_edge.clock import iso_utc
+from pswd_edge.commands.ledger import add_folders
 from pswd_edge.commands.moment import utc_of
 from pswd_edge.commands.sentences import binding, headline, level, origin, power
+from pswd_edge.commands.status import ALIVE_S
 from pswd_edge.control.chain_check import read_entries
 from pswd_edge.control.chronicle import input_points
 from pswd_edge.errors import PswdError
@@ -22,7 +23,6 @@ from pswd_edge.model.point import Point
 from pswd_edge.model.report import Report
 from pswd_edge.model.site import Site
 
-ALIVE_S = 1.0
 _LOOK_BACK_S = 7 * 86_400.0
 _RING_NEAR_S = 1.0
 _RECENT = 5
@@ -39,8 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.add_argument("point", nargs="?", help="an actuated point, as bess-1.power_setpoint_w; without it the site")
     parser.add_argument("--at", help="a time: 2026-03-01T02:10:00Z, 02:10, 02:10:30 (UTC) or -5m; without it now")
-    parser.add_argument("--runtime-dir", type=Path, default=Path(os.environ.get("PSWD_RUNTIME_DIR", "/run/pswd-edge")))
-    parser.add_argument("--state-dir", type=Path, help="the site's state folder; without it the running site's")
+    add_folders(parser)
     parser.add_argument("--json", action="store_true", help="the same as JSON")
 
 

@@ -1,7 +1,6 @@
 """`pswd-edge ledger verify | list`: the record of what was asked and decided, read from its files."""
 
 import argparse
-import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import msgspec
 
 from pswd_edge.clock import iso_utc
 from pswd_edge.commands.moment import utc_of
+from pswd_edge.commands.running import add_runtime_dir
 from pswd_edge.commands.sentences import headline
 from pswd_edge.control.chain_check import check_chain, read_entries
 from pswd_edge.errors import PswdError
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_folders(parser: argparse.ArgumentParser) -> None:
     """Where a site's state lies: named, or as the running site says."""
-    parser.add_argument("--runtime-dir", type=Path, default=Path(os.environ.get("PSWD_RUNTIME_DIR", "/run/pswd-edge")))
+    add_runtime_dir(parser)
     parser.add_argument("--state-dir", type=Path, help="the site's state folder; without it the running site's")
 
 

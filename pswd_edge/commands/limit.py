@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from pswd_edge.commands.quantity import quantity_of, seconds
 from pswd_edge.commands.running import add_runtime_dir, envelope, open_image, operator
 from pswd_edge.image import ImageReader
-from pswd_edge.model.command import Accepted, Clamped, Outcome, SetLimit
+from pswd_edge.model.command import LIMIT_NAMES, Accepted, Clamped, Outcome, SetLimit
 from pswd_edge.model.report import LimitReport
 
-NAMES = ("import_limit_w", "export_limit_w", "ramp_limit_w_per_min", "load_ceiling_w", "load_floor_w")
 EPILOG = """examples:
   pswd-edge limit                                        those in force
   pswd-edge limit import_limit_w 80MW --for 2h           reached at the ramp limit
@@ -22,7 +21,7 @@ EPILOG = """examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.epilog, parser.formatter_class = EPILOG, argparse.RawDescriptionHelpFormatter
-    parser.add_argument("name", nargs="?", choices=NAMES, help="without it: list the limits in force")
+    parser.add_argument("name", nargs="?", choices=LIMIT_NAMES, help="without it: list the limits in force")
     parser.add_argument("value", nargs="?", help="watts, or a number with its unit; the ramp's are a minute's")
     parser.add_argument("--for", dest="seconds", type=seconds, default=3600.0, metavar="TIME",
                         help="how long it holds: 90s, 15min, 2h; at most 24h")

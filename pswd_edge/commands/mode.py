@@ -3,11 +3,10 @@
 import argparse
 import asyncio
 import getpass
-import os
 import time
 import uuid
-from pathlib import Path
 
+from pswd_edge.commands.running import add_runtime_dir
 from pswd_edge.commands.status import runtime_dir
 from pswd_edge.door import OPERATOR_SOCKET, DoorClient
 from pswd_edge.model.command import Accepted, Clamped, Mode, Outcome, SetBatteryTarget, SetMode
@@ -18,7 +17,7 @@ _NEXT_CYCLE_S = 0.5           # the mode holds from the next cycle on; the batte
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.add_argument("mode", type=str.upper, choices=[m.value for m in Mode])
-    parser.add_argument("--runtime-dir", type=Path, default=Path(os.environ.get("PSWD_RUNTIME_DIR", "/run/pswd-edge")))
+    add_runtime_dir(parser)
     parser.add_argument("--battery-w", type=float, help="MANUAL: power of the batteries together, discharge positive")
     parser.add_argument("--seconds", type=float, default=900.0, help="MANUAL: how long that power holds, at most 900")
 

@@ -3,11 +3,10 @@
 import argparse
 import asyncio
 import getpass
-import os
 import time
 import uuid
-from pathlib import Path
 
+from pswd_edge.commands.running import add_runtime_dir
 from pswd_edge.commands.status import runtime_dir
 from pswd_edge.door import OPERATOR_SOCKET, DoorClient
 from pswd_edge.model.command import Accepted, Reload
@@ -17,7 +16,7 @@ _PATIENCE_S = 90.0            # a large site takes a while to compile
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
-    parser.add_argument("--runtime-dir", type=Path, default=Path(os.environ.get("PSWD_RUNTIME_DIR", "/run/pswd-edge")))
+    add_runtime_dir(parser)
 
 
 def run(options: argparse.Namespace) -> int:

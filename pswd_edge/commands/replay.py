@@ -31,6 +31,7 @@ SHOWN = (
     ("swing 0.5 to 2.5 Hz", "rms_iteration_mw", "load_rms_iteration_mw", "MW"),
     ("grid over load there", "amplification", "", ""),
     ("battery throughput", "throughput_mwh", "", "MWh"),
+    ("full cycles of the window", "equivalent_cycles", "", ""),
     ("reversals", "reversals_per_h", "", "per hour"),
     ("energy, lowest", "energy_min_mwh", "", "MWh"),
     ("energy, highest", "energy_max_mwh", "", "MWh"),
@@ -54,6 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--f0", type=float, default=1.0, help="a scenario's rhythm in Hz (default 1)")
     parser.add_argument("--delay", type=float, default=0.25, help="a scenario's loop delay in s (default 0.25)")
     parser.add_argument("--seconds", type=float, default=600.0, help="a scenario's length (default 600)")
+    parser.add_argument("--wear-price", type=float, metavar="PRICE", help="what a MWh through the batteries costs in "
+                        "wear, in any currency: the run's wear is then priced, for a day like it")
     parser.add_argument("--out", type=Path, help="write each cycle's decision and the true powers as CSV")
     parser.add_argument("--plot", type=Path, help="draw the run, .png or .html")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of the table")
@@ -73,9 +76,9 @@ def run(options: argparse.Namespace) -> int:
     if options.plot is not None:
         _plot(found, options.plot)
     if options.json:
-        print(json.dumps(_object(found)))
+        print(json.dumps(_object(found, options.wear_price)))
     else:
-        _show(found)
+        _show(found, options.wear_price)
     return 1 if found.card.limit_violations and case.viable else 0
 
 
@@ -111,14 +114,26 @@ def _plot(found: Scored, path: Path) -> None:
         raise PswdError(MISSING) from error
 
 
-def _object(found: Scored) -> dict[str, Any]:
+def wear_per_day(found: Scored, price_per_mwh: float | None) -> float | None:
+    """The wear of a day like this run, by throughput; None without a price.
+
+    By throughput: shallow cycles, as following a swing makes them, wear a cell less than their energy's share of deep
+    ones, so this is the most that they cost.
+    """
+    if price_per_mwh is None:
+        return None
+    return price_per_mwh * found.card.throughput_mwh / found.card.seconds * 86400
+
+
+def _object(found: Scored, price_per_mwh: float | None) -> dict[str, Any]:
     return {"name": found.case.name, "viable": found.case.viable, "why": found.case.why, **found.card.as_dict(),
             **{f"optimum_{k}": v for k, v in found.optimum.items()},
-            "measured_delay_s": found.loop.measured_delay_s, "degraded": sorted(found.loop.seen_degraded),
+            "wear_per_day": wear_per_day(found, price_per_mwh), "measured_delay_s": found.loop.measured_delay_s,
+            "degraded": sorted(found.loop.seen_degraded),
             "replay_speed": found.speed}
 
 
-def _show(found: Scored) -> None:
+def _show(found: Scored, price_per_mwh: float | None) -> None:
     console = Console(highlight=False)
     table = Table(title=found.case.name, title_justify="left")
     for name in ("", "grid", "load", "optimum", "unit"):
@@ -128,6 +143,8 @@ def _show(found: Scored) -> None:
         table.add_row(text, _number(values[mine]), _number(values.get(raw)) if raw else "",
                       _number(found.optimum[best[mine]]) if mine in best else "", unit)
     console.print(table)
+    if (wear := wear_per_day(found, price_per_mwh)) is not None:
+        console.print(f"Wear of a day like this: {wear:,.0f} at most, at {price_per_mwh:g} a MWh.")
     if not found.case.viable:
         console.print(f"No controller could serve this whole: {found.case.why}.")
     if found.loop.seen_degraded:

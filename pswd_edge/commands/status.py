@@ -1,7 +1,6 @@
 """`pswd-edge status`: what control does now, read from the image."""
 
 import argparse
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ import msgspec
 
 from pswd_edge.clock import iso_utc
 from pswd_edge.commands.limit import limit_line
+from pswd_edge.commands.running import add_runtime_dir
 from pswd_edge.image import ImageReader
 from pswd_edge.model.quality import Quality, Reason
 from pswd_edge.model.report import AlarmReport, FieldReport, LoopReport, Report
@@ -20,7 +20,7 @@ ALIVE_S = 1.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
-    parser.add_argument("--runtime-dir", type=Path, default=Path(os.environ.get("PSWD_RUNTIME_DIR", "/run/pswd-edge")))
+    add_runtime_dir(parser)
     parser.add_argument("--json", action="store_true", help="the whole report as JSON")
 
 

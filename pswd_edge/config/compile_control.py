@@ -80,7 +80,7 @@ def compile_control(form: ControlForm, points: Mapping[str, Point], devices: Map
         export_limit_w=math.inf if form.export_limit_w is None else form.export_limit_w,
         predicts=form.predictor is not None,
         swing_least_w=_least_swing_w(form),
-        ups=tuple(_ups(points[f"{id_}.output_source"], ups) for id_, ups in form.ups.items()),
+        ups=tuple(_ups(id_, points[f"{id_}.output_source"], ups) for id_, ups in form.ups.items()),
         grid_meters=tuple(_input(meter, points) for meter in form.grid_meters),
         load_substitutes=tuple(tuple(_input(m, points) for m in group) for group in form.load_substitutes),
         shadow=form.shadow,
@@ -138,8 +138,9 @@ def _battery(
     )
 
 
-def _ups(source: Point, form: UpsForm) -> Ups:
-    return Ups(source.index, tuple(label_value(source, label) for label in form.on_battery))
+def _ups(id_: str, source: Point, form: UpsForm) -> Ups:
+    return Ups(source.index, tuple(label_value(source, label) for label in form.on_battery), id_,
+               form.when_lost == "bar")
 
 
 def _mode(battery: str, points: Mapping[str, Point]) -> int | None:

@@ -103,9 +103,13 @@ class PredictorForm(Form):
 
 
 class UpsForm(Form):
-    """A UPS; `on_battery` are the labels of its `output_source` with which it lives on its store."""
+    """A UPS; `on_battery` are the labels of its `output_source` with which it lives on its store.
+
+    `when_lost`: while it does not answer, batteries do not restore their energy ("hold"), or do not charge ("bar").
+    """
 
     on_battery: tuple[Text, ...] = Field(min_length=1)
+    when_lost: Literal["hold", "bar"] = "hold"
 
 
 class ControlForm(Form):

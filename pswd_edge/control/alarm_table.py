@@ -60,6 +60,9 @@ KINDS: dict[str, Kind] = {
         "compare with the BMS' own display; a BMS that recalibrated settles within a minute"),
     "ups_on_battery": Kind(
         "warning", False, "a UPS lives on its own store: batteries do not charge", "look at its feeder"),
+    "ups_unknown:<id>": Kind(
+        "warning", False, "a UPS did not answer for 30 s: batteries do not restore their energy, or with `when_lost: "
+        "bar` do not charge", "look at its agent and its connection", on_delay_s=60.0),
     "loop_too_slow": Kind(
         "warning", False, "meter and batteries are so late that steps alone would use up the ramp limit",
         "look at the measured delay in `status`: a meter that renews once a second, a battery that follows slowly; "

@@ -13,7 +13,7 @@ import numpy as np
 from pswd_edge.clock import iso_utc
 from pswd_edge.control.arbiter import Verdict
 from pswd_edge.control.chain import Body
-from pswd_edge.control.ledger import Ledger
+from pswd_edge.control.ledger import Ledger, request_head
 from pswd_edge.control.modes import ModeKeeper
 from pswd_edge.control.power_record import PowerBlock
 from pswd_edge.control.rules.law import Decision, LawState
@@ -193,8 +193,8 @@ def input_points(spec: ControlSpec) -> list[int]:
 
 def tried_body(request: Commission, outcome: Outcome, utc_s: float) -> Body:
     """A trial of commissioning with its outcome, as the chain keeps it."""
-    return {"kind": "request", "subject": f"request:{request.id[:200]}", "utc_s": utc_s, "utc": iso_utc(utc_s),
-            "request": request, "answer": type(outcome).__name__, "outcome": outcome}
+    return {**request_head(request, utc_s, 200), "request": request, "answer": type(outcome).__name__,
+            "outcome": outcome}
 
 
 def _head(snapshot: Snapshot) -> Body:

@@ -5,7 +5,6 @@ that, the record counts no more: what was seen then says nothing of what is writ
 """
 
 import hashlib
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import msgspec
 import structlog
 from msgspec import Struct
 
+from pswd_edge.control import whole_file
 from pswd_edge.model.control import BatteryControl
 from pswd_edge.model.point import Point
 from pswd_edge.model.site import Site
@@ -152,13 +152,7 @@ def read_records(path: Path) -> dict[str, Record]:
 
 def write_records(path: Path, records: Mapping[str, Record]) -> None:
     """Replace the file, whole or not at all. Blocks on the disk. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".new")
-    with temporary.open("wb") as file:
-        file.write(msgspec.json.format(msgspec.json.encode(records), indent=1))
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    whole_file.replace(path, msgspec.json.format(msgspec.json.encode(records), indent=1))
 
 
 def record_all(site: Site, state_dir: Path, who: str, utc_s: float, how: str) -> None:

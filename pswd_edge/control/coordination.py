@@ -58,8 +58,8 @@ class Coordination:
         return [*(Candidate(p, v, Level.LAW, "thermal") for p, v in made.setpoints),
                 *(Candidate(tiers[t].setpoint, tiers[t].engaged_value, Level.PROTECTION, f"interlock:{name}")
                   for t, name in made.sheds),
-                *(Candidate(tiers[t].setpoint, tiers[t].released_value, Level.LAW, "thermal")
-                  for t in made.released)]
+                *(Candidate(tiers[t].setpoint, tiers[t].released_value, Level.PLANNER, "thermal")
+                  for t in made.released)]  # below the law, which may want the same tier shed
 
     def bounds(self) -> list[Bound]:
         """The interlocks' caps, and the declared limits of set-points: nobody who asks gets past them."""

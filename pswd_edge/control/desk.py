@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Mapping
 import msgspec
 import structlog
 
-from pswd_edge.clock import Clock, iso_utc
+from pswd_edge.clock import Clock
 from pswd_edge.control.arbiter import Bound, Candidate
 from pswd_edge.control.holds import Ends, Held, HeldPoint, ends_of, granted, run_out
-from pswd_edge.control.ledger import ENDED_KEPT, Entry, Ledger
+from pswd_edge.control.ledger import ENDED_KEPT, Entry, Ledger, request_head
 from pswd_edge.control.limits import HeldLimit, decide_limit, key_of, level_of, span_of, tightest
 from pswd_edge.control.requests import Facts, check, decide
 from pswd_edge.control.rules.placement import controller_caps, eased_w, is_live, load_ceiling_w, run_orders
@@ -283,9 +283,8 @@ class Desk:
 
 def unwritten(request: Request, outcome: Outcome, utc_s: float) -> dict[str, object]:
     """What the ledger keeps of a request that it does not answer for: who asked and why not, cut to a sane length."""
-    return {"kind": "request", "subject": f"request:{request.id[:_CUT]}", "utc_s": utc_s, "utc": iso_utc(utc_s),
-            "origin": request.origin[:_CUT], "asked": type(request).__name__, "answer": type(outcome).__name__,
-            "reason": outcome.reason[:_CUT]}
+    return {**request_head(request, utc_s, _CUT), "origin": request.origin[:_CUT], "asked": type(request).__name__,
+            "answer": type(outcome).__name__, "reason": outcome.reason[:_CUT]}
 
 
 def _expires(request: Request, outcome: Outcome, utc_s: float) -> float | None:

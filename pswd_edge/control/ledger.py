@@ -208,7 +208,8 @@ class Ledger:
             yield
         except sqlite3.OperationalError as error:
             with contextlib.suppress(OSError):
-                self._archive.write([{**_head(entry), "kind": "withdrawn", "reason": str(error)}])
+                head = request_head(entry.request, entry.received_utc_s)
+                self._archive.write([{**head, "kind": "withdrawn", "reason": str(error)}])
             raise
 
     def _find(self, request_id: str) -> Outcome | None:
@@ -228,15 +229,16 @@ class Ledger:
             self._connection = None
 
 
-def _head(entry: Entry) -> Body:
-    utc_s = entry.received_utc_s
-    return {"kind": "request", "subject": f"request:{entry.request.id}", "utc_s": utc_s, "utc": iso_utc(utc_s)}
+def request_head(request: Request, utc_s: float, length_max: int | None = None) -> Body:
+    """How every entry about a request begins. `length_max` cuts the id of one that nobody has checked."""
+    return {"kind": "request", "subject": f"request:{request.id[:length_max]}", "utc_s": utc_s, "utc": iso_utc(utc_s)}
 
 
 def request_body(entry: Entry) -> Body:
     """A request with its outcome as the chain keeps it."""
-    return {**_head(entry), "level": int(entry.level), "cycle": entry.outcome.cycle, "request": entry.request,
-            "answer": type(entry.outcome).__name__, "outcome": entry.outcome, "expires_utc_s": entry.expires_utc_s}
+    return {**request_head(entry.request, entry.received_utc_s), "level": int(entry.level),
+            "cycle": entry.outcome.cycle, "request": entry.request, "answer": type(entry.outcome).__name__,
+            "outcome": entry.outcome, "expires_utc_s": entry.expires_utc_s}
 
 
 def _prune(connection: sqlite3.Connection, utc_s: float) -> None:

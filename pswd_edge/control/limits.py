@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from pswd_edge.control.rules.terms import Orders
-from pswd_edge.model.command import Accepted, Clamped, Level, Outcome, Rejected, SetLimit
+from pswd_edge.model.command import LIMIT_NAMES, Accepted, Clamped, Level, Outcome, Rejected, SetLimit
 from pswd_edge.model.control import ControlSpec
 
 LIMIT_TTL_MAX_S = 86400.0     # whoever asks: a contract that is tighter for longer belongs into the site file
@@ -36,14 +36,14 @@ class HeldLimit(NamedTuple):
 def span_of(spec: ControlSpec, name: str) -> Span | None:
     """The span of a limit; None where there is no limit of this name."""
     ramp_w_per_min, floor_w = spec.ramp_limit_w_per_min, spec.load_floor_w
-    return {
-        "import_limit_w": Span(0.0, spec.import_limit_w, spec.import_limit_w, "import_limit_w"),
-        "export_limit_w": Span(0.0, spec.export_limit_w, spec.export_limit_w, "export_limit_w"),
-        "ramp_limit_w_per_min": Span(RAMP_LEAST_SHARE * ramp_w_per_min, ramp_w_per_min, ramp_w_per_min,
-                                     "ramp_limit_w_per_min"),
-        "load_ceiling_w": Span(floor_w, spec.load_maximum_w, spec.load_maximum_w, "load_range.maximum_w"),
-        "load_floor_w": Span(floor_w, spec.load_ceiling_w, floor_w, "load_range.floor_w"),
-    }.get(name)
+    spans = (
+        Span(0.0, spec.import_limit_w, spec.import_limit_w, "import_limit_w"),
+        Span(0.0, spec.export_limit_w, spec.export_limit_w, "export_limit_w"),
+        Span(RAMP_LEAST_SHARE * ramp_w_per_min, ramp_w_per_min, ramp_w_per_min, "ramp_limit_w_per_min"),
+        Span(floor_w, spec.load_maximum_w, spec.load_maximum_w, "load_range.maximum_w"),
+        Span(floor_w, spec.load_ceiling_w, floor_w, "load_range.floor_w"),
+    )
+    return dict(zip(LIMIT_NAMES, spans, strict=True)).get(name)
 
 
 def decide_limit(request: SetLimit, spec: ControlSpec, authority: Level, utc_s: float, cycle: int,
@@ -52,7 +52,7 @@ def decide_limit(request: SetLimit, spec: ControlSpec, authority: Level, utc_s: 
     span = span_of(spec, request.name)
     if span is None:
         return Rejected(id=request.id, code="not_found", reason=f"{request.name}: no such limit: expected one of "
-                        "import_limit_w, export_limit_w, ramp_limit_w_per_min, load_ceiling_w, load_floor_w")
+                        f"{', '.join(LIMIT_NAMES)}")
     if request.value is None:
         return Accepted(id=request.id, cycle=cycle + 1, reason=f"{request.name}: the site file's again, as far as "
                         "nobody else holds it")

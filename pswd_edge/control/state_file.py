@@ -1,9 +1,10 @@
 """A small file of the state folder that is replaced whole, by a thread of its own: the loop never waits for it."""
 
-import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+
+from pswd_edge.control import whole_file
 
 
 class StateFile:
@@ -32,16 +33,8 @@ class StateFile:
 
     def _write(self, content: Callable[[], bytes]) -> None:
         try:
-            self._put(content())
+            whole_file.replace(self.path, content())
         except OSError as error:
             self.trouble = f"{self.path.name} cannot be written ({error}); free the disk"
         else:
             self.trouble = ""
-
-    def _put(self, content: bytes) -> None:
-        temporary = self.path.with_suffix(".new")
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self.path)

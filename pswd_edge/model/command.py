@@ -69,10 +69,13 @@ class SetBatteryTarget(Envelope, frozen=True, kw_only=True, tag=True):
     ramp_w_per_s: float = 0.0
 
 
+LIMIT_NAMES = ("import_limit_w", "export_limit_w", "ramp_limit_w_per_min", "load_ceiling_w", "load_floor_w")
+
+
 class SetLimit(Envelope, frozen=True, kw_only=True, tag=True):
     """Keep a limit of the site tighter than the site file has it, for `ttl_s`; None lets go of it.
 
-    `name`: "import_limit_w", "export_limit_w", "load_ceiling_w", "load_floor_w" (W) or "ramp_limit_w_per_min" (W/min).
+    `name`: one of LIMIT_NAMES.
     `emergency` (operator's socket, import limit): the grid's power goes there at once, whatever the ramp limit.
     """
 

@@ -61,10 +61,15 @@ class BatteryControl(Struct, frozen=True):
 
 
 class Ups(Struct, frozen=True):
-    """A UPS: where it takes its output from, and which values of that point mean its battery."""
+    """A UPS: where it takes its output from, and which values of that point mean its battery.
+
+    `bars_when_lost`: while that cannot be read, it counts as on its battery.
+    """
 
     point: int
     on_battery: tuple[int, ...]
+    id: str = ""
+    bars_when_lost: bool = False
 
 
 class Tier(Struct, frozen=True):

@@ -27,9 +27,14 @@ class Tuning(NamedTuple):
     down_w_per_s: float
 
 
+def filter_share(corner_hz: float, period_s: float) -> float:
+    """What a first-order low-pass with this corner takes of a new value, sampled each `period_s`."""
+    return 1 - math.exp(-2 * math.pi * corner_hz * period_s)
+
+
 def gain(frequency_hz: float, corner_hz: float, delay_s: float, period_s: float) -> float:
     """Grid over load at one frequency, of the sampled filter; 1 means that the battery changes nothing."""
-    share = 1 - math.exp(-2 * math.pi * corner_hz * period_s)
+    share = filter_share(corner_hz, period_s)
     z = cmath.exp(-2j * math.pi * frequency_hz * period_s)
     return abs(1 - share / (1 - (1 - share) * z) * cmath.exp(-2j * math.pi * frequency_hz * delay_s))
 

@@ -1,12 +1,7 @@
 """How the grid's power kept its ramp limit, from a record of it. Pure: numbers in, findings out.
 
-Definitions, as the plant's own score has them: time is cut into slots of 100 ms; with w = 60, 10 or 1 s::
-
-    mean_w(t) = mean of the power over the w seconds that end at t
-    ramp_w(t) = mean_w(t) - mean_w(t - 60 s)        in W/min, since the two are one minute apart
-
-What was not measured is a gap, never a guess: a mean stands where at least `SHARE_MIN` of its slots were measured, and
-is then the mean of those. A ramp without both means is not judged, and the time that was not judged is told.
+Time is cut into slots of 100 ms; means and ramps are those of `ramps.py`, the plant's own score too. The time that was
+not judged is told.
 """
 
 from typing import NamedTuple
@@ -14,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pswd_edge.planning.ramps import APART_S, rolling_ramp
+
 WINDOWS_S = (60, 10, 1)
-LAG_S = 60
-SHARE_MIN = 0.95
 JOIN_S = 1.0                  # violations that are closer together are one
 
 Power = NDArray[np.float64]
@@ -68,34 +63,6 @@ class WindowScore(NamedTuple):
     above_s: float
 
 
-def rolling_mean(power_w: Power, slots: int) -> tuple[Power, NDArray[np.int64]]:
-    """The mean of the `slots` slots that end with each slot, and how many were missing of them.
-
-    NaN where the window is not full or too much of it is missing.
-    """
-    found = np.isfinite(power_w)
-    sums = np.concatenate(([0.0], np.cumsum(np.where(found, power_w, 0.0))))
-    counts = np.concatenate(([0], np.cumsum(found)))
-    mean, missing = np.full(len(power_w), np.nan), np.full(len(power_w), slots, dtype=np.int64)
-    if len(power_w) >= slots:
-        have = counts[slots:] - counts[:-slots]
-        enough = have >= SHARE_MIN * slots
-        mean[slots - 1 :] = np.where(enough, (sums[slots:] - sums[:-slots]) / np.maximum(have, 1), np.nan)
-        missing[slots - 1 :] = slots - have
-    return mean, missing
-
-
-def rolling_ramp(run: Run, window_s: int) -> tuple[Power, NDArray[np.int64]]:
-    """W/min at the end of each slot, NaN where it cannot be judged; and the slots missing in its two windows."""
-    slots, lag = round(window_s / run.slot_s), round(LAG_S / run.slot_s)
-    mean, missing = rolling_mean(run.power_w, slots)
-    ramp, lacking = np.full(len(mean), np.nan), np.full(len(mean), 2 * slots, dtype=np.int64)
-    if len(mean) > lag:
-        ramp[lag:] = mean[lag:] - mean[:-lag]
-        lacking[lag:] = missing[lag:] + missing[:-lag]
-    return ramp, lacking
-
-
 class Span(NamedTuple):
     """The time that is judged, UTC seconds; a ramp belongs to it where it ends in it."""
 
@@ -114,7 +81,7 @@ def score(runs: list[Run], window_s: int, limit_w_per_min: float, span: Span) ->
     judged: list[Power] = []
     judged_s = partial_s = above_s = 0.0
     for run in runs:
-        ramp, lacking = rolling_ramp(run, window_s)
+        ramp, lacking = rolling_ramp(run.power_w, run.slot_s, window_s)
         known = np.isfinite(ramp) & ends_in(run, span)
         judged.append(np.abs(ramp[known]))
         judged_s += float(known.sum()) * run.slot_s
@@ -128,7 +95,7 @@ def score(runs: list[Run], window_s: int, limit_w_per_min: float, span: Span) ->
 
 def violations(run: Run, window_s: int, limit_w_per_min: float, span: Span) -> list[Violation]:
     """Where the ramp was above the limit, in order."""
-    ramp, _ = rolling_ramp(run, window_s)
+    ramp, _ = rolling_ramp(run.power_w, run.slot_s, window_s)
     judged = np.isfinite(ramp) & ends_in(run, span)
     excess = np.where(judged, np.abs(ramp), 0.0) - limit_w_per_min
     found = []
@@ -138,7 +105,7 @@ def violations(run: Run, window_s: int, limit_w_per_min: float, span: Span) -> l
         over = np.maximum(excess[first : last + 1], 0.0)
         start = run.start_utc_s + first * run.slot_s
         found.append(Violation(window_s, start, run.start_utc_s + (last + 1) * run.slot_s, peak,
-                               float(over.sum()) * run.slot_s / 60, start - LAG_S - window_s))
+                               float(over.sum()) * run.slot_s / 60, start - APART_S - window_s))
     return found
 
 

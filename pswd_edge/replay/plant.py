@@ -43,6 +43,10 @@ class Battery:
     _heard_s: float = 0.0
     _renewed_s: float = -math.inf
 
+    def __post_init__(self) -> None:
+        """Its register shows what it holds from the first look on."""
+        self._show()
+
     def command(self, power_w: float, now_s: float) -> None:
         """A set-point arrives at its register, and counts `delay_s` later."""
         if self.listens:
@@ -64,9 +68,12 @@ class Battery:
         self.energy_wh -= drawn * STEP_S / 3600
         if now_s - self._renewed_s >= self.soc_renewal_s:
             self._renewed_s = now_s
-            soc = 100 * self.energy_wh / self.capacity_wh + self.soc_offset
-            self.shown_soc = round(soc / self.soc_step) * self.soc_step
+            self._show()
         return self.power_w
+
+    def _show(self) -> None:
+        soc = 100 * self.energy_wh / self.capacity_wh + self.soc_offset
+        self.shown_soc = round(soc / self.soc_step) * self.soc_step
 
     def _wanted(self, now_s: float) -> float:
         if not self.available:

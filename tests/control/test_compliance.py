@@ -11,7 +11,7 @@ from virtual import MW, demo_site
 from pswd_edge.commands.compliance import encoded, report_of, runs_of
 from pswd_edge.commands.signature import KEY_FILE, problem_of, public_text, sign, site_key
 from pswd_edge.control.power_record import PowerBlock, PowerRecord
-from pswd_edge.planning.compliance import Run, Span, gaps, rolling_ramp, score, violations
+from pswd_edge.planning.compliance import Run, Span, gaps, score, violations
 from pswd_edge.planning.ramps import ramp_w_per_min
 from simulators.score import WINDOWS_SAMPLES, RampScore
 
@@ -22,6 +22,10 @@ ALL = Span(0.0, 4e9)
 
 def run_of(power_mw: np.ndarray) -> Run:
     return Run(UTC_S, 0.1, power_mw * MW)
+
+
+def ramp_of(run: Run, window_s: float) -> np.ndarray:
+    return ramp_w_per_min(run.power_w, run.slot_s, window_s)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -37,19 +41,11 @@ def test_ramps_are_those_of_the_plants_score(seed: int) -> None:
         assert math.isclose(found / MW, plant.max_mw_per_min[slots], rel_tol=1e-6)
 
 
-def test_ramps_without_gaps_are_the_scorecards() -> None:
-    """Its function knows no gaps; where there are none, both say the same."""
-    power = (60 + np.cumsum(np.random.default_rng(7).normal(0, 0.05, 3000))) * MW
-    for window in (60, 10, 1):
-        ours, _ = rolling_ramp(Run(UTC_S, 0.1, power), window)
-        assert np.allclose(ours, ramp_w_per_min(power, 0.1, window), atol=1.0, equal_nan=True)
-
-
 def test_a_steady_ramp_is_itself_in_every_window() -> None:
     """12 MW/min is 12 MW/min."""
     power = 20 + np.arange(2400) * 12 / 600
     for window in (60, 10, 1):
-        ramp, _ = rolling_ramp(run_of(power), window)
+        ramp = ramp_of(run_of(power), window)
         assert np.allclose(ramp[np.isfinite(ramp)], 12 * MW)
 
 
@@ -77,7 +73,7 @@ def test_a_gap_is_not_judged_and_told() -> None:
     run, span = run_of(power), Span(UTC_S, UTC_S + 600)
     [gap] = gaps([run], span)
     assert (round(gap.start_utc_s - UTC_S, 1), round(gap.end_utc_s - UTC_S, 1)) == (300.0, 310.0)
-    ramp, _ = rolling_ramp(run, 60)
+    ramp = ramp_of(run, 60)
     assert np.isnan(ramp[3100:3500]).all()
     assert score([run], 60, LIMIT, span).not_judged_s > 120 + 100
 

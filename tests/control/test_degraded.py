@@ -82,7 +82,7 @@ CASES = {
     "loop_too_slow": Case(lambda w: {"ramp_w_per_min": 0.5 * MW}, "loop_too_slow"),
     "reserve_insufficient": Case(shrunk, "reserve_insufficient"),
 }
-BESIDE_THE_LAW = {"cycles_missed", "soc_uncertain:<id>", "ups_on_battery"}
+BESIDE_THE_LAW = {"cycles_missed", "soc_uncertain:<id>", "ups_on_battery", "ups_unknown:<id>"}
 """Rows that the loop or another rule brings about; they have tests of their own."""
 
 
@@ -169,6 +169,15 @@ def test_a_ups_on_its_own_store_takes_charging_away_and_nothing_else() -> None:
     found = policy(Facts(ups_on_battery=True))
     assert found.names == ("ups_on_battery",)
     assert found.restores
+    assert found.starts
+    assert not found.released
+
+
+def test_a_ups_that_does_not_answer_stops_restoring_and_nothing_else() -> None:
+    """Row `ups_unknown`: what may be a site without its feeder is no moment to draw more than the load needs."""
+    found = policy(Facts(ups_unknown=("ups-1",)))
+    assert found.names == ("ups_unknown:ups-1",)
+    assert not found.restores
     assert found.starts
     assert not found.released
 

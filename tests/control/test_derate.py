@@ -9,6 +9,7 @@ from virtual import FIRST_S, MW, World, bad, battery_spec, good, small_spec
 from pswd_edge.control.rules.allocate import judge
 from pswd_edge.control.rules.derate import UPS_ON_BATTERY, share_at
 from pswd_edge.model.control import Ups
+from pswd_edge.model.quality import Quality
 from pswd_edge.model.snapshot import freeze
 
 CURVE = ((-10.0, 0.2), (10.0, 1.0), (35.0, 1.0), (50.0, 0.4))
@@ -52,14 +53,15 @@ def test_a_bms_limit_that_falls_to_nothing_in_mid_ramp_takes_one_cycle() -> None
     assert sum(shares.values()) == pytest.approx(min(before_w, 60 * MW), abs=1 * MW)
 
 
-@pytest.mark.parametrize(("source", "charges"), [
-    (good(3.0, FIRST_S), True), (good(5.0, FIRST_S), False), (bad(), True)])
-def test_while_a_ups_lives_on_its_battery_nothing_charges(source, charges: bool) -> None:
-    """A UPS without its feeder is no moment to take more from the grid. One that is silent says nothing."""
-    world = World(replace(small_spec(), ups=(Ups(90, (5,)),)), 90 * MW)
+@pytest.mark.parametrize(("source", "bars_when_lost", "charges"), [
+    (good(3.0, FIRST_S), True, True), (good(5.0, FIRST_S), False, False), (bad(), False, True), (bad(), True, False)])
+def test_while_a_ups_lives_on_its_battery_nothing_charges(source, bars_when_lost: bool, charges: bool) -> None:
+    """A UPS without its feeder is no moment to take more from the grid. One that is silent: as the site file says."""
+    world = World(replace(small_spec(), ups=(Ups(90, (5,), "u1", bars_when_lost),)), 90 * MW)
     world.override[90] = source
     world.run(50)
     world.load_w = 60 * MW
     decision = world.run(30)[-1]
     assert (decision.battery_w < -1 * MW) is charges
     assert (UPS_ON_BATTERY in decision.degraded) is not charges
+    assert ("ups_unknown:u1" in decision.degraded) is (source.quality is Quality.BAD)

@@ -122,3 +122,13 @@ def test_power_that_is_not_known_may_be_anything_that_the_ratings_allow() -> Non
     blind = counted(SPEC, held, freeze(1, FIRST_S, FIRST_S, {10: bad(), 11: bad()}), 0.1, 0.1)
     assert blind.high_wh - held.high_wh == pytest.approx(60 * MW * 0.1 / 3600)
     assert held.low_wh - blind.low_wh == pytest.approx(60 * MW / 0.96 * 0.1 / 3600)
+
+
+def test_a_power_that_is_impossible_is_not_counted() -> None:
+    """A thousand times the power for a second would count as 16 MWh: then the energy is what its ratings allow."""
+    told = after(Held(), 60.0, 60_000 * MW, cycles=10)
+    silent = Held()
+    for _ in range(10):
+        silent = counted(SPEC, silent, shown(60.0, more={11: bad()}), 0.1, 0.1)
+    assert (told.low_wh, told.high_wh) == (silent.low_wh, silent.high_wh)
+    assert told.uncertain_s == 0

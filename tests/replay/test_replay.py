@@ -55,6 +55,13 @@ def test_the_same_case_gives_the_same_bits() -> None:
     assert np.array_equal(one.reference_w, two.reference_w)
 
 
+def test_a_healthy_site_is_not_degraded_while_it_begins() -> None:
+    """A register that showed 0 % until the first step would be a jump: each window would be narrower for a minute."""
+    loop = Loop(scenario(0).build(draw(20.0)))
+    loop.run()
+    assert not loop.seen_degraded
+
+
 def test_the_loop_has_the_delay_that_it_says() -> None:
     """A step of the load against the batteries' answer: half of it comes T_d later, and the law has measured it."""
     for delay_s in (0.25, 0.45):
@@ -123,6 +130,16 @@ def test_a_trace_goes_in_and_decisions_come_out(tmp_path: Path, capsys: pytest.C
     assert float(rows[-1]["load_w"]) == 80e6
     balance = float(rows[600]["load_w"]) - float(rows[600]["battery_w"])
     assert float(rows[600]["grid_w"]) == pytest.approx(balance, abs=1.0)
+
+
+def test_wear_has_its_price(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    """Whether to follow the predicted swing is asked with a price: it goes by throughput, for a day like the run."""
+    trace = write(tmp_path / "mine.csv", "0,30e6", "30,30e6", "30.1,80e6", "90,80e6")
+    assert main(["replay", str(trace), "--json", "--wear-price", "20"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["wear_per_day"] == pytest.approx(20 * told["throughput_mwh"] * 86400 / told["seconds"])
+    assert main(["replay", str(trace), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["wear_per_day"] is None
 
 
 def test_a_trace_on_a_site_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

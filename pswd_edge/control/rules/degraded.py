@@ -36,6 +36,7 @@ class Facts(NamedTuple):
     insufficient: bool = False
     ups_on_battery: bool = False
     overruns: int = 0
+    ups_unknown: tuple[str, ...] = ()
 
 
 class Row(NamedTuple):
@@ -122,6 +123,8 @@ ROWS: tuple[Row, ...] = (
     Row("soc_uncertain:<id>", _each("soc_uncertain", lambda f: f.soc_uncertain), "when the SoC fits again",
         starts=True),
     Row(UPS_ON_BATTERY, _when(UPS_ON_BATTERY, lambda f: f.ups_on_battery), "when it is on the grid again",
+        starts=True),
+    Row("ups_unknown:<id>", _each("ups_unknown", lambda f: f.ups_unknown), "with its next answer", restores=False,
         starts=True),
     Row("not_commissioned", _when("not_commissioned", lambda f: f.not_commissioned), "with its commissioning",
         batteries="others"),

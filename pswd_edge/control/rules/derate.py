@@ -38,9 +38,15 @@ def derating(spec: BatteryControl, snapshot: Snapshot) -> float:
 
 
 def ups_on_battery(spec: ControlSpec, snapshot: Snapshot) -> bool:
-    """Whether a UPS says that it lives on its battery: then nothing may draw more from the grid to charge.
+    """Whether a UPS lives on its battery: then nothing may draw more from the grid to charge.
 
-    One that does not answer bars nothing: without charging, a job's end would go to the grid as a step.
+    One that cannot be read counts so only where the site file says it: without charging, a job's end goes to the grid
+    as a step. Else energy is not restored until it answers (row `ups_unknown`), and the ramp is kept.
     """
-    return any(not flaw(snapshot.read(u.point), UPS_MAX_AGE_S) and snapshot.read(u.point).value in u.on_battery
-               for u in spec.ups)
+    return any(u.bars_when_lost if flaw(snapshot.read(u.point), UPS_MAX_AGE_S)
+               else snapshot.read(u.point).value in u.on_battery for u in spec.ups)
+
+
+def ups_unknown(spec: ControlSpec, snapshot: Snapshot) -> tuple[str, ...]:
+    """UPSs that cannot be read, by id."""
+    return tuple(u.id for u in spec.ups if flaw(snapshot.read(u.point), UPS_MAX_AGE_S))

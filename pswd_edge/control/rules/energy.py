@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from pswd_edge.control.rules.measured import flaw, measured
+from pswd_edge.control.rules.measured import flaw, power_w
 from pswd_edge.model.control import BatteryControl
 from pswd_edge.model.snapshot import Reading, Snapshot
 
@@ -54,15 +54,14 @@ def soc_flaw(reading: Reading, max_age_s: float) -> str:
     return "" if 0 <= reading.value <= _FULL_PERCENT else f"{reading.value:g} %"
 
 
-def drawn_w(spec: BatteryControl, power_w: float) -> float:
+def drawn_w(spec: BatteryControl, given_w: float) -> float:
     """What the store loses at this power at its terminals (discharge positive), W."""
-    return power_w / spec.discharge_efficiency if power_w > 0 else power_w * spec.charge_efficiency
+    return given_w / spec.discharge_efficiency if given_w > 0 else given_w * spec.charge_efficiency
 
 
 def counted(spec: BatteryControl, held: Held, snapshot: Snapshot, period_s: float, dt_s: float) -> Held:
     """The state after one cycle of `dt_s`."""
-    power_w = measured(snapshot.read(spec.power.point), spec.power.max_age_ms / 1000)
-    held = _moved(spec, held, power_w, period_s, dt_s)
+    held = _moved(spec, held, power_w(spec, snapshot.read(spec.power.point)), period_s, dt_s)
     shown = registers(spec, snapshot)
     if not shown:
         return held
@@ -74,13 +73,13 @@ def counted(spec: BatteryControl, held: Held, snapshot: Snapshot, period_s: floa
                 disagree=max(shown) - min(shown) > JUMP_PERCENT + grain)
 
 
-def _moved(spec: BatteryControl, held: Held, power_w: float, period_s: float, dt_s: float) -> Held:
+def _moved(spec: BatteryControl, held: Held, given_w: float, period_s: float, dt_s: float) -> Held:
     """By what was given or taken since; by anything that its ratings allow where that is not known."""
-    if math.isnan(power_w):
+    if math.isnan(given_w):
         out_wh = spec.discharge_rating_w / spec.discharge_efficiency * dt_s / 3600
         in_wh = spec.charge_rating_w * dt_s / 3600
     else:
-        flow_wh = drawn_w(spec, power_w) * dt_s / 3600
+        flow_wh = drawn_w(spec, given_w) * dt_s / 3600
         out_wh, in_wh = flow_wh + COUNT_ERROR * abs(flow_wh), COUNT_ERROR * abs(flow_wh) - flow_wh
     kept = math.ceil(spec.soc_age_s / period_s) + 1
     flows = (*held.flows_wh, (out_wh - in_wh) / 2)[-kept:]

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from pswd_edge.control.rules import predict
 from pswd_edge.control.rules.predict import Predictor
+from pswd_edge.model.tuning import filter_share
 
 LEVEL_S = 20.0                # of the level's mean, and of the memory for swings
 STEP_TIMES = 2.0             # this many times the swing: a step
@@ -85,7 +86,7 @@ def begun(load_w: float) -> Feed:
 
 def fed(spec: FeedSpec, state: Feed, load_w: float, grid_off_w: float, dt_s: float) -> Feed:
     """One cycle; `grid_off_w` is the measured grid less the reference that was meant, NaN where not known."""
-    share = 1 - math.exp(-2 * math.pi * spec.filter_hz * dt_s)
+    share = filter_share(spec.filter_hz, dt_s)
     filtered_w = state.filtered_w + share * (load_w - state.filtered_w)
     if not spec.predicts:
         return state._replace(filtered_w=filtered_w, followed_w=filtered_w, predictor=None, share=0.0,

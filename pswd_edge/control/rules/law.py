@@ -5,7 +5,7 @@ import math
 from pswd_edge.control.rules import budget, deficit, delay, energy, feed, following
 from pswd_edge.control.rules.allocate import Fleet, balanced, fleet_of, judge, share
 from pswd_edge.control.rules.degraded import Facts, Policy, policy
-from pswd_edge.control.rules.derate import ups_on_battery
+from pswd_edge.control.rules.derate import ups_on_battery, ups_unknown
 from pswd_edge.control.rules.estimate import Estimate, estimate
 from pswd_edge.control.rules.following import Following
 from pswd_edge.control.rules.measured import measured, power_w
@@ -48,7 +48,7 @@ def cycle(
     limits = range_of(spec, orders.ceiling_w, tuning, orders.floor_w)
     fleet = balanced(fleet, limits, limits.floor_w if state.reference is None else state.reference.reference_w)
     facts = _facts(spec, state, found, fleet, orders, too_slow=too_slow(tuning, grid.ramp_w_per_min),
-                   on_battery=on_battery)
+                   on_battery=on_battery)._replace(ups_unknown=ups_unknown(spec, snapshot))
     allowed = policy(facts)
     if allowed.released:
         return _blind(spec, state, found, fleet, limits, orders, allowed, dt_s, tuning, grid)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from pswd_edge.control.rules.deficit import is_slow
 from pswd_edge.model.control import ControlSpec, Tier
+from pswd_edge.model.tuning import filter_share
 
 STUCK_AFTER_S = 1.0           # beyond its actuation time: a slow meter is no stuck tier
 STUCK_SHARE = 0.5             # of what a tier was to take off: with less it did not obey
@@ -55,7 +56,7 @@ class ShedState(NamedTuple):
 
 def shown(spec: ControlSpec, state: ShedState, power_w: Sequence[float], now_s: float, dt_s: float) -> ShedState:
     """Follow each tier's meter, with the load's own filter."""
-    part = 1 - math.exp(-2 * math.pi * spec.filter_hz * dt_s)
+    part = filter_share(spec.filter_hz, dt_s)
     return state._replace(tiers=tuple([_followed(t, p, part, now_s)
                                        for t, p in zip(state.tiers, power_w, strict=True)]))
 
