@@ -246,17 +246,18 @@ def test_nothing_is_written_over_before_the_devices_were_asked(tmp_path: Path, s
 
 
 def test_a_disk_that_is_full_is_told_and_tried_again(tmp_path: Path, site) -> None:
-    """The folder comes back: the file is written though nothing changed meanwhile."""
-    clock, folder = FakeClock(), tmp_path / "state"
-    file, shed = TierFile(folder / FILE, clock), shed_of(site, clock.monotonic_s())
+    """It can be written again: that is done though nothing changed meanwhile."""
+    clock, path = FakeClock(), tmp_path / FILE
+    file, shed = TierFile(path, clock), shed_of(site, clock.monotonic_s())
+    path.mkdir()
     file.note(site, shed)
     file._file._thread.submit(lambda: None).result()
     assert "cannot be written" in file.trouble
-    folder.mkdir()
+    path.rmdir()
     file.note(site, shed)
     file.close(site, shed)
     assert file.trouble == ""
-    assert (folder / FILE).exists()
+    assert path.is_file()
 
 
 def test_without_a_path_nothing_is_kept_and_nothing_asked(site) -> None:
