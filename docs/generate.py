@@ -38,7 +38,7 @@ FORMS = {
         (site_form, ("SiteFile", "NameForm", "ConnectionForm", "DeviceForm", "CircuitForm", "GridForm",
                      "ListenerForm", "UplinkForm", "TrapsForm", "RecordingForm")),
         (control_form, ("ControlForm", "InputForm", "LoadRangeForm", "BatteryForm", "LoadControllerForm", "TierForm",
-                        "EffectForm", "PredictorForm", "UpsForm")),
+                        "AbsorberForm", "EffectForm", "PredictorForm", "UpsForm")),
         (thermal_form, ("ThermalForm", "CoolerForm", "LeadForm", "InterlockForm", "StepForm", "HeatExportForm")),
         (map_form, ("MapFile", "RowForm", "WriteForm", "Defaults")),
     ) for name in names

@@ -68,6 +68,8 @@ def _lines(site: Site, report: Report, field: FieldReport | None, age_s: float) 
         yield (f"  {b.id:12} {'usable' if b.usable else 'LOST  '} set-point {_mw(b.setpoint_w)} MW, can give "
                f"{_mw(b.discharge_available_w)} and take {_mw(b.charge_available_w)} MW")
     yield from (f"  {limit_line(limit)}" for limit in report.limits)
+    for bank in report.absorbers:
+        yield f"  absorber {bank.id:8} told to draw {_mw(bank.ordered_w)} MW, draws {_mw(bank.power_w)}"
     for t in report.tiers:
         yield f"  tier {t.id:12} {'SHED ' + _mw(t.shed_w) + ' MW' if t.engaged else 'free'}"
     for a in report.alarms:

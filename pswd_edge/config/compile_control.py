@@ -4,8 +4,16 @@ import math
 from collections.abc import Mapping
 
 from pswd_edge.config.compile_thermal import compile_thermal
-from pswd_edge.config.control_form import BatteryForm, ControlForm, InputForm, LoadRangeForm, TierForm, UpsForm
-from pswd_edge.model.control import BatteryControl, ControlSpec, Input, LoadController, Tier, Ups
+from pswd_edge.config.control_form import (
+    AbsorberForm,
+    BatteryForm,
+    ControlForm,
+    InputForm,
+    LoadRangeForm,
+    TierForm,
+    UpsForm,
+)
+from pswd_edge.model.control import Absorber, BatteryControl, ControlSpec, Input, LoadController, Tier, Ups
 from pswd_edge.model.point import Point
 from pswd_edge.model.tuning import Tuning, tuned
 
@@ -84,6 +92,7 @@ def compile_control(form: ControlForm, points: Mapping[str, Point], devices: Map
         grid_meters=tuple(_input(meter, points) for meter in form.grid_meters),
         load_substitutes=tuple(tuple(_input(m, points) for m in group) for group in form.load_substitutes),
         shadow=form.shadow,
+        absorbers=tuple(_absorber(a, points) for a in form.absorbers),
         thermal=compile_thermal(form.thermal, points, tuple(form.load_controllers), [t.id for t in form.tiers]),
     )
 
@@ -174,6 +183,10 @@ def _shown(setpoint: Point, value: float) -> float:
     """What the read-back shows of a value that was written."""
     coded = setpoint.write.read_back_values if setpoint.write else {}
     return float(coded.get(int(value), value)) if coded else value
+
+
+def _absorber(form: AbsorberForm, points: Mapping[str, Point]) -> Absorber:
+    return Absorber(form.id, points[form.setpoint].index, points[form.power].index, form.maximum_w, form.actuation_s)
 
 
 def _tier_values(tier: TierForm, form: ControlForm, setpoint: Point) -> tuple[float, float]:

@@ -3,7 +3,15 @@
 from collections.abc import Mapping
 
 from pswd_edge.config.compile_control import DEFAULT_REVERT_S, tier_power_point, tier_setpoint_signal
-from pswd_edge.config.control_form import BatteryForm, ControlForm, EffectForm, InputForm, TierForm, UpsForm
+from pswd_edge.config.control_form import (
+    AbsorberForm,
+    BatteryForm,
+    ControlForm,
+    EffectForm,
+    InputForm,
+    TierForm,
+    UpsForm,
+)
 from pswd_edge.config.limits import check_limits
 from pswd_edge.config.map_form import MapFile, RowForm
 from pswd_edge.config.mistakes import number
@@ -88,6 +96,7 @@ def check_control(form: SiteFile, maps: Mapping[str, MapFile], place: Place) -> 
         _check_tier(tier, control, points, here.at("tiers", index))
         if tier.id and tier.id in [t.id for t in control.tiers[:index]]:
             here.complain(("tiers", index, "id"), f"{tier.id!r} again", "an id of its own")
+    _check_absorbers(control, points, here.at("absorbers"))
     _check_observed(control, points, here)
     check_thermal(control, points, here.at("thermal"))
     check_limits(control, here)
@@ -104,6 +113,34 @@ def _check_meters(meters: tuple[InputForm, ...], points: _Points, place: Place) 
         _check_input(meter, "W", points, place.at(index))
         if meter.point and meter.point in [m.point for m in meters[:index]]:
             place.complain((index,), f"{meter.point} again", "it once, or its power counts twice")
+
+
+def _check_absorbers(control: ControlForm, points: _Points, place: Place) -> None:
+    for index, absorber in enumerate(control.absorbers):
+        _check_absorber(absorber, points, place.at(index))
+        if absorber.id and absorber.id in [a.id for a in control.absorbers[:index]]:
+            place.complain((index, "id"), f"{absorber.id!r} again", "an id of its own")
+
+
+def _check_absorber(form: AbsorberForm, points: _Points, place: Place) -> None:
+    """Its set-point takes 0 to its maximum, in W, and its meter can be read."""
+    _check_point(form.power, "W", points, place, ("power",))
+    device, _, signal = form.setpoint.partition(".")
+    row = points.need(device, signal, place, ("setpoint",)) if form.setpoint else None
+    if row is None:
+        return
+    if row.write is None:
+        place.complain(("setpoint",), f"{form.setpoint}, which can only be read", "a point that can be written")
+        return
+    unit = points.unit(device, signal)
+    if unit and unit != "W":
+        place.complain(("setpoint",), f"{form.setpoint} in {unit}", "a point in W")
+        return
+    most_w, least_w = (limit * points.factor(device, row) for limit in (row.write.max, row.write.min))
+    if form.maximum_w > most_w:
+        place.complain(("maximum_w",), number(form.maximum_w), f"{number(most_w)}, which the map lets write, at most")
+    if least_w > 0:
+        place.complain(("setpoint",), f"{form.setpoint}, which takes {number(least_w)} at least", "one that takes 0")
 
 
 def _check_effect(id_: str, effect: EffectForm, points: _Points, place: Place) -> None:

@@ -88,6 +88,16 @@ class TierForm(Form):
     max_events_per_h: Annotated[Whole, Field(ge=1)] = 20
 
 
+class AbsorberForm(Form):
+    """A load that can be added: a load bank, a burner. It draws what its set-point says."""
+
+    id: Id
+    setpoint: PointId = Field(description="takes the power that it shall draw, W")
+    power: PointId = Field(description="measures what it draws; part of the load that `load_meters` measure")
+    maximum_w: Positive
+    actuation_s: NotNegative = 2.0
+
+
 class EffectForm(Form):
     """The meter that shows what a write does, where that is none of the device's own."""
 
@@ -151,3 +161,4 @@ class ControlForm(Form):
     shadow: bool = False
     effects: dict[PointId, EffectForm] = Field(default_factory=dict)
     thermal: ThermalForm | None = None
+    absorbers: tuple[AbsorberForm, ...] = Field((), description="what takes a surplus, in this order")

@@ -93,8 +93,10 @@ KINDS: dict[str, Kind] = {
         "warning", False, "the heat network's supply could not be held in its band: switched off",
         "nothing: it is tried again by itself; look at the heat pump where it lasts"),
     "surplus": Kind(
-        "critical", True, "for 1 s, more power came than reference and batteries can absorb",
-        "lower nothing: raise load, or let the batteries be emptied; the ramp limit may break", on_delay_s=1.0),
+        "critical", True, "for 1 s, the load has been falling faster than the ramp with batteries that are full, and "
+        "no absorber is left: the grid falls with the load",
+        "lower nothing: raise load, or let the batteries be emptied; more room in the batteries (`load_range`) or an "
+        "absorber keeps it from coming again", on_delay_s=1.0),
     "ledger": Kind(
         "warning", False, "decisions cannot be written down, or the chain of entries is broken; the text says where",
         "free the disk; for a broken chain see [the ledger](#the-ledger). Control goes on; requests fail while the "

@@ -80,6 +80,7 @@ def _watched(site: Site) -> Iterator[int | None]:
     yield from (u.point for u in spec.ups)
     for t in spec.tiers:
         yield from (t.power, t.read_back)
+    yield from (a.power for a in spec.absorbers)
     yield from (c.power for c in spec.load_controllers)
     yield from thermal_points(spec)
 
@@ -362,8 +363,8 @@ class ControlCycle:
         unkept = (("tiers_not_kept", self.tiers.trouble), ("alarms_not_kept", self._journal.trouble))
         yield from ((code, trouble) for code, trouble in unkept if trouble)
         yield from self._thermal.decision.alarms
-        if decision.need.surplus_w > 0:
-            yield "surplus", "more power than reference and batteries can absorb"
+        if unmet_w := self._state.absorbed.unmet_w:
+            yield "surplus", f"{unmet_w / 1e6:.1f} MW more than reference, batteries and absorbers can take"
 
     def _tell_changes(self, before: law.LawState, after: law.LawState) -> None:
         for severity, tier, text in changes(self._spec, before.shed, after.shed):

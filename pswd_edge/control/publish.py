@@ -14,6 +14,7 @@ from pswd_edge.control.timing import Histogram
 from pswd_edge.model.control import ControlSpec
 from pswd_edge.model.ports import FieldPort
 from pswd_edge.model.report import (
+    AbsorberReport,
     AlarmReport,
     BatteryReport,
     LimitReport,
@@ -90,7 +91,13 @@ def report_of(
         workloads=workloads, alarms=alarms, acknowledged_cycle=field.acknowledged_cycle(clocks.cycle),
         loop=_loop(spec, decision, state),
         cycles=clocks.cycles, cycles_missed=clocks.missed, started_utc_s=clocks.started_utc_s, limits=limits,
-        shadow=spec.shadow, **timings._asdict())
+        shadow=spec.shadow, absorbers=_absorbers(spec, state), surplus_unmet_w=state.absorbed.unmet_w,
+        **timings._asdict())
+
+
+def _absorbers(spec: ControlSpec, state: LawState) -> tuple[AbsorberReport, ...]:
+    return tuple(AbsorberReport(a.id, found.ordered_w, known(found.shown_w))
+                 for a, found in zip(spec.absorbers, state.absorbed.absorbers, strict=True))
 
 
 def limits_of(held: Collection[HeldLimit], now_s: float) -> tuple[LimitReport, ...]:

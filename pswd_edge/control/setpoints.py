@@ -113,7 +113,7 @@ class Setpoints:
         return wanted
 
     def _loads(self, state: LawState) -> list[Candidate]:
-        """Caps stand at their rating; outlets and limits are written only once a tier has used them."""
+        """Caps stand at their rating; outlets, limits and absorbers are written only once they were used."""
         wanted = [Candidate(c.cap, c.rating_w, Level.LAW, "law") for c in self._spec.load_controllers]
         capped = {c.point for c in wanted}
         for tier, found in zip(self._spec.tiers, state.shed.tiers, strict=True):
@@ -121,6 +121,9 @@ class Setpoints:
                 value = tier.engaged_value if found.engaged else tier.released_value
                 level = Level.GRID if found.engaged else Level.LAW
                 wanted.append(Candidate(tier.setpoint, value, level, f"tier:{tier.id}"))
+        wanted += [Candidate(a.setpoint, found.ordered_w, Level.LAW, f"absorber:{a.id}")
+                   for a, found in zip(self._spec.absorbers, state.absorbed.absorbers, strict=True)
+                   if math.isfinite(found.raised_s)]
         return wanted
 
     def _tier_bounds(self, state: LawState) -> list[Bound]:

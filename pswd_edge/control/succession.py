@@ -10,6 +10,7 @@ from pswd_edge.control.rules.estimate import Memory
 from pswd_edge.control.rules.following import Following
 from pswd_edge.control.rules.law import LawState
 from pswd_edge.control.rules.shed import ShedState, TierState
+from pswd_edge.control.rules.surplus import Absorbing
 from pswd_edge.model.site import Site
 
 _T = TypeVar("_T")
@@ -37,16 +38,18 @@ def carried_law(old: Site, new: Site, state: LawState) -> LawState:
     """The law's state under the new site.
 
     With the same batteries nothing is lost. With others, histories begin anew and the reference is taken from what is
-    measured, so that the change makes no step; tiers keep their state by their ids. So does each battery what it was
-    told. How late they are is learnt anew: others may be faster or slower.
+    measured, so that the change makes no step; tiers and absorbers keep their state by their ids. So does each battery
+    what it was told. How late they are is learnt anew: others may be faster or slower.
     """
     before, after = old.control, new.control
     tiers = {t.id: s for t, s in zip(before.tiers, state.shed.tiers, strict=True)}
     shed: ShedState = state.shed._replace(tiers=tuple(tiers.get(t.id, TierState()) for t in after.tiers))
+    found = {a.id: s for a, s in zip(before.absorbers, state.absorbed.absorbers, strict=True)}
+    absorbed = state.absorbed._replace(absorbers=tuple(found.get(a.id, Absorbing()) for a in after.absorbers))
     if _sources(old) == _sources(new):
-        return state._replace(shed=shed)
-    return state._replace(shed=shed, memory=Memory(), reference=None, feed=None, missed_w=0.0, delay=delay.begun(),
-                          energy=(), following=_followed(old, new, state))
+        return state._replace(shed=shed, absorbed=absorbed)
+    return state._replace(shed=shed, absorbed=absorbed, memory=Memory(), reference=None, feed=None, missed_w=0.0,
+                          delay=delay.begun(), energy=(), following=_followed(old, new, state))
 
 
 def _followed(old: Site, new: Site, state: LawState) -> tuple[Following, ...]:

@@ -97,6 +97,19 @@ class Tier(Struct, frozen=True):
     tolerance: float = 0.0
 
 
+class Absorber(Struct, frozen=True):
+    """A load that can be added: a load bank, a burner. `setpoint` takes 0..`maximum_w`, `power` measures what it draws.
+
+    `actuation_s` is how long it takes to draw what it is told.
+    """
+
+    id: str
+    setpoint: int
+    power: int
+    maximum_w: float
+    actuation_s: float = 2.0
+
+
 class LoadController(Struct, frozen=True):
     """A rack power controller: where workloads run and what caps them. `rating_w` is its uncapped power."""
 
@@ -127,6 +140,7 @@ class ControlSpec(Struct, frozen=True):
     `require_commissioning`: AUTO leaves out actuators without a record of commissioning. `disruptive_per_s` is how many
     select-before-operate writes may be made in a second, on one connection and on the whole site. `shadow`: decide,
     write nothing.
+    `absorbers` take what reference and batteries cannot, the first first.
     `thermal`: what leads cooling and heat export, and guards temperatures; None: they are left alone.
     """
 
@@ -168,3 +182,4 @@ class ControlSpec(Struct, frozen=True):
     load_substitutes: tuple[tuple[Input, ...], ...] = ()
     shadow: bool = False
     thermal: ThermalSpec | None = None
+    absorbers: tuple[Absorber, ...] = ()

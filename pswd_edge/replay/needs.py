@@ -5,9 +5,10 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from pswd_edge.model.command import Mode
+from pswd_edge.model.control import Absorber
 from pswd_edge.replay.loop import Case, Loop
 from pswd_edge.replay.making import FOREVER, Draw, Maker, shedders, tiers
-from pswd_edge.replay.plant import Shedder
+from pswd_edge.replay.plant import Shedder, Soak
 from pswd_edge.replay.site import MW, battery
 
 
@@ -131,3 +132,12 @@ def export(draw: Draw) -> Case:
     make = Maker(draw, 37)
     make.spec = replace(make.spec, export_limit_w=0.0)
     return make.case("abort under discharge, no export allowed", make.job([(40.0, 60.0)]), soc=0.95)
+
+
+def full(draw: Draw) -> Case:
+    """45: the job is aborted while half the batteries that are needed are nearly full; load banks take the rest."""
+    make = Maker(draw, 45)
+    banks = tuple(Absorber(f"bank-{i + 1}", 300 + 2 * i, 301 + 2 * i, 40 * MW) for i in range(2))
+    make.spec = replace(make.spec, batteries=(battery(0, 4 * MW, 100 * MW),), absorbers=banks)
+    return make.case("abort with full batteries, and load banks", make.job([(-FOREVER, 60.0)]), soc=1.0,
+                     soaks=[Soak(), Soak()])

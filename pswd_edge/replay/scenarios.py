@@ -60,6 +60,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario(36, "the grid is gone for 30 s", faults.outage),
     Scenario(37, "abort under discharge, no export allowed", needs.export),
     Scenario(41, "control restarted in mid-ramp", faults.restarted),
+    Scenario(45, "abort with full batteries, and load banks", needs.full),
     Scenario(REFERENCE, "ref-100MW: start, checkpoint, abort, restart, abort", loads.reference, judged=True),
 )
 

@@ -15,12 +15,14 @@ class Need(NamedTuple):
     """What cannot be served within ramp and import limit, and what cannot be absorbed.
 
     A negative deficit is headroom; the surplus is never negative. `early_w` is the deficit by the time that the slow
-    tiers take; minus infinity where there are none.
+    tiers take; minus infinity where there are none. `room_w`: by how much the load may fall without a surplus; negative
+    where there is one.
     """
 
     deficit_w: float
     surplus_w: float
     early_w: float = -math.inf
+    room_w: float = math.inf
 
 
 def is_slow(tier: Tier) -> bool:
@@ -61,7 +63,7 @@ def needs(
     down_wh_per = 2 * limits.down_w_per_s * 3600 / limits.charge_efficiency
     absorbed = max(reference_w - limits.down_w_per_s * limits.period_s - fleet.charge_available_w,
                    reference_w - math.sqrt(down_wh_per * fleet.below_max_wh))
-    return Need(deficit, max(0.0, absorbed - filtered_w))
+    return Need(deficit, max(0.0, absorbed - filtered_w), room_w=filtered_w - absorbed)
 
 
 def _carried_w(

@@ -2,7 +2,7 @@
 
 import math
 
-from pswd_edge.control.rules import budget, deficit, delay, energy, feed, following
+from pswd_edge.control.rules import budget, deficit, delay, energy, feed, following, missed, surplus
 from pswd_edge.control.rules.allocate import Fleet, balanced, fleet_of, judge, share
 from pswd_edge.control.rules.degraded import Facts, Policy, policy
 from pswd_edge.control.rules.derate import ups_on_battery, ups_unknown
@@ -94,11 +94,14 @@ def _led(spec: ControlSpec, state: LawState, snapshot: Snapshot, orders: Orders,
     wanted_w, binding = _wanted(state, made, limits, orders, found, grid, dt_s)
     battery_w, binding = _given(wanted_w, binding, fleet, orders, found, grid)
     shed, shares = _shed(spec, state, snapshot, need, allowed, orders, dt_s), share(battery_w, fleet)
-    seen_w = battery_w + covered_w(spec, shed, made.battery_w - battery_w, snapshot.time_s)
-    missed_w = _toward(state.missed_w, 0.0, limits, dt_s) + wanted_w - max(battery_w, min(seen_w, wanted_w))
+    absorbed = _absorbed(spec, state, snapshot, need, orders, dt_s, tuning)
+    seen_w = battery_w + covered_w(spec, shed, made.battery_w - battery_w, snapshot.time_s) - surplus.covered_w(
+        spec, absorbed, battery_w - made.battery_w, snapshot.time_s)
+    lost_w = missed.missed_w(_toward(state.missed_w, 0.0, limits, dt_s), wanted_w, battery_w, seen_w,
+                             made.state.reference_w - state.reference.reference_w)
     reference = made.state if abs(seen_w - made.battery_w) < _TINY_W else track(made.state, seen_w, stray)
     taken_w = sum(t.shed_w for t in shed.tiers if t.engaged)
-    after = state._replace(reference=reference, shed=shed, battery_w=battery_w, missed_w=missed_w,
+    after = state._replace(reference=reference, shed=shed, absorbed=absorbed, battery_w=battery_w, missed_w=lost_w,
                            shed_wh=state.shed_wh + taken_w * dt_s / 3600,
                            following=_told(spec, state, shares, orders.mode is not Mode.OBSERVE),
                            delay=delay.unled(state.delay) if orders.mode is Mode.OBSERVE
@@ -130,7 +133,8 @@ def _facts(spec: ControlSpec, state: LawState, found: Estimate, fleet: Fleet, or
            on_battery: bool) -> Facts:
     """What the table of degraded modes is asked with."""
     led = [(b, f.why) for b, f in zip(spec.batteries, fleet.batteries, strict=True) if b.setpoint not in orders.barred]
-    mine = (*(b.setpoint for b in spec.batteries), *(t.setpoint for t in spec.tiers))
+    mine = (*(b.setpoint for b in spec.batteries), *(t.setpoint for t in spec.tiers),
+            *(a.setpoint for a in spec.absorbers))
     return Facts(
         found.degraded[0] if found.degraded else "", found.source, found.outvoted, found.load_meters_known,
         tuple((b.id, why) for b, why in led), tuple(b.id for b, _ in led if b.setpoint in orders.refused),
@@ -163,7 +167,8 @@ def _aim(spec: ControlSpec, state: LawState, orders: Orders, tuning: Tuning, gri
     spent = (-math.inf, math.inf) if state.budget is None else budget.bounds_w(
         state.budget, BUDGET_SHARE * tuning.up_w_per_s * 60, BUDGET_SHARE * tuning.down_w_per_s * 60)
     return Aim(grid.import_w, restore, spec.target_time_s, spec.energy_time_s, target, orders.target_ramp_w_per_s,
-               orders.hint_w, spent, emergency=grid.emergency, withheld_w=withheld_w(state.shed))
+               orders.hint_w, spent, emergency=grid.emergency,
+               withheld_w=withheld_w(state.shed) - surplus.added_w(state.absorbed))
 
 
 def _wanted(state: LawState, made: Step, limits: Range, orders: Orders, found: Estimate, grid: Grid,
@@ -210,6 +215,15 @@ def _shed(spec: ControlSpec, state: LawState, snapshot: Snapshot, need: Need, al
                   orders.flexible)
 
 
+def _absorbed(spec: ControlSpec, state: LawState, snapshot: Snapshot, need: Need, orders: Orders, dt_s: float,
+              tuning: Tuning) -> surplus.SurplusState:
+    powers = [math.nan if a.setpoint in orders.barred else measured(snapshot.read(a.power), TIER_MAX_AGE_S)
+              for a in spec.absorbers]
+    if orders.mode is Mode.OBSERVE:
+        return surplus.observed(spec, powers, snapshot.time_s)
+    return surplus.decide(spec, state.absorbed, -need.room_w, powers, snapshot.time_s, dt_s, tuning.down_w_per_s)
+
+
 def _forgetful(state: LawState, battery_w: float, dt_s: float) -> LawState:
     """For a while the reference is remembered, moved by what the batteries did, as if the load had stood still.
 
@@ -236,6 +250,7 @@ def _blind(spec: ControlSpec, state: LawState, found: Estimate, fleet: Fleet, li
     shares = share(battery_w, fleet)
     after = _forgetful(state, battery_w, dt_s)._replace(
         battery_w=battery_w, missed_w=0.0, blind_s=blind_s, delay=delay.unled(state.delay),
-        following=_told(spec, state, shares, acts), shed=state.shed._replace(short_cycles=0, calm_since_s=math.inf))
+        following=_told(spec, state, shares, acts), shed=state.shed._replace(short_cycles=0, calm_since_s=math.inf),
+        absorbed=state.absorbed._replace(cycles=0, unmet_w=0.0))
     return after, Decision(found, fleet, limits, None, Need(0.0, 0.0), battery_w, shares,
                            acts, "blind", allowed.names, tuning, grid, allowed.starts)

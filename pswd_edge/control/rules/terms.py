@@ -15,6 +15,8 @@ from pswd_edge.control.rules.following import Following
 from pswd_edge.control.rules.reference import Reference, Step
 from pswd_edge.control.rules.reserve import Range
 from pswd_edge.control.rules.shed import Need, ShedState, TierState
+from pswd_edge.control.rules.surplus import SurplusState
+from pswd_edge.control.rules.surplus import begun as nothing_on
 from pswd_edge.model.command import Mode
 from pswd_edge.model.control import ControlSpec
 from pswd_edge.model.tuning import Tuning
@@ -43,6 +45,7 @@ class LawState(NamedTuple):
     delay: Delay = delays.begun()
     following: tuple[Following, ...] = ()
     energy: tuple[Held, ...] = ()
+    absorbed: SurplusState = SurplusState()
 
 
 class Orders(NamedTuple):
@@ -107,7 +110,7 @@ class Decision(NamedTuple):
 
 def start(spec: ControlSpec) -> LawState:
     """The state before the first cycle."""
-    return LawState(Memory(), None, ShedState(tuple(TierState() for _ in spec.tiers)),
+    return LawState(Memory(), None, ShedState(tuple(TierState() for _ in spec.tiers)), absorbed=nothing_on(spec),
                     following=tuple(Following() for _ in spec.batteries))
 
 
