@@ -147,7 +147,9 @@ def test_a_ups_is_told_by_labels_that_its_map_has(tmp_path: Path) -> None:
     assert "no point pdu.output_source" in str(failed.value)
 
 
-ABSORBER = "  absorbers: [{{id: bank, setpoint: {setpoint}, power: {power}, maximum_w: {maximum}}}]\n  load_controllers:\n"
+ABSORBER = """  absorbers: [{{id: bank, setpoint: {setpoint}, power: {power}, maximum_w: {maximum}}}]
+  load_controllers:
+"""
 
 
 def with_absorber(folder: Path, setpoint: str = "rack.power_cap_w", power: str = "rack.active_power_w",

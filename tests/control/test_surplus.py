@@ -37,7 +37,7 @@ class Banks:
         self.seen_w = low_pass(self.seen_w, sum(drawn), SPEC.filter_hz)
         self.state = decide(SPEC, self.state, surplus_w - self.seen_w, drawn, self.time_s, 0.1, DOWN_W_PER_S)
         for past, found in zip(self.late, self.state.absorbers, strict=True):
-            past += [found.ordered_w] * (3 - len(past))
+            past.extend([found.ordered_w] * (3 - len(past)))
         self.time_s += 0.1
         self.history.append(sum(a.ordered_w for a in self.state.absorbers))
         return self.ordered_mw
@@ -157,7 +157,8 @@ def test_a_full_battery_does_not_make_an_excursion_last_for_ever() -> None:
 
 
 @pytest.mark.parametrize(("wanted", "battery", "seen", "unseen"), [
-    (10, 4, 4, 6), (10, 4, 8, 2), (10, 4, 12, 0), (-10, -4, -4, -6), (-10, -4, -8, -2), (-10, -4, -12, 0), (3, 3, 3, 0)])
+    (10, 4, 4, 6), (10, 4, 8, 2), (10, 4, 12, 0), (-10, -4, -4, -6), (-10, -4, -8, -2), (-10, -4, -12, 0),
+    (3, 3, 3, 0)])
 def test_what_loads_are_about_to_do_is_not_missed(wanted: float, battery: float, seen: float, unseen: float) -> None:
     """In both directions alike."""
     assert unseen_w(wanted, battery, seen) == unseen
