@@ -21,7 +21,7 @@ from pydantic import BaseModel
 
 from pswd_edge.app import DRIVERS
 from pswd_edge.cli import COMMANDS
-from pswd_edge.config import control_form, map_form, site_form, thermal_form
+from pswd_edge.config import control_form, droop_form, map_form, site_form, thermal_form
 from pswd_edge.config.form import PATTERN_WORDS
 from pswd_edge.config.maps import MAP_FOLDERS, known_maps, load_map
 from pswd_edge.config.mistakes import number
@@ -40,6 +40,7 @@ FORMS = {
         (control_form, ("ControlForm", "InputForm", "LoadRangeForm", "BatteryForm", "LoadControllerForm", "TierForm",
                         "AbsorberForm", "EffectForm", "PredictorForm", "UpsForm")),
         (thermal_form, ("ThermalForm", "CoolerForm", "LeadForm", "InterlockForm", "StepForm", "HeatExportForm")),
+        (droop_form, ("DroopForm",)),
         (map_form, ("MapFile", "RowForm", "WriteForm", "Defaults")),
     ) for name in names
 }

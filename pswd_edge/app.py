@@ -136,7 +136,7 @@ async def control(site: Site, path: Path | None = None, *, shadow: bool = False)
         await field.stop()
         await ledger.close()
         journal.close()
-        await asyncio.to_thread(cycle.keep_tiers)
+        await asyncio.to_thread(cycle.tiers.close)
         await asyncio.to_thread(cycle.recorder.close)
         bell.close()
 

@@ -112,6 +112,8 @@ def _law_now(report: Report) -> Iterator[str]:
            f"{power(report.reference_high_w)}")
     if report.battery_target_w is not None:
         yield f"  somebody asked the batteries for {power(report.battery_target_w)}"
+    if report.droop_w:
+        yield f"  of that {power(report.droop_w)} answer the grid's frequency; the grid has so much less"
     if report.deficit_w > 0:
         yield f"  {power(report.deficit_w)} are missing: load has to be shed by so much"
     if report.surplus_w > 0:
@@ -203,6 +205,8 @@ def _site_then(site: Site, entry: dict[str, Any] | None, values: dict[str, float
     yield (f"  then: load {power(entry['load_w'])} (its mean {power(entry['load_filtered_w'])}), grid "
            f"{power(entry['grid_w'])}, batteries {power(entry['battery_w'])}, led to {power(entry['reference_w'])} "
            f"within {power(entry['reference_low_w'])} to {power(entry['reference_high_w'])}")
+    if entry.get("droop_w"):
+        yield f"  of that {power(entry['droop_w'])} answered the grid's frequency"
     limits = entry["limits"]
     yield (f"  limits: load from {power(limits['floor_w'])} to {power(limits['ceiling_w'])}, contract "
            f"{power(limits['import_w'])}; missing {power(max(0.0, entry['deficit_w'] or 0.0))}")

@@ -53,7 +53,7 @@ def headline(body: Mapping[str, Any]) -> str:
     if kind == "change" and subject == "site":
         tiers = [t for t, shed in (body.get("tiers") or {}).items() if shed is not None]
         extra = "".join((f"; degraded: {', '.join(body['degraded'])}" if body["degraded"] else "",
-                         f"; shed: {', '.join(tiers)}" if tiers else "", _folded(body)))
+                         f"; shed: {', '.join(tiers)}" if tiers else "", _droop(body), _folded(body)))
         return (f"site: {body['mode']}, bound by {body['binding']}, load {power(body['load_w'])}, grid "
                 f"{power(body['grid_w'])}, batteries {power(body['battery_w'])}{extra}")
     if kind == "change":
@@ -70,6 +70,11 @@ def headline(body: Mapping[str, Any]) -> str:
 def _opened(body: Mapping[str, Any]) -> str:
     cut, broken = body.get("cut_bytes"), body.get("broken")
     return (f"; {cut} bytes of a torn end were cut off" if cut else "") + (f"; broken at {broken}" if broken else "")
+
+
+def _droop(body: Mapping[str, Any]) -> str:
+    """What the batteries gave for the frequency; entries of earlier releases do not know it."""
+    return f"; droop {power(body['droop_w'])}" if body.get("droop_w") else ""
 
 
 def _folded(body: Mapping[str, Any]) -> str:

@@ -53,6 +53,14 @@ def _mw(value: float | None) -> str:
     return "     ?" if value is None else f"{value / 1e6:6.2f}"
 
 
+def _loads(report: Report) -> Iterator[str]:
+    """Loads that can be added and loads that can be shed."""
+    for bank in report.absorbers:
+        yield f"  absorber {bank.id:8} told to draw {_mw(bank.ordered_w)} MW, draws {_mw(bank.power_w)}"
+    for t in report.tiers:
+        yield f"  tier {t.id:12} {'SHED ' + _mw(t.shed_w) + ' MW' if t.engaged else 'free'}"
+
+
 def _lines(site: Site, report: Report, field: FieldReport | None, age_s: float) -> Iterator[str]:
     state = "alive" if age_s < ALIVE_S else f"SILENT for {age_s:.0f} s"
     yield f"{site.id}: control {state}, {report.mode.value} ({report.mode_reason})"
@@ -64,14 +72,13 @@ def _lines(site: Site, report: Report, field: FieldReport | None, age_s: float) 
            f"{_mw(report.energy_wh)} MWh of {_mw(report.energy_min_wh)} to {_mw(report.energy_max_wh)}")
     if report.loop is not None:
         yield _loop(report.loop)
+    if report.droop_w is not None:
+        yield _droop(report.droop_w, report.frequency_hz)
     for b in report.batteries:
         yield (f"  {b.id:12} {'usable' if b.usable else 'LOST  '} set-point {_mw(b.setpoint_w)} MW, can give "
                f"{_mw(b.discharge_available_w)} and take {_mw(b.charge_available_w)} MW")
     yield from (f"  {limit_line(limit)}" for limit in report.limits)
-    for bank in report.absorbers:
-        yield f"  absorber {bank.id:8} told to draw {_mw(bank.ordered_w)} MW, draws {_mw(bank.power_w)}"
-    for t in report.tiers:
-        yield f"  tier {t.id:12} {'SHED ' + _mw(t.shed_w) + ' MW' if t.engaged else 'free'}"
+    yield from _loads(report)
     for a in report.alarms:
         yield f"  ALARM {a.severity} {a.code}: {a.message} since {iso_utc(a.since_utc_s)}{alarm_state(a)}"
     yield (f"{report.cycles} cycles, {report.cycles_missed} missed; late p99 {report.late_p99_ms:.2f} ms, "
@@ -89,6 +96,11 @@ def _loop(loop: LoopReport) -> str:
     up, down = loop.ramp_up_w_per_s * 60, loop.ramp_down_w_per_s * 60
     return (f"loop: delay {loop.delay_s:.2f} s ({measured}), filter {loop.filter_hz:.3f} Hz, worst swing times "
             f"{loop.peak_gain:.2f}; inner ramps {_mw(up).strip()} up, {_mw(down).strip()} down MW/min{predicted}")
+
+
+def _droop(power_w: float, frequency_hz: float | None) -> str:
+    at = "frequency not known" if frequency_hz is None else f"{frequency_hz:.3f} Hz"
+    return f"droop: {_mw(power_w).strip()} MW at {at}"
 
 
 def alarm_state(alarm: AlarmReport) -> str:

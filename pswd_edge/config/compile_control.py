@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 
+from pswd_edge.config.compile_droop import compile_droop
 from pswd_edge.config.compile_thermal import compile_thermal
 from pswd_edge.config.control_form import (
     AbsorberForm,
@@ -48,8 +49,9 @@ def label_value(point: Point, label: str) -> int:
     return {text: value for value, text in point.labels.items()}[label]
 
 
-def compile_control(form: ControlForm, points: Mapping[str, Point], devices: Mapping[str, int]) -> ControlSpec:
-    """The control specification; `points` by id, `devices` id to index."""
+def compile_control(form: ControlForm, points: Mapping[str, Point], devices: Mapping[str, int],
+                    nominal_hz: float) -> ControlSpec:
+    """The control specification; `points` by id, `devices` id to index; `nominal_hz` is the grid's frequency."""
     tuning = tuning_of(form)
     limits: LoadRangeForm = form.load_range
     return ControlSpec(
@@ -94,6 +96,7 @@ def compile_control(form: ControlForm, points: Mapping[str, Point], devices: Map
         shadow=form.shadow,
         absorbers=tuple(_absorber(a, points) for a in form.absorbers),
         thermal=compile_thermal(form.thermal, points, tuple(form.load_controllers), [t.id for t in form.tiers]),
+        droop=compile_droop(form, nominal_hz),
     )
 
 

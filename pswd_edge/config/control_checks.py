@@ -12,6 +12,7 @@ from pswd_edge.config.control_form import (
     TierForm,
     UpsForm,
 )
+from pswd_edge.config.droop_checks import check_droop
 from pswd_edge.config.limits import check_limits
 from pswd_edge.config.map_form import MapFile, RowForm
 from pswd_edge.config.mistakes import number
@@ -99,6 +100,7 @@ def check_control(form: SiteFile, maps: Mapping[str, MapFile], place: Place) -> 
     _check_absorbers(control, points, here.at("absorbers"))
     _check_observed(control, points, here)
     check_thermal(control, points, here.at("thermal"))
+    check_droop(control, points, here.at("droop"))
     check_limits(control, here)
 
 

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from pswd_edge.config.droop_form import DroopForm
 from pswd_edge.config.form import Form, Id, Number, PointId, Text, Whole
 from pswd_edge.config.thermal_form import ThermalForm
 from pswd_edge.model.control import TierAction
@@ -161,4 +162,5 @@ class ControlForm(Form):
     shadow: bool = False
     effects: dict[PointId, EffectForm] = Field(default_factory=dict)
     thermal: ThermalForm | None = None
+    droop: DroopForm | None = None
     absorbers: tuple[AbsorberForm, ...] = Field((), description="what takes a surplus, in this order")

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from pswd_edge.config.compile_control import inner_ramp_w_per_min
+from pswd_edge.config.compile_droop import kept_w, kept_wh
 from pswd_edge.config.control_form import BatteryForm, ControlForm
 from pswd_edge.config.document import Document
 from pswd_edge.config.map_form import MapFile
@@ -65,14 +66,16 @@ Remark = tuple[tuple[str | int, ...], str]
 def _power_warnings(form: ControlForm) -> list[Remark]:
     swing_w = form.load_range.ceiling_w - form.load_range.floor_w
     found: list[Remark] = []
+    beside = " beside droop" if kept_w(form) else ""
     for verb, total_w in (
         ("discharge", sum(b.discharge_w for b in form.batteries.values())),
         ("charge", sum(b.charge_w for b in form.batteries.values())),
     ):
-        if total_w < swing_w:
+        left_w = total_w - kept_w(form)
+        if left_w < swing_w:
             text = (
-                f"control.batteries: together they {verb} {total_w / 1e6:g} MW, less than the swing of the load "
-                f"range, {swing_w / 1e6:g} MW: a full step will break the ramp limit or shed load"
+                f"control.batteries: together they {verb} {left_w / 1e6:g} MW{beside}, less than the swing of the "
+                f"load range, {swing_w / 1e6:g} MW: a full step will break the ramp limit or shed load"
             )
             found.append((("control", "batteries"), text))
     return found
@@ -98,11 +101,12 @@ def needed_energy_wh(form: ControlForm) -> float:
 
 
 def _energy_warnings(form: ControlForm) -> list[Remark]:
-    usable, needed = usable_energy_wh(form.batteries), needed_energy_wh(form)
+    usable, needed = usable_energy_wh(form.batteries) - kept_wh(form), needed_energy_wh(form)
+    beside = " beside droop" if kept_wh(form) else ""
     if not usable < needed < float("inf"):
         return []
     text = (
-        f"control.batteries: {usable / 1e6:.2f} MWh are usable, less than the {needed / 1e6:.2f} MWh that any "
+        f"control.batteries: {usable / 1e6:.2f} MWh are usable{beside}, less than the {needed / 1e6:.2f} MWh that any "
         f"sequence of loads in load_range needs: the ramp limit holds for milder ones only"
     )
     return [(("control", "batteries"), text)]

@@ -63,6 +63,9 @@ KINDS: dict[str, Kind] = {
     "ups_unknown:<id>": Kind(
         "warning", False, "a UPS did not answer for 30 s: batteries do not restore their energy, or with `when_lost: "
         "bar` do not charge", "look at its agent and its connection", on_delay_s=60.0),
+    "frequency_unknown": Kind(
+        "warning", False, "the grid's frequency is missing, old, or none that a grid can have: no droop",
+        "look at the meter that `control.frequency` names; what was given for it goes back at the ramp limit"),
     "loop_too_slow": Kind(
         "warning", False, "meter and batteries are so late that steps alone would use up the ramp limit",
         "look at the measured delay in `status`: a meter that renews once a second, a battery that follows slowly; "

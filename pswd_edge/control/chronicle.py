@@ -1,4 +1,4 @@
-"""What changed in a cycle, for the ledger: winners, binding constraints, mode, tiers, limits, each with its reasons.
+"""What changed in a cycle, for the ledger: winners, what binds, mode, tiers, limits, droop, each with its reasons.
 
 Set-points of every cycle are no changes: they lie in the image's ring. A subject that goes to and fro is written at
 most once in a pause that doubles from a second to a minute while it does, with the number of changes in between. What
@@ -74,6 +74,8 @@ class Chronicle:
         self._look("site", (keeper.mode, decision.degraded, tiers), now_s, moment)
         self._look("binding", (decision.binding, round(limits.ceiling_w / _LIMIT_STEP_W),
                                round(limits.floor_w / _LIMIT_STEP_W), decision.grid), now_s, moment)
+        droop_w = decision.droop_w or 0.0
+        self._look("droop", (droop_w > 0, droop_w < 0), now_s, moment)
         for v in verdicts:
             losers = tuple([text.partition("=")[0] for text in v.losers]) if v.losers else ()
             self._look(v.point, (v.winner, v.level, v.limit, losers, v.value is None), now_s, moment)
@@ -89,7 +91,7 @@ class Chronicle:
         subject = self._subjects.get(name)
         if subject is None:
             subject = self._subjects[name] = _Subject()
-            if name == "binding":  # the site's first entry has it already
+            if name in {"binding", "droop"}:  # the site's first entry has it already
                 subject.seen = key
                 return
         elif key == subject.seen:
@@ -131,7 +133,7 @@ class Chronicle:
             "load_filtered_w": None if state.feed is None else state.feed.filtered_w,
             "reference_low_w": None if made is None else made.low_w,
             "reference_high_w": None if made is None else made.high_w,
-            "deficit_w": decision.need.deficit_w, "surplus_w": decision.need.surplus_w,
+            "droop_w": decision.droop_w, "deficit_w": decision.need.deficit_w, "surplus_w": decision.need.surplus_w,
             "energy_wh": decision.fleet.energy_wh,
             "batteries": {b.id: {"usable": b.usable, "charge_w": b.charge_available_w,
                                  "discharge_w": b.discharge_available_w, "share_w": decision.shares.get(b.id, 0.0)}
@@ -186,9 +188,10 @@ class Chronicle:
 
 
 def input_points(spec: ControlSpec) -> list[int]:
-    """What the law decides by: the grid's power, the load meters, each battery's state of charge and power."""
+    """What the law decides by: grid power, with droop its frequency, load meters, each battery's SoC and power."""
     batteries = [p for b in spec.batteries for p in (b.soc.point, b.power.point)]
-    return [spec.grid_power.point, *(m.point for m in spec.load_meters), *batteries]
+    frequency = [] if spec.droop is None or spec.frequency is None else [spec.frequency]
+    return [spec.grid_power.point, *frequency, *(m.point for m in spec.load_meters), *batteries]
 
 
 def tried_body(request: Commission, outcome: Outcome, utc_s: float) -> Body:

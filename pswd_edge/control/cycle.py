@@ -15,6 +15,7 @@ from pswd_edge.control.commissioned import Commissioned
 from pswd_edge.control.commissioning import Commissioning
 from pswd_edge.control.coordination import Coordination, thermal_points
 from pswd_edge.control.desk import Desk, unwritten
+from pswd_edge.control.excursion import excursion
 from pswd_edge.control.journal import Journal
 from pswd_edge.control.ledger import Ledger
 from pswd_edge.control.limits import ordered
@@ -25,6 +26,7 @@ from pswd_edge.control.recorder import Recorder
 from pswd_edge.control.refusals import Refusals
 from pswd_edge.control.requests import Facts, check
 from pswd_edge.control.rules import law
+from pswd_edge.control.rules.droop import is_excursion
 from pswd_edge.control.rules.flexibility import flexible
 from pswd_edge.control.rules.placement import headroom
 from pswd_edge.control.rules.reserve import may_fall, may_rise
@@ -123,10 +125,6 @@ class ControlCycle:
         self._bad = ""
         self._mode_told = self._keeper.mode
         self._headroom = Headroom(0.0, 0.0, 0.0)
-
-    def keep_tiers(self) -> None:
-        """Write down what is shed, at the end. Blocks on the disk."""
-        self.tiers.close(self._site, self._state.shed)
 
     async def handle(self, request: Request, authority: Level) -> Outcome:
         """One request from the door."""
@@ -369,6 +367,8 @@ class ControlCycle:
     def _tell_changes(self, before: law.LawState, after: law.LawState) -> None:
         for severity, tier, text in changes(self._spec, before.shed, after.shed):
             self._journal.tell(severity, "tier", tier, text)
+        if is_excursion(before.droop) is not is_excursion(after.droop):
+            self._journal.tell("info", "droop", "site", excursion(self._spec.droop, after.droop))
 
     # --- publish ------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from pswd_edge.control.arbiter import Verdict
 from pswd_edge.control.limits import HeldLimit, tightest
 from pswd_edge.control.modes import ModeKeeper
 from pswd_edge.control.rules.delay import total_s
+from pswd_edge.control.rules.droop import frequency_hz
 from pswd_edge.control.rules.following import stray_w
 from pswd_edge.control.rules.law import Decision, LawState
 from pswd_edge.control.timing import Histogram
@@ -92,7 +93,7 @@ def report_of(
         loop=_loop(spec, decision, state),
         cycles=clocks.cycles, cycles_missed=clocks.missed, started_utc_s=clocks.started_utc_s, limits=limits,
         shadow=spec.shadow, absorbers=_absorbers(spec, state), surplus_unmet_w=state.absorbed.unmet_w,
-        **timings._asdict())
+        droop_w=decision.droop_w, frequency_hz=known(frequency_hz(spec.droop, state.droop)), **timings._asdict())
 
 
 def _absorbers(spec: ControlSpec, state: LawState) -> tuple[AbsorberReport, ...]:

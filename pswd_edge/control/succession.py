@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from pswd_edge.control.rules import delay
+from pswd_edge.control.rules import delay, droop
 from pswd_edge.control.rules.estimate import Memory
 from pswd_edge.control.rules.following import Following
 from pswd_edge.control.rules.law import LawState
@@ -39,10 +39,14 @@ def carried_law(old: Site, new: Site, state: LawState) -> LawState:
 
     With the same batteries nothing is lost. With others, histories begin anew and the reference is taken from what is
     measured, so that the change makes no step; tiers and absorbers keep their state by their ids. So does each battery
-    what it was told. How late they are is learnt anew: others may be faster or slower.
+    what it was told. How late they are is learnt anew: others may be faster or slower. Droop that is not given any more
+    makes no step either: the grid stays where it is.
     """
     before, after = old.control, new.control
     tiers = {t.id: s for t, s in zip(before.tiers, state.shed.tiers, strict=True)}
+    droop_w = state.droop.power_w
+    if droop.fed_w(before.droop, droop_w) != droop.fed_w(after.droop, droop_w):
+        state = state._replace(droop=droop.NONE, reference=None, feed=None, budget=None)
     shed: ShedState = state.shed._replace(tiers=tuple(tiers.get(t.id, TierState()) for t in after.tiers))
     found = {a.id: s for a, s in zip(before.absorbers, state.absorbed.absorbers, strict=True)}
     absorbed = state.absorbed._replace(absorbers=tuple(found.get(a.id, Absorbing()) for a in after.absorbers))

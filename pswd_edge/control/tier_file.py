@@ -16,7 +16,6 @@ from pswd_edge.model.site import Site
 
 FILE = "tiers.json"
 Tell = Callable[[str, str, str, str], None]
-_NONE = KeptTiers("", 0.0, ())
 
 
 class TierFile:
@@ -29,7 +28,7 @@ class TierFile:
         self._file = None if path is None else StateFile(path, "tiers")
         self._clock = clock
         self._written: tuple[object, ...] | None = None
-        self._last = _NONE
+        self._noted: tuple[Site, ShedState] | None = None
 
     @property
     def trouble(self) -> str:
@@ -69,12 +68,13 @@ class TierFile:
 
     def note(self, site: Site, shed: ShedState) -> None:
         """Have the tiers written down where one has changed."""
+        self._noted = site, shed
         now = tuple([(t.engaged, t.since_s, t.cap_w, t.before_w) for t in shed.tiers])
         if self._file is None or shed.unknown or (now == self._written and not self._file.trouble):
             return
         last = self._kept(site, shed)
         if self._file.replace(lambda: _content(last)):
-            self._written, self._last = now, last
+            self._written = now
 
     def _kept(self, site: Site, shed: ShedState) -> KeptTiers:
         utc_s = self._clock.utc_s()
@@ -83,10 +83,10 @@ class TierFile:
             _tier(t.id, site.points[t.setpoint].id, s, begin_s)
             for t, s in zip(site.control.tiers, shed.tiers, strict=True) if math.isfinite(s.since_s)]))
 
-    def close(self, site: Site, shed: ShedState) -> None:
-        """Write the rest, and wait for it. Blocks on the disk."""
-        last = self._last if shed.unknown else self._kept(site, shed)
-        if self._file is not None and last is not _NONE:
+    def close(self) -> None:
+        """Write what was noted last, and wait for it. Blocks on the disk."""
+        if self._file is not None and self._noted is not None and not self._noted[1].unknown:
+            last = self._kept(*self._noted)
             self._file.close(lambda: _content(last))
 
 

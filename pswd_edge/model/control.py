@@ -72,6 +72,24 @@ class Ups(Struct, frozen=True):
     bars_when_lost: bool = False
 
 
+class DroopSpec(Struct, frozen=True):
+    """How the batteries answer to the grid's frequency.
+
+    Beyond `deadband_hz` from `nominal_hz` they give `w_per_hz` for each Hz that is missing (and take it where there is
+    too much), `power_max_w` at most. `reserve_s`: for so long they can give that, whatever the load does; the energy
+    for it is held at both ends of their window. `ramp_exempt`: it is given at once, beside the ramp of the reference;
+    else the reference is led there within its ramp, and no reserve is held.
+    """
+
+    nominal_hz: float
+    w_per_hz: float
+    power_max_w: float
+    reserve_s: float
+    deadband_hz: float = 0.036
+    ramp_exempt: bool = True
+    max_age_ms: int = 500
+
+
 class Tier(Struct, frozen=True):
     """A load that may be shed, the first in the list first.
 
@@ -142,6 +160,7 @@ class ControlSpec(Struct, frozen=True):
     write nothing.
     `absorbers` take what reference and batteries cannot, the first first.
     `thermal`: what leads cooling and heat export, and guards temperatures; None: they are left alone.
+    `droop`: how `frequency` is answered; None: not at all.
     """
 
     period_ms: int
@@ -182,4 +201,5 @@ class ControlSpec(Struct, frozen=True):
     load_substitutes: tuple[tuple[Input, ...], ...] = ()
     shadow: bool = False
     thermal: ThermalSpec | None = None
+    droop: DroopSpec | None = None
     absorbers: tuple[Absorber, ...] = ()

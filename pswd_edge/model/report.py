@@ -146,7 +146,9 @@ class Report(Struct, frozen=True):
     the usable batteries together. `degraded` lists the degraded modes in force. `acknowledged_cycle`: every set-point
     decided up to that cycle has been acknowledged by its device. `utc_s` is when the cycle began. `shadow`: nothing of
     it was written. `surplus_w` is what reference and batteries cannot absorb of the load as it is measured;
-    `surplus_unmet_w` what no absorber is left to take of it either.
+    `surplus_unmet_w` what no absorber is left to take of it either. `droop_w` is what the batteries give for the grid's
+    frequency (discharge positive), None where it is not answered by configuration; `frequency_hz` is the frequency that
+    is answered.
     """
 
     cycle: int
@@ -192,6 +194,8 @@ class Report(Struct, frozen=True):
     limits: tuple[LimitReport, ...] = ()
     shadow: bool = False
     recording: RecordingReport | None = None
+    droop_w: float | None = None
+    frequency_hz: float | None = None
     absorbers: tuple[AbsorberReport, ...] = ()
     surplus_unmet_w: float = 0.0
 

@@ -29,7 +29,8 @@ class Case:
     """What is to be run: a site, its load, its plant, and what happens when.
 
     `base_w`, `job_w`: shape (n,) in steps of 20 ms; tiers act on the job. `events`: seconds after the start, in order.
-    `orders` are what people and programs want from the start on; events may change `Loop.orders`.
+    `orders` are what people and programs want from the start on; events may change `Loop.orders`. `frequency_hz`: the
+    grid's, as long as the load and in the same steps; None: nominal throughout.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Case:
     orders: law.Orders | None = None
     viable: bool = True
     why: str = ""
+    frequency_hz: Series | None = None
     soaks: list[Soak] = field(default_factory=list)
 
 
@@ -59,6 +61,8 @@ class Loop:
         self.decision: law.Decision | None = None
         self.cycle, self.now_s = 0, FIRST_S
         self.skip_cycles = self._missed = 0
+        self.frequency_hz = self._frequency_at(0)
+        self.frequency_known = True
         self._keep = keep
         self.decisions: list[law.Decision | None] = []
         self.rules = Histogram()
@@ -90,11 +94,17 @@ class Loop:
         for k in range(0, len(base) - STEPS + 1, STEPS):
             while self._events and self._events[0][0] <= self.now_s - began_s + 1e-9:
                 self._events.pop(0)[1](self)
+            self.frequency_hz = self._frequency_at(k)
             self._cycle(base[k : k + STEPS], job[k : k + STEPS])
         rows = np.array(self._rows)
         tiers = np.array(self._tiers, dtype=np.bool_).reshape(len(rows), len(self.shedders))
         return Run(STEP_S * STEPS, rows[:, 0], rows[:, 1], rows[:, 2], rows[:, 3], rows[:, 4], rows[:, 5], tiers,
                    preroll)
+
+    def _frequency_at(self, step: int) -> float:
+        if self.case.frequency_hz is None:
+            return math.nan if self.spec.droop is None else self.spec.droop.nominal_hz
+        return float(self.case.frequency_hz[step])
 
     def _cycle(self, base_w: list[float], job_w: list[float]) -> None:
         self.meter.poll(self.now_s)
@@ -132,6 +142,8 @@ class Loop:
         readings[self.spec.grid_power.point] = _metered(self.meter, now)
         for meter in self.spec.load_meters:
             readings[meter.point] = _metered(self.load_meter, now)
+        if self.spec.frequency is not None and self.frequency_known:
+            readings[self.spec.frequency] = _good(self.frequency_hz, now)
         for spec, battery in zip(self.spec.batteries, self.batteries, strict=True):
             _battery_readings(readings, spec, battery, now)
         for absorber, soak in zip(self.spec.absorbers, self.case.soaks, strict=True):

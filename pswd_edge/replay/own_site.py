@@ -8,7 +8,7 @@ from pswd_edge.planning.run import Series
 from pswd_edge.replay.loop import Case
 from pswd_edge.replay.plant import Battery, Shedder
 from pswd_edge.replay.scenarios import store
-from pswd_edge.replay.site import BATTERY_POINTS, GRID, LOAD, TIER_POINTS
+from pswd_edge.replay.site import BATTERY_POINTS, FREQUENCY, GRID, LOAD, TIER_POINTS
 
 
 def spec_of(site: Site) -> ControlSpec:
@@ -23,7 +23,8 @@ def spec_of(site: Site) -> ControlSpec:
             available_states=(1,), temperature=None))
     tiers = [replace(t, setpoint=200 + TIER_POINTS * i, power=201 + TIER_POINTS * i) for i, t in enumerate(spec.tiers)]
     meters = (replace(spec.load_meters[0], point=LOAD),) if spec.load_meters else ()
-    return replace(spec, batteries=tuple(batteries), tiers=tuple(tiers), load_meters=meters, frequency=None,
+    return replace(spec, batteries=tuple(batteries), tiers=tuple(tiers), load_meters=meters,
+                   frequency=None if spec.droop is None else FREQUENCY,
                    grid_power=replace(spec.grid_power, point=GRID), load_controllers=(), require_commissioning=False)
 
 

@@ -11,7 +11,7 @@ MW = 1e6
 BASE_W, JOB_W = 20 * MW, 80 * MW
 FLOOR_W, CEILING_W, MAXIMUM_W = 27 * MW, 105 * MW, 125 * MW
 RAMP_W_PER_MIN = 10 * MW
-GRID, LOAD = 0, 1
+GRID, LOAD, FREQUENCY = 0, 1, 2
 BATTERY_POINTS = 8            # of each battery, from 10 on
 TIER_POINTS = 2               # of each tier, from 200 on
 

@@ -213,7 +213,7 @@ def test_what_is_written_is_what_is_taken_up_a_minute_later(tmp_path: Path, site
     file = TierFile(tmp_path / FILE, clock)
     assert file.take_up(site, told).unknown
     file.note(site, shed_of(site, clock.monotonic_s()))
-    file.close(site, shed_of(site, clock.monotonic_s()))
+    file.close()
     clock.advance(60)
     found = TierFile(tmp_path / FILE, clock).take_up(site, told)
     assert not found.unknown
@@ -241,7 +241,7 @@ def test_nothing_is_written_over_before_the_devices_were_asked(tmp_path: Path, s
     file = TierFile(tmp_path / FILE, clock)
     shed = file.take_up(site, Told())
     file.note(site, shed)
-    file.close(site, shed)
+    file.close()
     assert (tmp_path / FILE).read_bytes() == b"{"
 
 
@@ -255,7 +255,7 @@ def test_a_disk_that_is_full_is_told_and_tried_again(tmp_path: Path, site) -> No
     assert "cannot be written" in file.trouble
     path.rmdir()
     file.note(site, shed)
-    file.close(site, shed)
+    file.close()
     assert file.trouble == ""
     assert path.is_file()
 
@@ -265,7 +265,7 @@ def test_without_a_path_nothing_is_kept_and_nothing_asked(site) -> None:
     file = TierFile(None, FakeClock())
     assert not file.take_up(site, Told()).unknown
     file.note(site, shed_of(site, 0.0))
-    file.close(site, shed_of(site, 0.0))
+    file.close()
 
 
 def test_the_compiled_tiers_know_what_shows_their_set_points(site) -> None:

@@ -37,6 +37,7 @@ class Facts(NamedTuple):
     ups_on_battery: bool = False
     overruns: int = 0
     ups_unknown: tuple[str, ...] = ()
+    frequency_unknown: bool = False
 
 
 class Row(NamedTuple):
@@ -126,6 +127,7 @@ ROWS: tuple[Row, ...] = (
         starts=True),
     Row("ups_unknown:<id>", _each("ups_unknown", lambda f: f.ups_unknown), "with its next answer", restores=False,
         starts=True),
+    Row("frequency_unknown", _when("frequency_unknown", lambda f: f.frequency_unknown), _GOOD_AGAIN, starts=True),
     Row("not_commissioned", _when("not_commissioned", lambda f: f.not_commissioned), "with its commissioning",
         batteries="others"),
     Row("loop_too_slow", _when("loop_too_slow", lambda f: f.too_slow), "when the measured delay is short enough"),

@@ -2,7 +2,7 @@
 
 import math
 
-from pswd_edge.control.rules import budget, deficit, delay, energy, feed, following, missed, surplus
+from pswd_edge.control.rules import budget, deficit, delay, droop, energy, feed, following, missed, surplus
 from pswd_edge.control.rules.allocate import Fleet, balanced, fleet_of, judge, share
 from pswd_edge.control.rules.degraded import Facts, Policy, policy
 from pswd_edge.control.rules.derate import ups_on_battery, ups_unknown
@@ -42,7 +42,8 @@ def cycle(
     fleet, state = _fleet(spec, state, snapshot, orders, period, dt_s, charges=not on_battery)
     grid = grid_of(spec, orders)
     late = delay.compared(state.delay, found.moment_s, found.battery_w, fleet.discharge_rating_w, dt_s)
-    state = state._replace(memory=memory, delay=delay.aged(late, snapshot.time_s - found.moment_s, dt_s))
+    state = state._replace(memory=memory, delay=delay.aged(late, snapshot.time_s - found.moment_s, dt_s),
+                           droop=droop.heard(spec.droop, state.droop, snapshot.read(spec.frequency), dt_s))
     measured_s = delay.total_s(state.delay)
     tuning = tune(spec, grid.ramp_w_per_min, measured_s)
     limits = range_of(spec, orders.ceiling_w, tuning, orders.floor_w)
@@ -86,9 +87,14 @@ def _led(spec: ControlSpec, state: LawState, snapshot: Snapshot, orders: Orders,
     assert state.reference is not None  # made before, or now
     assert state.feed is not None
     fed, stray = state.feed, following.stray_w(state.following, [b.power_w for b in fleet.batteries])
+    held = droop.held(spec.droop, state.droop, fleet, limits)
+    droop_w = droop.wanted_w(spec.droop, state.droop, limits, dt_s, acts=orders.mode is Mode.AUTO)
     followed_w = min(fed.followed_w, found.load_w + grid.export_w + state.reference.reference_w)
-    aim = _aim(spec, state, orders, tuning, grid, restores=allowed.restores)._replace(stray_w=stray)
-    made = step(state.reference, fed.filtered_w, followed_w, fleet, limits, aim, dt_s)
+    aim = _aim(spec, state, orders, tuning, grid, restores=allowed.restores and droop_w == 0)._replace(
+        stray_w=stray - droop.fed_w(spec.droop, droop_w), below_w=droop.led_w(spec.droop, droop_w))
+    made = step(state.reference, fed.filtered_w, followed_w, held, limits, aim, dt_s)
+    droop_w, with_droop_w = droop.beside(spec.droop, droop_w, made.battery_w, *_bounds(fed, found, fleet, grid))
+    made, stray = made._replace(battery_w=with_droop_w), stray - droop.fed_w(spec.droop, droop_w)
     expected_w = state.reference.reference_w - state.missed_w  # tracking must not make a deficit forgotten
     need = deficit.found(spec, fed.filtered_w, expected_w, fleet, limits, grid.import_w)
     wanted_w, binding = _wanted(state, made, limits, orders, found, grid, dt_s)
@@ -104,12 +110,20 @@ def _led(spec: ControlSpec, state: LawState, snapshot: Snapshot, orders: Orders,
     after = state._replace(reference=reference, shed=shed, absorbed=absorbed, battery_w=battery_w, missed_w=lost_w,
                            shed_wh=state.shed_wh + taken_w * dt_s / 3600,
                            following=_told(spec, state, shares, orders.mode is not Mode.OBSERVE),
+                           droop=droop.given(spec.droop, state.droop, droop_w, limits, spec.energy_time_s, dt_s),
                            delay=delay.unled(state.delay) if orders.mode is Mode.OBSERVE
                            else delay.commanded(state.delay, snapshot.time_s, battery_w))
     if made.binding == INSUFFICIENT:
         allowed = policy(facts._replace(insufficient=True))
-    return after, Decision(found, fleet, limits, made, need, battery_w, shares,
-                           orders.mode is not Mode.OBSERVE, binding, allowed.names, tuning, grid, allowed.starts)
+    return after, Decision(found, held, limits, made, need, battery_w, shares,
+                           orders.mode is not Mode.OBSERVE, binding, allowed.names, tuning, grid, allowed.starts,
+                           droop.told_w(spec.droop, droop_w))
+
+
+def _bounds(fed: feed.Feed, found: Estimate, fleet: Fleet, grid: Grid) -> tuple[float, float]:
+    """The lowest and highest power that the batteries may give together."""
+    return (max(-fleet.charge_available_w, max(fed.filtered_w, found.load_w) - grid.import_w),
+            min(fleet.discharge_available_w, max(0.0, found.load_w + grid.export_w)))
 
 
 def _observed(
@@ -119,6 +133,7 @@ def _observed(
     assert state.reference is not None
     assert state.feed is not None
     grid_w = found.load_w - found.battery_w if math.isnan(found.grid_w) else found.grid_w
+    grid_w += droop.shown_w(spec.droop, state.droop, delay_s, spec.period_ms / 1000)
     made = feed.FeedSpec(tuning.filter_hz, delay_s, spec.period_ms / 1000, spec.load_maximum_w - spec.load_floor_w,
                          tuning.peak_gain, spec.predicts, spec.swing_least_w)
     fed = feed.fed(made, state.feed, found.load_w, grid_w - state.reference.reference_w, dt_s)
@@ -139,7 +154,8 @@ def _facts(spec: ControlSpec, state: LawState, found: Estimate, fleet: Fleet, or
         found.degraded[0] if found.degraded else "", found.source, found.outvoted, found.load_meters_known,
         tuple((b.id, why) for b, why in led), tuple(b.id for b, _ in led if b.setpoint in orders.refused),
         tuple(b.id for b, h in zip(spec.batteries, state.energy, strict=True) if h.uncertain_s > 0),
-        not_commissioned=bool(orders.barred.intersection(mine)), too_slow=too_slow, ups_on_battery=on_battery)
+        not_commissioned=bool(orders.barred.intersection(mine)), too_slow=too_slow, ups_on_battery=on_battery,
+        frequency_unknown=droop.is_unknown(spec.droop, state.droop))
 
 
 def _from_what_is(spec: ControlSpec, state: LawState, found: Estimate) -> LawState:
@@ -149,7 +165,7 @@ def _from_what_is(spec: ControlSpec, state: LawState, found: Estimate) -> LawSta
     where the grid is: filtered, because a swing of the load must not become the grid's new mean.
     """
     battery_w = _known_battery(state, found)
-    grid_w = found.load_w - battery_w
+    grid_w = found.load_w - battery_w + droop.fed_w(spec.droop, state.droop.power_w)
     return state._replace(reference=Reference(found.load_w, found.load_w, grid_w), battery_w=battery_w,
                           feed=feed.begun(found.load_w), blind_s=0.0,
                           budget=state.budget or budget.begun(grid_w, spec.period_ms / 1000))
@@ -224,15 +240,16 @@ def _absorbed(spec: ControlSpec, state: LawState, snapshot: Snapshot, need: Need
     return surplus.decide(spec, state.absorbed, -need.room_w, powers, snapshot.time_s, dt_s, tuning.down_w_per_s)
 
 
-def _forgetful(state: LawState, battery_w: float, dt_s: float) -> LawState:
+def _forgetful(state: LawState, battery_w: float, droop_w: float, dt_s: float) -> LawState:
     """For a while the reference is remembered, moved by what the batteries did, as if the load had stood still.
 
+    What they do more for droop than before, `droop_w`, moves the grid and not the reference.
     A step that came meanwhile is then taken off the grid again at once: seconds of it in the grid's mean are little
     against a step that stays. Later the grid is used to what it has, and the law begins from there without a bump.
     """
     if state.reference is None or state.blind_s >= REMEMBER_S:
         return state._replace(reference=None, feed=None, budget=None)
-    reference_w = state.reference.reference_w + state.battery_w - battery_w
+    reference_w = state.reference.reference_w + state.battery_w - battery_w + droop_w
     spent = state.budget and budget.observed(state.budget, reference_w, dt_s)
     return state._replace(reference=state.reference._replace(reference_w=reference_w), budget=spent)
 
@@ -248,9 +265,13 @@ def _blind(spec: ControlSpec, state: LawState, found: Estimate, fleet: Fleet, li
     if acts:
         battery_w = min(max(battery_w, -fleet.charge_available_w), fleet.discharge_available_w)
     shares = share(battery_w, fleet)
-    after = _forgetful(state, battery_w, dt_s)._replace(
+    before_w = state.droop.power_w
+    droop_w = before_w if acts and blind_s <= HOLD_S else droop.faded_w(before_w, limits, dt_s)
+    after = _forgetful(state, battery_w, droop.fed_w(spec.droop, droop_w - before_w), dt_s)._replace(
         battery_w=battery_w, missed_w=0.0, blind_s=blind_s, delay=delay.unled(state.delay),
+        droop=droop.given(spec.droop, state.droop, droop_w, limits, spec.energy_time_s, dt_s),
         following=_told(spec, state, shares, acts), shed=state.shed._replace(short_cycles=0, calm_since_s=math.inf),
         absorbed=state.absorbed._replace(cycles=0, unmet_w=0.0))
     return after, Decision(found, fleet, limits, None, Need(0.0, 0.0), battery_w, shares,
-                           acts, "blind", allowed.names, tuning, grid, allowed.starts)
+                           acts, "blind", allowed.names, tuning, grid, allowed.starts,
+                           droop.told_w(spec.droop, droop_w))

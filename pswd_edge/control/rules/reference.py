@@ -27,7 +27,7 @@ class Aim(NamedTuple):
     `hint_w` is where the planner would have it, within everything else. `budget_w` are the lowest and the highest that
     the ramp of the last two minutes leaves (`budget.py`). `stray_w` is what batteries give that cannot be led.
     In an `emergency` the reference is below the import limit at once. `withheld_w` is what shed tiers would draw: the
-    reference climbs for them too, so that they can come back.
+    reference climbs for them too, so that they can come back. It is led `below_w` under its target.
     """
 
     import_limit_w: float
@@ -41,6 +41,7 @@ class Aim(NamedTuple):
     stray_w: float = 0.0
     emergency: bool = False
     withheld_w: float = 0.0
+    below_w: float = 0.0
 
 
 class Step(NamedTuple):
@@ -79,7 +80,7 @@ def step(state: Reference, filtered_w: float, followed_w: float, fleet: Fleet, l
     mean = state.mean_w + (1 - math.exp(-dt_s / aim.mean_time_s)) * (filtered_w - state.mean_w)
     window = _window(state.reference_w, limits, aim, dt_s)
     low, high = _viable(followed - aim.stray_w, fleet, limits, window)
-    target = _target(mean, state.reference_w, fleet, limits, aim)
+    target = _target(mean, state.reference_w, fleet, limits, aim) - aim.below_w
     target = _slower(state.reference_w, target, aim, dt_s)
     reference, binding = _choose(target, low, high, window, aim.budget_w)
     lowest_w = -math.inf if aim.emergency else window[0]

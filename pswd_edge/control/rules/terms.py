@@ -7,6 +7,7 @@ from pswd_edge.control.rules import delay as delays
 from pswd_edge.control.rules.allocate import Fleet
 from pswd_edge.control.rules.budget import Budget
 from pswd_edge.control.rules.delay import Delay
+from pswd_edge.control.rules.droop import Droop
 from pswd_edge.control.rules.energy import Held
 from pswd_edge.control.rules.estimate import Estimate, Memory
 from pswd_edge.control.rules.feed import Feed
@@ -30,7 +31,7 @@ class LawState(NamedTuple):
     `reference`, `feed` and `budget` are None until a first estimate; `battery_w` is the last command, `missed_w` how
     far the reference was pulled off its ramp where the batteries could not give what was wanted; it fades at the ramp.
     `delay` learns how late the batteries are, `following` (one for each battery) whether they do what they are told,
-    `energy` what they hold; the latter is empty before the first cycle.
+    `energy` what they hold; the latter is empty before the first cycle. `droop` is the answer to the frequency.
     """
 
     memory: Memory
@@ -45,6 +46,7 @@ class LawState(NamedTuple):
     delay: Delay = delays.begun()
     following: tuple[Following, ...] = ()
     energy: tuple[Held, ...] = ()
+    droop: Droop = Droop()
     absorbed: SurplusState = SurplusState()
 
 
@@ -88,9 +90,12 @@ class Grid(NamedTuple):
 class Decision(NamedTuple):
     """What one cycle decided, with everything that explains it.
 
+    `fleet` is what load and requests may count on: without what is kept for droop.
+
     `battery_w` is the total command, `shares` by battery id; both only where `acts`. `step` is None without an
     estimate. `binding` adds "battery", "manual", "safe", "blind", "export" to the bindings of the reference. `tuning`
     is what corner and ramps were chosen from. `starts`: nothing in `degraded` keeps AUTO from beginning by itself.
+    `droop_w` is what the frequency makes the batteries give (discharge positive), None where it is not answered.
     """
 
     estimate: Estimate
@@ -106,6 +111,7 @@ class Decision(NamedTuple):
     tuning: Tuning
     grid: Grid
     starts: bool = True
+    droop_w: float | None = None
 
 
 def start(spec: ControlSpec) -> LawState:
