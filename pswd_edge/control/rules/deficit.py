@@ -14,9 +14,9 @@ SLOW_S = 10.0                 # a tier that takes longer is no answer to a defic
 class Need(NamedTuple):
     """What cannot be served within ramp and import limit, and what cannot be absorbed.
 
-    A negative deficit is headroom; the surplus is never negative. `early_w` is the deficit by the time that the slow
-    tiers take; minus infinity where there are none. `room_w`: by how much the load may fall without a surplus; negative
-    where there is one.
+    A negative deficit is headroom; the surplus is never negative. `early_w` is the deficit that there will be when the
+    slow tiers have worked; minus infinity where there are none. `room_w`: by how much the load may fall without a
+    surplus; negative where there is one.
     """
 
     deficit_w: float
@@ -42,8 +42,23 @@ def found(spec: ControlSpec, filtered_w: float, reference_w: float, fleet: Fleet
     slow = [t.actuation_s for t in spec.tiers if is_slow(t)]
     if not slow:
         return need
-    early = needs(filtered_w, reference_w, fleet, limits, import_limit_w, max(slow) + PRE_ARM_S, spec.shed_margin_w)
+    reference_w, later = _then(filtered_w, reference_w, fleet, limits, import_limit_w, max(slow) + PRE_ARM_S)
+    early = needs(filtered_w, reference_w, later, limits, import_limit_w, PRE_ARM_S, spec.shed_margin_w)
     return need._replace(early_w=early.deficit_w)
+
+
+def _then(filtered_w: float, reference_w: float, fleet: Fleet, limits: Range, import_limit_w: float,
+          after_s: float) -> tuple[float, Fleet]:
+    """Reference and batteries after a time with this load: the one has climbed, the others have given the rest.
+
+    What is over by then needs no slow tier: the ramp has brought it.
+    """
+    gap_w = max(0.0, filtered_w - reference_w)
+    climb_w = min(limits.up_w_per_s * after_s, max(0.0, min(filtered_w, import_limit_w) - reference_w))
+    climb_s = climb_w / limits.up_w_per_s
+    used_ws = (gap_w - climb_w / 2) * climb_s + (gap_w - climb_w) * (after_s - climb_s)
+    left_wh = max(0.0, fleet.above_min_wh - used_ws / 3600 / limits.discharge_efficiency)
+    return reference_w + climb_w, fleet._replace(above_min_wh=left_wh)
 
 
 def needs(

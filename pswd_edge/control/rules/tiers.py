@@ -107,7 +107,7 @@ def coming_w(spec: ControlSpec, state: ShedState, now_s: float) -> float:
     for tier, found in zip(spec.tiers, state.tiers, strict=True):
         if found.engaged and now_s - found.raised_s < tier.actuation_s + SETTLE_S:
             total += max(0.0, min(found.cap_w, found.before_w) - found.filtered_w)
-        elif not found.engaged and found.before_w > 0 and now_s - found.since_s < PICKUP_S:
+        elif not found.engaged and found.before_w > 0 and now_s - found.since_s < max(PICKUP_S, tier.actuation_s):
             total += max(0.0, PICKUP * found.before_w - _known(found.filtered_w))
     return total
 
