@@ -2,7 +2,7 @@
 
 import math
 
-from pswd_edge.control.rules import budget, deficit, delay, droop, energy, feed, following, missed, surplus
+from pswd_edge.control.rules import budget, deficit, delay, droop, energy, feed, following, lasting, missed, surplus
 from pswd_edge.control.rules.allocate import Fleet, balanced, fleet_of, judge, share
 from pswd_edge.control.rules.degraded import Facts, Policy, policy
 from pswd_edge.control.rules.derate import ups_on_battery, ups_unknown
@@ -96,7 +96,9 @@ def _led(spec: ControlSpec, state: LawState, snapshot: Snapshot, orders: Orders,
     droop_w, with_droop_w = droop.beside(spec.droop, droop_w, made.battery_w, *_bounds(fed, found, fleet, grid))
     made, stray = made._replace(battery_w=with_droop_w), stray - droop.fed_w(spec.droop, droop_w)
     expected_w = state.reference.reference_w - state.missed_w  # tracking must not make a deficit forgotten
-    need = deficit.found(spec, fed.filtered_w, expected_w, fleet, limits, grid.import_w)
+    state = state._replace(shed=lasting.remembered(spec, state.shed, fed.filtered_w, snapshot.time_s, dt_s))
+    lasts_w = lasting.lasting_w(spec, state.shed, fed.filtered_w, snapshot.time_s)
+    need = deficit.found(spec, fed.filtered_w, expected_w, fleet, limits, grid.import_w, lasts_w)
     wanted_w, binding = _wanted(state, made, limits, orders, found, grid, dt_s)
     battery_w, binding = _given(wanted_w, binding, fleet, orders, found, grid)
     shed, shares = _shed(spec, state, snapshot, need, allowed, orders, dt_s), share(battery_w, fleet)

@@ -43,6 +43,7 @@ class ShedState(NamedTuple):
 
     `calm_room_w` is the least that could have come back since `calm_since_s` or the last restore: a load that swings
     has more room in its troughs than it may use. `unknown`: control has just begun, and nothing was written down.
+    `unshed_w` is the mean of the load as it would be with nothing shed (`lasting.py`), NaN before the first cycle.
     """
 
     tiers: tuple[TierState, ...]
@@ -52,6 +53,7 @@ class ShedState(NamedTuple):
     early_cycles: int = 0
     calm_room_w: float = math.inf
     unknown: bool = False
+    unshed_w: float = math.nan
 
 
 def shown(spec: ControlSpec, state: ShedState, power_w: Sequence[float], now_s: float, dt_s: float) -> ShedState:
