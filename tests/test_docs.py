@@ -100,7 +100,10 @@ def rule_words() -> set[str]:
     """Every word that a control rule can say: names of degraded modes, bindings, sources."""
     whole = {"grid_meter_": "grid_meter_<reason>", "battery_lost:": "battery_lost:<id>",
              "battery_not_following:": "battery_not_following:<id>", "setpoint_refused": "setpoint_refused:<id>",
-             "soc_uncertain": "soc_uncertain:<id>",
+             "interlock_latched:": "interlock_latched:<id>", "supervision_lost": "supervision_lost:<who>",
+             "battery_oscillates:": "battery_oscillates:<id>", "oscillates": "battery_oscillates:<id>",
+             "soc_uncertain": "soc_uncertain:<id>", "circuit_overload": "circuit_overload:<id>",
+             "circuit_unknown": "circuit_unknown:<id>", "circuit:": "circuit:<id>",
              "grid_meter_outvoted": "grid_meter_outvoted:<place>", "over_temperature:": "over_temperature:<id>",
              "temperature_lost:": "temperature_lost:<id>", "heat_export_off:": "heat_export_off:<id>"}
     inside_sentences = {"cooling", "heat", "ramp"}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pswd_edge.bench.adversary import Adversity, adversary
+from pswd_edge.bench.announced import announced
 from pswd_edge.bench.operations import Operations, operations
 from pswd_edge.bench.rules_cost import rules_cost
 from pswd_edge.commands.progress import Progress
@@ -23,6 +24,7 @@ CHUNK = 100_000
 OPERATIONS_SEEDS, QUICK_SEEDS = range(4), range(2)
 OPERATIONS_S, QUICK_OPERATIONS_S = 3600.0, 300.0
 PERIOD_S = 0.1
+ROWS = 9                      # circuits below one more, for what they cost
 LATE_S = (0.25, 0.45)         # delays of the late adversary, with a fifth of the cycles each
 
 
@@ -55,7 +57,7 @@ def draws_of(found: Scenario, plan: Plan) -> Iterator[Draw]:
 def measure(plan: Plan, *, quiet: bool) -> dict[str, Any]:
     """Run everything on all cores; returns the object of `--json`."""
     began = time.perf_counter()
-    cost = rules_cost()
+    cost, with_circuits = rules_cost(), rules_cost(ROWS)
     jobs = [(n, d) for n in plan.numbers for d in draws_of(scenario(n), plan)]
     progress = Progress("bench control", quiet=quiet)
     with ProcessPoolExecutor(os.cpu_count() or 1) as pool, progress.over(len(jobs)):
@@ -63,11 +65,13 @@ def measure(plan: Plan, *, quiet: bool) -> dict[str, Any]:
         exact = [pool.submit(adversary, CHUNK, 100 + i) for i in range(plan.cycles // CHUNK)]
         worked = [pool.submit(operations, QUICK_OPERATIONS_S if plan.quick else OPERATIONS_S, seed)
                   for seed in (QUICK_SEEDS if plan.quick else OPERATIONS_SEEDS)]
+        told = pool.submit(announced, Draw(plan.seeds[0], 1.0, DELAYS_S[0], plan.seconds), plan.cache, quick=plan.quick)
         runs: list[Future[dict[str, Any]]] = [pool.submit(_run, n, d, plan.cache) for n, d in jobs]
         rows = []
         for done in as_completed(runs):
             rows.append(done.result())
             progress.step()
+        said = told.result()
         worst, behind, work = _sum(exact), _sum(late), _worked(worked)
     rows.sort(key=lambda r: (r["number"], r["predictor"], r["delay_s"], r["f0_hz"], r["seed"]))
     return {
@@ -76,7 +80,9 @@ def measure(plan: Plan, *, quiet: bool) -> dict[str, Any]:
         "adversarial_late_cycles": behind.cycles, "adversarial_late_violations": behind.energy + behind.power,
         "operations_hours": round(work.cycles * PERIOD_S / 3600, 3), "operations_events": work.events,
         "operations_violations": work.violations, "operations_first": work.first,
+        "announced": said,
         "rules_p50_ms": cost.p50_ms, "rules_p99_ms": cost.p99_ms,
+        "circuits_p50_ms": with_circuits.p50_ms - cost.p50_ms,
         "replay_speed": statistics.median(r["speed"] for r in rows) if rows else None,
         "seconds": round(time.perf_counter() - began, 1)}
 

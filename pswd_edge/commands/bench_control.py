@@ -30,9 +30,26 @@ def show(found: dict[str, Any]) -> None:
     console.print(table)
     for name, why in sorted({(r["name"], r["why"]) for r in found["scenarios"] if not r["viable"]}):
         console.print(f"* {name}: {why}", highlight=False)
+    _announced(console, found["announced"])
     for key, value in found.items():
-        if key != "scenarios":
+        if key not in ("scenarios", "announced"):
             console.print(f"{key:28} {value}", highlight=False)
+
+
+def _announced(console: Console, found: dict[str, Any]) -> None:
+    """What was announced, and what came: one line for each."""
+    table = Table(title="announcements: the step of the whole range, unless a job is named", title_justify="left")
+    for name in ("battery", "what came", "60 s", "10 s", "beyond, s", "limits", "throughput / LP"):
+        table.add_column(name, justify="left" if name in ("battery", "what came") else "right")
+    for row in found["cases"]:
+        ratio = row["throughput_over_optimum"]
+        table.add_row(row["kind"], row["name"], f"{row['ramp_60s_max_mw_per_min']:.1f}",
+                      f"{row['ramp_10s_max_mw_per_min']:.1f}", f"{row['violation_s']:.0f}",
+                      str(row["limit_violations"]), "-" if ratio is None else f"{ratio:.2f}")
+    console.print(table)
+    needed = found["needed_over_bound"]
+    console.print(f"battery for a firm step, over swing² / 8R = {found['bound_mwh']:.2f} MWh: "
+                  f"{'more than 1.3' if needed is None else f'{needed:.2f}'}", highlight=False)
 
 
 def _both(rows: Iterable[dict[str, Any]], key: str, digits: int = 1) -> str:

@@ -60,6 +60,7 @@ def headline(body: Mapping[str, Any]) -> str:
         return _point(body)
     words = {
         "opened": "control started" + _opened(body), "withdrawn": f"withdrawn, it was never answered: {subject}",
+        "planner": str(body.get("reason", "")),
         "lost": f"{body.get('count')} entries were lost: the disk did not keep up",
         "clock": f"the clock was set by {float(body.get('step_s') or 0.0):+.1f} s",
         "pruned": f"segments up to {body.get('through_segment')} were deleted to keep the size",
@@ -95,6 +96,7 @@ def _request(body: Mapping[str, Any]) -> str:
 def _point(body: Mapping[str, Any]) -> str:
     limit = f", held at {body['limit']}" if body["limit"] else ""
     losers = f"; not taken: {', '.join(body['losers'])}" if body["losers"] else ""
+    losers += f"; contradicted each other: {', '.join(body['tied'])}" if body.get("tied") else ""
     name = str(body["subject"]).partition(":")[2]
     if body["value"] is None:
         unknown = f" since {body['limit']} is not known" if body["limit"] else ""

@@ -12,7 +12,7 @@ from pswd_edge.commands.limit import limit_line
 from pswd_edge.commands.running import add_runtime_dir
 from pswd_edge.image import ImageReader
 from pswd_edge.model.quality import Quality, Reason
-from pswd_edge.model.report import AlarmReport, FieldReport, LoopReport, Report
+from pswd_edge.model.report import AlarmReport, FieldReport, LoopReport, Report, ThermalReport
 from pswd_edge.model.site import Site
 
 ALIVE_S = 1.0
@@ -70,10 +70,7 @@ def _lines(site: Site, report: Report, field: FieldReport | None, age_s: float) 
            f"reference {_mw(report.reference_w)} MW, bound by {report.binding}")
     yield (f"guaranteed load {_mw(report.load_floor_w)} to {_mw(report.load_ceiling_w)} MW; energy "
            f"{_mw(report.energy_wh)} MWh of {_mw(report.energy_min_wh)} to {_mw(report.energy_max_wh)}")
-    if report.loop is not None:
-        yield _loop(report.loop)
-    if report.droop_w is not None:
-        yield _droop(report.droop_w, report.frequency_hz)
+    yield from _parts(report)
     for b in report.batteries:
         yield (f"  {b.id:12} {'usable' if b.usable else 'LOST  '} set-point {_mw(b.setpoint_w)} MW, can give "
                f"{_mw(b.discharge_available_w)} and take {_mw(b.charge_available_w)} MW")
@@ -90,12 +87,35 @@ def _lines(site: Site, report: Report, field: FieldReport | None, age_s: float) 
                 yield f"  {site.connections[link.connection].id}: {link.state}: {link.reason}"
 
 
+def _parts(report: Report) -> Iterator[str]:
+    """One line for each part of control that this site has."""
+    if report.loop is not None:
+        yield _loop(report.loop)
+    if report.droop_w is not None:
+        yield _droop(report.droop_w, report.frequency_hz)
+    if report.thermal is not None:
+        yield _thermal(report.thermal)
+
+
 def _loop(loop: LoopReport) -> str:
     measured = "not measured yet" if loop.measured_delay_s is None else f"measured {loop.measured_delay_s:.2f} s"
     predicted = "" if loop.predicted_share is None else f"; follows {loop.predicted_share:.0%} of the predicted swing"
     up, down = loop.ramp_up_w_per_s * 60, loop.ramp_down_w_per_s * 60
     return (f"loop: delay {loop.delay_s:.2f} s ({measured}), filter {loop.filter_hz:.3f} Hz, worst swing times "
             f"{loop.peak_gain:.2f}; inner ramps {_mw(up).strip()} up, {_mw(down).strip()} down MW/min{predicted}")
+
+
+def _thermal(found: ThermalReport) -> str:
+    said = [] if found.cooling_share is None else [f"cooling {found.cooling_share:.0%} of ready"]
+    for lock in found.interlocks:
+        state = "LATCHED" if lock.latched else f"step {lock.step} of {lock.steps}" if lock.step else "free"
+        said.append(f"{lock.id} {_degrees(lock.temperature_c)} {state}")
+    said += [f"heat export {e.id} {'on' if e.on else 'OFF'} at {_degrees(e.supply_c)}" for e in found.exports]
+    return f"thermal: {'; '.join(said) or 'nothing to lead'}"
+
+
+def _degrees(value: float | None) -> str:
+    return "? degC" if value is None else f"{value:.1f} degC"
 
 
 def _droop(power_w: float, frequency_hz: float | None) -> str:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 
+from pswd_edge.config.circuits import Circuits, compile_branches
 from pswd_edge.config.compile_droop import compile_droop
 from pswd_edge.config.compile_thermal import compile_thermal
 from pswd_edge.config.control_form import (
@@ -11,10 +12,12 @@ from pswd_edge.config.control_form import (
     ControlForm,
     InputForm,
     LoadRangeForm,
+    SupervisorForm,
     TierForm,
     UpsForm,
 )
-from pswd_edge.model.control import Absorber, BatteryControl, ControlSpec, Input, LoadController, Tier, Ups
+from pswd_edge.model.command import Level
+from pswd_edge.model.control import Absorber, BatteryControl, ControlSpec, Input, LoadController, Supervisor, Tier, Ups
 from pswd_edge.model.point import Point
 from pswd_edge.model.tuning import Tuning, tuned
 
@@ -50,8 +53,11 @@ def label_value(point: Point, label: str) -> int:
 
 
 def compile_control(form: ControlForm, points: Mapping[str, Point], devices: Mapping[str, int],
-                    nominal_hz: float) -> ControlSpec:
-    """The control specification; `points` by id, `devices` id to index; `nominal_hz` is the grid's frequency."""
+                    nominal_hz: float, circuits: Circuits) -> ControlSpec:
+    """The control specification; `points` and `circuits` by id, `devices` id to index.
+
+    `nominal_hz` is the grid's frequency.
+    """
     tuning = tuning_of(form)
     limits: LoadRangeForm = form.load_range
     return ControlSpec(
@@ -95,9 +101,17 @@ def compile_control(form: ControlForm, points: Mapping[str, Point], devices: Map
         load_substitutes=tuple(tuple(_input(m, points) for m in group) for group in form.load_substitutes),
         shadow=form.shadow,
         absorbers=tuple(_absorber(a, points) for a in form.absorbers),
+        firm_resumes=form.firm_resumes,
         thermal=compile_thermal(form.thermal, points, tuple(form.load_controllers), [t.id for t in form.tiers]),
+        supervision=tuple(_supervisor(s) for s in form.supervision),
         droop=compile_droop(form, nominal_hz),
+        branches=compile_branches(form, circuits, points),
     )
+
+
+def _supervisor(form: SupervisorForm) -> Supervisor:
+    level = None if form.level is None else int(Level[form.level.upper()])
+    return Supervisor(form.origin or form.level or "", form.origin or "", level, form.period_s, form.on_silence)
 
 
 def _least_swing_w(form: ControlForm) -> float:

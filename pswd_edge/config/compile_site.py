@@ -10,7 +10,7 @@ from pswd_edge.config.site_form import ConnectionForm, DeviceForm, SiteFile
 from pswd_edge.model.circuit import Circuit
 from pswd_edge.model.device import Connection, Device
 from pswd_edge.model.point import Point
-from pswd_edge.model.site import GridFacts, Listener, RecordingSpec, Site, TrapSpec, Uplink
+from pswd_edge.model.site import GridFacts, Listener, PlannerSpec, RecordingSpec, Site, TrapSpec, Uplink
 
 
 def compile_form(form: SiteFile, maps: Mapping[str, MapFile]) -> Site:
@@ -38,13 +38,14 @@ def compile_form(form: SiteFile, maps: Mapping[str, MapFile]) -> Site:
         points=tuple(points),
         circuits=_circuits(form, by_id),
         control=compile_control(form.control, by_id, {device.id: device.index for device in devices},
-                                form.grid.nominal_frequency_hz),
+                                form.grid.nominal_frequency_hz, form.circuits),
         listeners=tuple(Listener(**dict(listener)) for listener in form.listeners),
         uplink=None if form.uplink is None else Uplink(**dict(form.uplink)),
         snmp_traps=None if form.snmp_traps is None else TrapSpec(**dict(form.snmp_traps)),
         grid=GridFacts(**dict(form.grid)),
         state_dir=form.state_dir,
         runtime_dir=form.runtime_dir,
+        planner=PlannerSpec(**dict(form.planner)),
         recording=RecordingSpec() if form.recording is None else RecordingSpec(**dict(form.recording), on=True),
     )
 

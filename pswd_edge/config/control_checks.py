@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from pswd_edge.config.circuits import hangs_somewhere
 from pswd_edge.config.compile_control import DEFAULT_REVERT_S, tier_power_point, tier_setpoint_signal
 from pswd_edge.config.control_form import (
     AbsorberForm,
@@ -97,11 +98,25 @@ def check_control(form: SiteFile, maps: Mapping[str, MapFile], place: Place) -> 
         _check_tier(tier, control, points, here.at("tiers", index))
         if tier.id and tier.id in [t.id for t in control.tiers[:index]]:
             here.complain(("tiers", index, "id"), f"{tier.id!r} again", "an id of its own")
+    for id_, circuit in form.circuits.items() if hangs_somewhere(control) else ():
+        row = points.row(circuit.meter or "", "active_power_w")
+        _check_age(circuit.max_age_ms, circuit.meter or "", row, points, place.at("circuits", id_, "max_age_ms"))
     _check_absorbers(control, points, here.at("absorbers"))
     _check_observed(control, points, here)
+    _check_supervision(control, here)
     check_thermal(control, points, here.at("thermal"))
     check_droop(control, points, here.at("droop"))
     check_limits(control, here)
+
+
+def _check_supervision(control: ControlForm, place: Place) -> None:
+    names = [s.origin or s.level for s in control.supervision]
+    for index, supervisor in enumerate(control.supervision):
+        if (supervisor.origin is None) == (supervisor.level is None):
+            found = "neither origin nor level" if supervisor.level is None else "origin and level"
+            place.complain(("supervision", index), found, "one of them")
+        elif names[index] in names[:index]:
+            place.complain(("supervision", index), f"{names[index]} again", "it once")
 
 
 def _check_observed(control: ControlForm, points: _Points, place: Place) -> None:

@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field
 from pswd_edge.config.droop_form import DroopForm
 from pswd_edge.config.form import Form, Id, Number, PointId, Text, Whole
 from pswd_edge.config.thermal_form import ThermalForm
-from pswd_edge.model.control import TierAction
+from pswd_edge.model.control import OnSilence, TierAction
 
 Percent = Annotated[Number, Field(ge=0, le=100)]
 Positive = Annotated[Number, Field(gt=0)]
@@ -58,6 +58,7 @@ class BatteryForm(Form):
     soc_other: PointId | None = Field(None, description="a second register of the same SoC; the worse of both counts")
     soc_resolution_percent: Annotated[Number, Field(ge=0, le=5)] | None = Field(
         None, description="the step of the SoC register; learnt from its values where it is not given")
+    circuit: Text | None = None
     derating: tuple[tuple[Number, Annotated[Number, Field(ge=0, le=1)]], ...] = Field(
         (), description="[temperature in degrees C, share of the ratings], the colder first; straight in between")
 
@@ -66,6 +67,7 @@ class LoadControllerForm(Form):
     """A rack power controller and its uncapped power."""
 
     rating_w: Positive
+    circuit: Text | None = None
 
 
 class TierForm(Form):
@@ -87,6 +89,7 @@ class TierForm(Form):
     min_off_s: NotNegative = 30.0
     actuation_s: NotNegative = 2.0
     max_events_per_h: Annotated[Whole, Field(ge=1)] = 20
+    circuit: Text | None = None
 
 
 class AbsorberForm(Form):
@@ -121,6 +124,15 @@ class UpsForm(Form):
 
     on_battery: tuple[Text, ...] = Field(min_length=1)
     when_lost: Literal["hold", "bar"] = "hold"
+
+
+class SupervisorForm(Form):
+    """Who must be heard at least every `period_s` while it holds something; known by `origin` or by `level`."""
+
+    origin: Text | None = Field(None, description="of its requests: api:<user>, operator:<user>")
+    level: Literal["operator", "api"] | None = Field(None, description="all that comes by that socket together")
+    period_s: Annotated[Number, Field(ge=1, le=86400)]
+    on_silence: OnSilence = "release"
 
 
 class ControlForm(Form):
@@ -160,7 +172,9 @@ class ControlForm(Form):
     grid_meters: tuple[Input, ...] = ()
     load_substitutes: tuple[tuple[Input, ...], ...] = ()
     shadow: bool = False
+    firm_resumes: bool = False
     effects: dict[PointId, EffectForm] = Field(default_factory=dict)
     thermal: ThermalForm | None = None
+    supervision: tuple[SupervisorForm, ...] = ()
     droop: DroopForm | None = None
     absorbers: tuple[AbsorberForm, ...] = Field((), description="what takes a surplus, in this order")

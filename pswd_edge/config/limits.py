@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from pswd_edge.config.circuits import unguarded
 from pswd_edge.config.compile_control import inner_ramp_w_per_min
 from pswd_edge.config.compile_droop import kept_w, kept_wh
 from pswd_edge.config.control_form import BatteryForm, ControlForm
@@ -55,7 +56,7 @@ def limit_warnings(form: SiteFile, maps: Mapping[str, MapFile], document: Docume
         f"{document.file}:{document.line(path)}: {text}"
         for path, text in [
             *_power_warnings(control), *_energy_warnings(control), *_ramp_warnings(control),
-            *_revert_warnings(form, maps), *thermal_warnings(control),
+            *_revert_warnings(form, maps), *thermal_warnings(control), *unguarded(form),
         ]
     ]
 

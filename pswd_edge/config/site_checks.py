@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from pydantic import BaseModel
 
+from pswd_edge.config.circuits import check_circuits
 from pswd_edge.config.control_checks import check_control
 from pswd_edge.config.document import Document
 from pswd_edge.config.form import check_settings
@@ -29,6 +30,7 @@ def check_site_form(
     _check_devices(form, maps, place)
     _check_circuits(form, maps, place)
     check_control(form, maps, place)
+    check_circuits(form, place)
     _check_network(form, place)
     _check_traps(form, place)
 

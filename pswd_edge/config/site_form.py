@@ -46,12 +46,18 @@ class DeviceForm(Form):
 
 
 class CircuitForm(Form):
-    """A branch; `meter` is a device, `parent` a circuit. The one without parent is the grid connection."""
+    """A branch; `meter` is a device, `parent` a circuit. The one without parent is the grid connection.
+
+    `sums`: what hangs on it in this file is all that it feeds, so that the sum stands in for a meter.
+    """
 
     parent: Text | None = None
     rating_w: Annotated[Number, Field(gt=0)]
     meter: Text | None = None
     name: str = ""
+    sums: bool = False
+    max_age_ms: Annotated[Whole, Field(gt=0)] = 2000
+    latency_ms: Annotated[Number, Field(ge=0)] = 0.0
 
 
 class GridForm(Form):
@@ -105,6 +111,12 @@ class RecordingForm(Form):
     file_s: Annotated[Number, Field(ge=10, le=86_400)] = 600.0
 
 
+class PlannerForm(Form):
+    """The look-ahead planner of the gateway."""
+
+    enabled: bool = True
+
+
 class SiteFile(Form):
     """The whole file."""
 
@@ -121,3 +133,4 @@ class SiteFile(Form):
     uplink: UplinkForm | None = None
     snmp_traps: TrapsForm | None = None
     recording: RecordingForm | None = None
+    planner: PlannerForm = PlannerForm()

@@ -44,6 +44,10 @@ def check_thermal(control: ControlForm, points: SitePoints, place: Place) -> Non
         if lock.id and lock.id in [i.id for i in form.interlocks[:index]]:
             here.complain(("id",), f"{lock.id!r} again", "an id of its own")
     for id_, export in form.heat_export.items():
+        twice = [s for s in EXPORT_LED if id_ in form.coolers and s in leads_of(form.coolers[id_])]
+        if twice:
+            place.complain(("heat_export", id_), f"{id_}.{twice[0]}, which coolers.{id_} leads too",
+                           "one of them to lead it")
         _check_export(id_, export, points, place.at("heat_export", id_))
 
 

@@ -52,6 +52,9 @@ KINDS: dict[str, Kind] = {
     "battery_not_following:<id>": Kind(
         "warning", False, "a battery's power is none of what it was told",
         "look at its display: LOCAL, a limit of its own, another master"),
+    "battery_oscillates:<id>": Kind(
+        "warning", False, "a battery's power swings around what it was told, by itself",
+        "look at its controller's gains and at what was changed there; a weak grid, a second master"),
     "setpoint_refused:<id>": Kind(
         "warning", False, "its device refused its set-point for a second, or did not answer",
         "look at the connection and at what the device wants before it takes a set-point"),
@@ -66,6 +69,12 @@ KINDS: dict[str, Kind] = {
     "frequency_unknown": Kind(
         "warning", False, "the grid's frequency is missing, old, or none that a grid can have: no droop",
         "look at the meter that `control.frequency` names; what was given for it goes back at the ramp limit"),
+    "circuit_overload:<id>": Kind(
+        "critical", False, "a circuit carries more than its rating for two cycles, or over 1.1 times of it",
+        "take load off below it, or place it elsewhere; its tiers and load controllers are held down meanwhile"),
+    "circuit_unknown:<id>": Kind(
+        "warning", False, "what a circuit carries is not known: neither its meter nor all below it can be read",
+        "restore its meter; until then batteries below it charge no more than they did, and nothing below comes back"),
     "loop_too_slow": Kind(
         "warning", False, "meter and batteries are so late that steps alone would use up the ramp limit",
         "look at the measured delay in `status`: a meter that renews once a second, a battery that follows slowly; "
@@ -89,6 +98,9 @@ KINDS: dict[str, Kind] = {
         "critical", False, "an interlock's temperature is at its limit; the text says which step is in force, and "
         "whether it is latched",
         "look at pumps, valves and chiller of that hall; a latch goes when it is below `reset_c` and you order a mode"),
+    "interlock_latched:<id>": Kind(
+        "critical", False, "an interlock has tripped; all its steps stay, over a restart of control too",
+        "find out why it was so hot; when it is below `reset_c`, order a mode: that lets go of the latch"),
     "temperature_lost:<id>": Kind(
         "warning", False, "an interlock's temperature cannot be used; the text says what it counts as",
         "look at its device; nothing is given back meanwhile"),
@@ -100,6 +112,14 @@ KINDS: dict[str, Kind] = {
         "no absorber is left: the grid falls with the load",
         "lower nothing: raise load, or let the batteries be emptied; more room in the batteries (`load_range`) or an "
         "absorber keeps it from coming again", on_delay_s=1.0),
+    "contradiction:<point>": Kind(
+        "warning", False, "for 1 s, two of one level have wanted different values of a point: neither is taken, "
+        "the next lower level leads it, or nobody",
+        "look at `explain` for who they are: parts of the site file that lead one point twice", on_delay_s=1.0),
+    "supervision_lost:<who>": Kind(
+        "warning", False, "a supervisor of `control.supervision` has not been heard for longer than it may; its "
+        "set-points and targets were let go",
+        "look at that program and its way here; it is over with its next word"),
     "ledger": Kind(
         "warning", False, "decisions cannot be written down, or the chain of entries is broken; the text says where",
         "free the disk; for a broken chain see [the ledger](#the-ledger). Control goes on; requests fail while the "

@@ -78,7 +78,7 @@ class Chronicle:
         self._look("droop", (droop_w > 0, droop_w < 0), now_s, moment)
         for v in verdicts:
             losers = tuple([text.partition("=")[0] for text in v.losers]) if v.losers else ()
-            self._look(v.point, (v.winner, v.level, v.limit, losers, v.value is None), now_s, moment)
+            self._look(v.point, (v.winner, v.level, v.limit, losers, len(v.tied), v.value is None), now_s, moment)
         for subject in [s for s in self._due if now_s >= self._subjects[s].next_s] if self._due else ():
             self._write(subject, now_s, moment)
         self._keep_power(snapshot)
@@ -147,6 +147,7 @@ class Chronicle:
         return {**_head(moment.snapshot), "subject": f"point:{self._site.points[point].id}", "value": verdict.value,
                 "unit": self._site.points[point].unit, "winner": verdict.winner,
                 "level": verdict.level, "limit": verdict.limit, "losers": verdict.losers,
+                **({"tied": verdict.tied} if verdict.tied else {}),
                 "mode": moment.keeper.mode.value, "binding": moment.decision.binding}
 
     def _inputs_of(self, snapshot: Snapshot) -> Body:

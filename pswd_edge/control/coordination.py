@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from pswd_edge.control.arbiter import Bound, Candidate
-from pswd_edge.control.rules import thermal
+from pswd_edge.control.publish import known
+from pswd_edge.control.rules import interlock, thermal
 from pswd_edge.control.rules.interlock import InterlockState
-from pswd_edge.control.rules.thermal import ThermalDecision, ThermalState
+from pswd_edge.control.rules.thermal import LATCHED, ThermalDecision, ThermalState
 from pswd_edge.model.command import Level, Mode
 from pswd_edge.model.control import ControlSpec
+from pswd_edge.model.report import AlarmReport, HeatExportReport, InterlockReport, ThermalReport
 from pswd_edge.model.site import Site
 from pswd_edge.model.snapshot import Snapshot
 from pswd_edge.model.workload import Workload
@@ -31,6 +33,30 @@ class Coordination:
         self._control, self._spec = site.control, site.control.thermal
         self.state: ThermalState | None = None if self._spec is None else thermal.start(self._spec)
         self.decision = ThermalDecision()
+
+    def relatch(self, alarms: Iterable[AlarmReport]) -> None:
+        """Take up the latches of a former process, by the alarms that it kept.
+
+        One whose latch was let go in the last seconds before is latched again: the operator's order is asked twice
+        rather than not at all.
+        """
+        names = {a.code.removeprefix(LATCHED) for a in alarms if a.active and a.code.startswith(LATCHED)}
+        if names and self.state is not None and self._spec is not None:
+            locks = tuple(interlock.latched(i) if i.id in names else fresh
+                          for i, fresh in zip(self._spec.interlocks, self.state.interlocks, strict=True))
+            self.state = self.state._replace(interlocks=locks)
+
+    def report(self) -> ThermalReport | None:
+        """What is shown of it; None where the site has no thermal part."""
+        if self._spec is None or self.state is None:
+            return None
+        made, state = self.decision, self.state
+        return ThermalReport(
+            max((c.share for c in state.coolers), default=None),
+            tuple(InterlockReport(i.id, s.step, len(i.steps), s.latched, known(t)) for i, s, t in zip(
+                self._spec.interlocks, state.interlocks, made.hot_c, strict=True)),
+            tuple(HeatExportReport(e.id, s.on, known(t)) for e, s, t in zip(
+                self._spec.exports, state.exports, made.supply_c, strict=True)))
 
     def moved(self, site: Site) -> "Coordination":
         """The same under another site: interlocks keep steps and latches by id, set-points begin from what is found."""
@@ -56,9 +82,9 @@ class Coordination:
         """Set-points of cooling and heat export, tiers that an interlock sheds, and those that it has given back."""
         tiers, made = self._control.tiers, self.decision
         return [*(Candidate(p, v, Level.LAW, "thermal") for p, v in made.setpoints),
-                *(Candidate(tiers[t].setpoint, tiers[t].engaged_value, Level.PROTECTION, f"interlock:{name}")
+                *(Candidate(tiers[t].setpoint, tiers[t].engaged_value, Level.PROTECTION, f"interlock:{name}", t)
                   for t, name in made.sheds),
-                *(Candidate(tiers[t].setpoint, tiers[t].released_value, Level.PLANNER, "thermal")
+                *(Candidate(tiers[t].setpoint, tiers[t].released_value, Level.PLANNER, "thermal", t)
                   for t in made.released)]  # below the law, which may want the same tier shed
 
     def bounds(self) -> list[Bound]:

@@ -4,18 +4,21 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 
 import msgspec
 
-from pswd_edge.clock import Clock
+from pswd_edge.clock import Clock, iso_utc
 from pswd_edge.control.alarms import Condition
 from pswd_edge.control.chronicle import Chronicle, tried_body
 from pswd_edge.control.commissioned import Commissioned
 from pswd_edge.control.commissioning import Commissioning
+from pswd_edge.control.conditions import contradictions, decided_conditions, silence_text, tier_changes
 from pswd_edge.control.coordination import Coordination, thermal_points
 from pswd_edge.control.desk import Desk, unwritten
 from pswd_edge.control.excursion import excursion
+from pswd_edge.control.hints import Hints
 from pswd_edge.control.journal import Journal
 from pswd_edge.control.ledger import Ledger
 from pswd_edge.control.limits import ordered
@@ -25,16 +28,18 @@ from pswd_edge.control.record_row import Begin, Seen
 from pswd_edge.control.recorder import Recorder
 from pswd_edge.control.refusals import Refusals
 from pswd_edge.control.requests import Facts, check
-from pswd_edge.control.rules import law
+from pswd_edge.control.rules import firm, law
 from pswd_edge.control.rules.droop import is_excursion
+from pswd_edge.control.rules.expected import Shift
 from pswd_edge.control.rules.flexibility import flexible
+from pswd_edge.control.rules.measured import measured
 from pswd_edge.control.rules.placement import headroom
 from pswd_edge.control.rules.reserve import may_fall, may_rise
 from pswd_edge.control.rules.shed import stuck
 from pswd_edge.control.setpoints import Setpoints
 from pswd_edge.control.shadow import REFUSED, decided, mode_of, refuses
 from pswd_edge.control.succession import carried_law, moved_controllers, moved_points
-from pswd_edge.control.tier_file import TierFile, changes
+from pswd_edge.control.tier_file import TierFile
 from pswd_edge.control.timing import Histogram
 from pswd_edge.image import ImageWriter
 from pswd_edge.image.notify import RowBell
@@ -42,6 +47,7 @@ from pswd_edge.model.command import (
     Accepted,
     Commission,
     Failed,
+    Hint,
     Level,
     Mode,
     Outcome,
@@ -56,6 +62,7 @@ from pswd_edge.model.site import Site
 from pswd_edge.model.snapshot import Snapshot
 from pswd_edge.model.workload import Headroom
 
+RACK_MAX_AGE_S = 10.0         # rack controllers are polled slowly
 RECORDINGS = "recordings"     # in the state folder
 _EARLY_S = 0.0005             # a timer may fire early by its resolution
 
@@ -84,6 +91,7 @@ def _watched(site: Site) -> Iterator[int | None]:
         yield from (t.power, t.read_back)
     yield from (a.power for a in spec.absorbers)
     yield from (c.power for c in spec.load_controllers)
+    yield from (m.point for b in spec.branches for m in (*((b.meter,) if b.meter else ()), *b.loads))
     yield from thermal_points(spec)
 
 
@@ -102,6 +110,9 @@ class ControlCycle:
         self._keeper = ModeKeeper(site.control.start_mode, site.control.auto_after_s)
         self._setpoints = Setpoints(site)
         self._thermal = Coordination(site)
+        self._thermal.relatch(journal.listed)
+        self._hints = Hints()
+        self._awaited: tuple[firm.Awaited, ...] = ()
         self._ledger = ledger
         self._chronicle = Chronicle(site, ledger)
         self.commissioning = Commissioning(site, field, clock, journal, commissioned or Commissioned(site),
@@ -130,6 +141,8 @@ class ControlCycle:
         """One request from the door."""
         if refuses(self._spec, request):
             return self._refused(request)
+        if isinstance(request, Hint):
+            return self._hinted(request, authority)
         if isinstance(request, Record):
             return self._record(request, authority)
         if isinstance(request, Commission):
@@ -137,6 +150,11 @@ class ControlCycle:
             self._ledger.note(tried_body(request, outcome, self._clock.utc_s()))
             return outcome
         return await self.desk.handle(request, authority)
+
+    def _hinted(self, hint: Hint, authority: Level) -> Outcome:
+        """Not written down one by one: a hint every few seconds would fill the ledger."""
+        refused = check(hint, authority, self._clock.utc_s())
+        return refused or self._hints.take(hint, authority, self._spec, self._clock.monotonic_s(), self.cycle)
 
     def _record(self, request: Record, authority: Level) -> Outcome:
         utc_s = self._clock.utc_s()
@@ -177,6 +195,8 @@ class ControlCycle:
         self._ceiling_w = min(self._ceiling_w, site.control.load_maximum_w)
         self._floor_w = site.control.load_floor_w
         self._decision = None
+        self._hints.drop()
+        self._awaited = ()
         self.recorder.new_site()
         self._image, self._second_s = image, -math.inf  # so that the new image gets everything in the first cycle
         self._journal.attach(image)
@@ -226,7 +246,15 @@ class ControlCycle:
     def _decide(self, snapshot: Snapshot, now_s: float, utc_s: float) -> bytes:
         for gone in self.desk.expire(now_s):
             self._journal.tell("info", "expired", "request", gone)
+        for silent in self.desk.unheard(now_s):
+            self._journal.tell("warning", "supervision_lost", silent.name, silence_text(silent))
+            if silent.on_silence == "safe":
+                self._keeper.fail(f"{silent.name} is not heard any more", now_s)
         self.desk.ease(snapshot.time_s - self._last_s)
+        if turned := self._hints.turned(now_s):
+            self._journal.tell("info", "planner", "site", turned)
+            self._ledger.note({"kind": "planner", "subject": "planner", "utc_s": utc_s, "utc": iso_utc(utc_s),
+                               "reason": turned})
         reset = self._follow_order(now_s)
         orders = self._orders(now_s)
         before, dt_s = self._shown, snapshot.time_s - self._last_s
@@ -243,7 +271,10 @@ class ControlCycle:
         if self.recorder.on:
             self.recorder.note(Seen(begin, snapshot, orders, dt_s, asked, bounds, trial, decision, self._shown,
                                     verdicts))
-        self._tell_changes(before, self._shown)
+        for severity, tier, text in tier_changes(self._spec, before, self._shown):
+            self._journal.tell(severity, "tier", tier, text)
+        if is_excursion(before.droop) is not is_excursion(self._shown.droop):
+            self._journal.tell("info", "droop", "site", excursion(self._spec.droop, self._shown.droop))
         self.tiers.note(self._site, self._state.shed)
         bad = self._bad_inputs(snapshot, decision)
         self._keeper.update(bad, now_s)
@@ -252,12 +283,13 @@ class ControlCycle:
         self._age.add(snapshot.read(self._spec.grid_power.point).age_s)
         while self.desk.alarm_orders:
             self._journal.order(self.desk.alarm_orders.popleft())
-        alarms = self._journal.alarms(self._conditions(decision))
+        alarms = self._journal.alarms(chain(self._conditions(decision), contradictions(self._site, verdicts)))
         self._chronicle.note(snapshot, decision, self._shown, verdicts, self._keeper)
         report = report_of(
             self._spec, Clocks(self.cycle, utc_s, now_s, self.completed + 1, self.missed, self._started_utc_s),
             self._keeper, decision, self._shown, verdicts, self._field, tuple(self.desk.workloads.values()),
-            self._headroom, alarms, orders.target_w, self._timings, limits_of(self.desk.limits.values(), now_s))
+            self._headroom, alarms, orders.target_w, self._timings, limits_of(self.desk.limits.values(), now_s),
+            self._thermal.report())
         return self._encode(report)
 
     def _follow_order(self, now_s: float) -> bool:
@@ -282,7 +314,11 @@ class ControlCycle:
         mode, target = mode_of(self._spec, self._keeper.mode), self.desk.target
         orders = law.Orders(mode, self._ceiling(), barred=self._bars(), floor_w=self._floor(),
                             refused=self._refusals.update(self._field, now_s),
-                            flexible=flexible(self._spec, tuple(self.desk.workloads.values())))
+                            flexible=flexible(self._spec, tuple(self.desk.workloads.values())),
+                            silent=self.desk.silent,
+                            hint_w=self._hints.at(now_s) if mode is Mode.AUTO else None)
+        if self._spec.firm_resumes and mode is Mode.AUTO:
+            orders = orders._replace(expected=self._firm(orders, now_s))
         orders = ordered(orders, self.desk.tightest)
         if target is None or not isinstance(target.request, SetBatteryTarget):
             return orders
@@ -290,6 +326,15 @@ class ControlCycle:
         if mode is not Mode.MANUAL:
             return orders._replace(target_w=power, target_ramp_w_per_s=ramp)
         return orders._replace(manual_w=power if target.level <= Level.OPERATOR else None)
+
+    def _firm(self, orders: law.Orders, now_s: float) -> tuple[Shift, ...]:
+        """What jobs that we hold will add to the load when we let them go."""
+        powers = [measured(self._field.reading(c.power, now_s), RACK_MAX_AGE_S) for c in self._spec.load_controllers]
+        limits = self._limits if self._decision is None else self._decision.limits
+        self._awaited = firm.awaited(
+            self._spec, self._awaited, tuple(self.desk.workloads.values()), self.desk.pause_ends_s, powers,
+            orders.barred | orders.refused, limits, now_s)
+        return tuple(a.shift for a in self._awaited)
 
     def _bars(self) -> frozenset[int]:
         """Points that may not be led; what is not written need not have been tried."""
@@ -344,8 +389,7 @@ class ControlCycle:
             self._room(decision), self._bars(), self._journal.listed)
 
     def _conditions(self, decision: law.Decision) -> Iterator[tuple[str, str] | Condition]:
-        for name in decision.degraded:
-            yield name, f"degraded: {name.replace('_', ' ')}"
+        yield from decided_conditions(decision, self._shown)
         if self._keeper.mode is Mode.SAFE:
             yield "safe_state", f"SAFE: {self._keeper.reason}"
         if self._spec.shadow:
@@ -361,14 +405,6 @@ class ControlCycle:
         unkept = (("tiers_not_kept", self.tiers.trouble), ("alarms_not_kept", self._journal.trouble))
         yield from ((code, trouble) for code, trouble in unkept if trouble)
         yield from self._thermal.decision.alarms
-        if unmet_w := self._state.absorbed.unmet_w:
-            yield "surplus", f"{unmet_w / 1e6:.1f} MW more than reference, batteries and absorbers can take"
-
-    def _tell_changes(self, before: law.LawState, after: law.LawState) -> None:
-        for severity, tier, text in changes(self._spec, before.shed, after.shed):
-            self._journal.tell(severity, "tier", tier, text)
-        if is_excursion(before.droop) is not is_excursion(after.droop):
-            self._journal.tell("info", "droop", "site", excursion(self._spec.droop, after.droop))
 
     # --- publish ------------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from pswd_edge.control.limits import HeldLimit, decide_limit, key_of, level_of, 
 from pswd_edge.control.requests import Facts, check, decide
 from pswd_edge.control.rules.placement import controller_caps, eased_w, is_live, load_ceiling_w, run_orders
 from pswd_edge.control.rules.reserve import Range
+from pswd_edge.control.supervision import Watch, covers, covers_limit
 from pswd_edge.model.command import (
     Accepted,
     Acknowledge,
@@ -23,6 +24,7 @@ from pswd_edge.model.command import (
     Clamped,
     ControlWorkload,
     Failed,
+    Heartbeat,
     Level,
     Mode,
     Outcome,
@@ -33,7 +35,7 @@ from pswd_edge.model.command import (
     SetPoint,
     Shelve,
 )
-from pswd_edge.model.control import ControlSpec
+from pswd_edge.model.control import ControlSpec, Supervisor
 from pswd_edge.model.site import Site
 from pswd_edge.model.workload import Workload
 
@@ -60,11 +62,13 @@ class Desk:
         self.limits: dict[tuple[str, Level, str], HeldLimit] = {}
         self.mode_wanted: Mode | None = None
         self.mode_origin = ""
+        self._watch = Watch(site.control.supervision, clock.monotonic_s())
         self.alarm_orders: deque[Acknowledge | Shelve] = deque()    # for the next cycle
 
     def move(self, site: Site, points: Mapping[int, int], controllers: Mapping[int, int]) -> list[str]:
         """Go on under another site; both mappings are old index to new. Returns a sentence for each thing gone."""
         before, self._site = self._site, site
+        self._watch = self._watch.moved(site.control.supervision, self._clock.monotonic_s())
         gone = [f"{before.points[i].id} of {held.origin}: the site has no such point any more"
                 for (i, _), held in self.points.items() if i not in points]
         self.points = {(points[i], level): held for (i, level), held in self.points.items() if i in points}
@@ -104,6 +108,8 @@ class Desk:
 
         It goes on where the asker gives up: what is written down is also done.
         """
+        if isinstance(request, Heartbeat):
+            return self._heard(request, authority)
         known = self._outcomes.get(request.id)
         if known is not None:
             return known
@@ -112,6 +118,10 @@ class Desk:
             task = self._under_way[request.id] = asyncio.create_task(self._first(request, authority))
             task.add_done_callback(lambda _: self._under_way.pop(request.id))
         return await asyncio.shield(task)
+
+    def _heard(self, request: Heartbeat, authority: Level) -> Outcome:
+        refused = check(request, authority, self._clock.utc_s())
+        return refused or self._watch.beat(request, authority, self._clock.monotonic_s(), self._facts().cycle)
 
     async def _first(self, request: Request, authority: Level) -> Outcome:
         known = await self._known(request.id)
@@ -144,6 +154,8 @@ class Desk:
                           "changed; free the disk and ask again")
         self._remember(request.id, outcome)
         self._apply(entry, now_s)
+        if isinstance(outcome, Accepted | Clamped):
+            self._watch.hear(request.origin, authority, now_s)
         return outcome
 
     def _decided(self, request: Request, utc_s: float, authority: Level) -> Outcome:
@@ -223,7 +235,8 @@ class Desk:
         points = [key for key, held in self.points.items() if now_s >= held.until_s]
         gone = [f"battery target of {self._targets.pop(i).request.origin} expired" for i in targets]
         gone += [f"{self._site.points[i[0]].id} of {self.points.pop(i).origin} expired" for i in points]
-        limits = [key for key, held in self.limits.items() if now_s >= held.until_s]
+        limits = [key for key, held in self.limits.items()
+                  if now_s >= held.until_s and not self._watch.keeps(held, now_s)]
         gone += [f"{i[0]} of {self.limits.pop(i).origin} expired" for i in limits]
         for workload_id, workload in self.workloads.items():
             after = run_out(workload, self._ends[workload_id], now_s)
@@ -231,6 +244,25 @@ class Desk:
                 self.workloads[workload_id] = after
                 gone.append(f"{workload_id}: {workload.state.value} expired, {after.state.value} again")
         return gone
+
+    def unheard(self, now_s: float) -> list[Supervisor]:
+        """Supervisors that have just become silent; their set-points and targets are let go, limits stay."""
+        found = self._watch.newly_silent(self._holds, now_s)
+        for supervisor in found:
+            self._targets = {level: h for level, h in self._targets.items()
+                             if not covers(supervisor, h.request.origin, level)}
+            self.points = {key: h for key, h in self.points.items() if not covers(supervisor, h.origin, h.level)}
+        return found
+
+    def _holds(self, supervisor: Supervisor) -> bool:
+        return (any(covers(supervisor, h.request.origin, h.level) for h in self._targets.values())
+                or any(covers(supervisor, h.origin, h.level) for h in self.points.values())
+                or any(covers_limit(supervisor, h) for h in self.limits.values()))
+
+    @property
+    def silent(self) -> tuple[str, ...]:
+        """Supervisors that are not heard any more."""
+        return self._watch.silent
 
     @property
     def target(self) -> Held | None:
@@ -241,6 +273,11 @@ class Desk:
         """Upper end of the guaranteed load range."""
         ceiling_w, held = load_ceiling_w(self.spec, limits, tuple(self.workloads.values())), self.tightest
         return min(ceiling_w, held["load_ceiling_w"].value) if "load_ceiling_w" in held else ceiling_w
+
+    @property
+    def pause_ends_s(self) -> dict[str, float]:
+        """When each workload's pause ends (monotonic), by workload id; infinite where it has no end."""
+        return {i: ends.pause_s for i, ends in self._ends.items()}
 
     @property
     def tightest(self) -> dict[str, HeldLimit]:

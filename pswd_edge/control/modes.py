@@ -47,8 +47,13 @@ class ModeKeeper:
         other mean that the loop cannot keep its time.
         """
         self._overruns = self._overruns + 1 if missed else 0
-        if policy(Facts(overruns=self._overruns)).safe and self.mode is not Mode.OBSERVE:
-            self._change(Mode.SAFE, f"{self._overruns} cycles in a row took longer than a period", now_s)
+        if policy(Facts(overruns=self._overruns)).safe:
+            self.fail(f"{self._overruns} cycles in a row took longer than a period", now_s)
+
+    def fail(self, reason: str, now_s: float) -> None:
+        """Something that the site cannot be led without has failed: SAFE, unless nothing is led."""
+        if self.mode is not Mode.OBSERVE:
+            self._change(Mode.SAFE, reason, now_s)
 
     def _change(self, mode: Mode, reason: str, now_s: float) -> None:
         if mode is not self.mode:

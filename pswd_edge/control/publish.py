@@ -23,6 +23,7 @@ from pswd_edge.model.report import (
     RecordingReport,
     Report,
     SetpointReport,
+    ThermalReport,
     TierReport,
 )
 from pswd_edge.model.workload import Headroom, Workload
@@ -66,6 +67,7 @@ def report_of(
     spec: ControlSpec, clocks: Clocks, keeper: ModeKeeper, decision: Decision, state: LawState,
     verdicts: list[Verdict], field: FieldPort, workloads: tuple[Workload, ...], room: Headroom,
     alarms: tuple[AlarmReport, ...], target_w: float | None, timings: Timings, limits: tuple[LimitReport, ...] = (),
+    thermal: ThermalReport | None = None,
 ) -> Report:
     """Everything that explains this cycle."""
     made, found = decision.step, decision.estimate
@@ -92,7 +94,8 @@ def report_of(
         workloads=workloads, alarms=alarms, acknowledged_cycle=field.acknowledged_cycle(clocks.cycle),
         loop=_loop(spec, decision, state),
         cycles=clocks.cycles, cycles_missed=clocks.missed, started_utc_s=clocks.started_utc_s, limits=limits,
-        shadow=spec.shadow, absorbers=_absorbers(spec, state), surplus_unmet_w=state.absorbed.unmet_w,
+        shadow=spec.shadow, thermal=thermal, absorbers=_absorbers(spec, state),
+        surplus_unmet_w=state.absorbed.unmet_w,
         droop_w=decision.droop_w, frequency_hz=known(frequency_hz(spec.droop, state.droop)), **timings._asdict())
 
 
@@ -105,7 +108,7 @@ def limits_of(held: Collection[HeldLimit], now_s: float) -> tuple[LimitReport, .
     """Every limit that is held, and which of them bind."""
     binding = tightest(held)
     return tuple(LimitReport(h.name, h.value, h.origin, int(h.level), binding[h.name] is h, h.emergency,
-                             h.until_s - now_s) for h in held)
+                             max(0.0, h.until_s - now_s)) for h in held)
 
 
 def _loop(spec: ControlSpec, decision: Decision, state: LawState) -> LoopReport:

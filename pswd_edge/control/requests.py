@@ -8,10 +8,11 @@ import msgspec
 
 from pswd_edge.control.alarm_orders import ACKNOWLEDGE_ROLES, judge_alarm_order
 from pswd_edge.control.limits import LIMIT_TTL_MAX_S
-from pswd_edge.control.rules.placement import is_live, judge
+from pswd_edge.control.rules.placement import is_live, judge, scarcest
 from pswd_edge.control.rules.reserve import Range
 from pswd_edge.model.command import (
     AHEAD_S,
+    HINT_TTL_MAX_S,
     OLDEST_S,
     Accepted,
     Acknowledge,
@@ -20,6 +21,7 @@ from pswd_edge.model.command import (
     Commission,
     ControlWorkload,
     Failed,
+    Hint,
     Level,
     Mode,
     Outcome,
@@ -80,7 +82,7 @@ def check(request: DoorRequest, authority: Level, utc_s: float) -> Rejected | No
     age_s = utc_s - request.issued_utc_s
     if not -AHEAD_S <= age_s <= OLDEST_S:
         return no("expired", f"issued {age_s:.1f} s ago: expected -{AHEAD_S:g}..{OLDEST_S:g} s; send a fresh request")
-    most_s = LIMIT_TTL_MAX_S if isinstance(request, SetLimit) else TTL_MAX_S.get(authority, TTL_MAX_S[Level.API])
+    most_s = _longest_s(request, authority)
     if not 0 <= request.ttl_s <= most_s:
         return no("ttl", f"holds for {request.ttl_s:g} s: expected 0..{most_s:g} s")
     if authority > Level.OPERATOR and (reason := _operator_only(request)):
@@ -88,6 +90,12 @@ def check(request: DoorRequest, authority: Level, utc_s: float) -> Rejected | No
     if isinstance(request, SetPoint | SetBatteryTarget | SetLimit) and request.ttl_s <= 0 and _holds(request):
         return no("ttl", "holds for 0 s: expected a time, so that nothing stays for ever")
     return None
+
+
+def _longest_s(request: DoorRequest, authority: Level) -> float:
+    if isinstance(request, SetLimit | Hint):
+        return LIMIT_TTL_MAX_S if isinstance(request, SetLimit) else HINT_TTL_MAX_S
+    return TTL_MAX_S.get(authority, TTL_MAX_S[Level.API])
 
 
 def _operator_only(request: DoorRequest) -> str:
@@ -239,7 +247,12 @@ def _announce(request: Announce, site: Site, facts: Facts, workloads: Mapping[st
     if sum(is_live(w) for w in workloads.values()) >= WORKLOADS_MAX:
         return Failed(id=request.id, code="too_many", reason=f"{WORKLOADS_MAX} workloads are announced; terminate some")
     found = judge(site.control, facts.limits, tuple(workloads.values()), asked, facts.headroom, facts.utc_s)
-    return Accepted(id=request.id, cycle=facts.cycle + 1, workload=found, reason="; ".join(found.conditions))
+    limit = ""
+    if found.conditions and site.control.branches:
+        scarce, _ = scarcest(site.control, facts.limits, tuple(workloads.values()), asked, facts.headroom)
+        limit = scarce if scarce.startswith("circuit:") else ""
+    return Accepted(id=request.id, cycle=facts.cycle + 1, workload=found, limit=limit,
+                    reason="; ".join(found.conditions))
 
 
 def _control_workload(

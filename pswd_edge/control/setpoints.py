@@ -4,9 +4,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from pswd_edge.control.arbiter import Bound, Candidate, Verdict, arbitrate
+from pswd_edge.control.arbiter import GIVEN_BACK, Bound, Candidate, Verdict, arbitrate
 from pswd_edge.control.rules.allocate import Battery
 from pswd_edge.control.rules.law import Decision, LawState
+from pswd_edge.control.rules.relief import caps
 from pswd_edge.model.command import Level, Mode
 from pswd_edge.model.control import BatteryControl
 from pswd_edge.model.quality import Quality
@@ -77,6 +78,7 @@ class Setpoints:
             others = [*self._loads(state), *asked]  # ours first: the order of writing is the batteries'
             candidates += [c for c in others if c.point not in barred] if barred else others
             limits += self._tier_bounds(state)
+            limits += self._circuit_bounds(state)
         candidates += trial
         points = list(dict.fromkeys(c.point for c in candidates))
         verdicts = [arbitrate(p, candidates, limits) for p in points]
@@ -116,11 +118,13 @@ class Setpoints:
         """Caps stand at their rating; outlets, limits and absorbers are written only once they were used."""
         wanted = [Candidate(c.cap, c.rating_w, Level.LAW, "law") for c in self._spec.load_controllers]
         capped = {c.point for c in wanted}
-        for tier, found in zip(self._spec.tiers, state.shed.tiers, strict=True):
-            if tier.setpoint not in capped and math.isfinite(found.since_s):
-                value = tier.engaged_value if found.engaged else tier.released_value
-                level = Level.GRID if found.engaged else Level.LAW
-                wanted.append(Candidate(tier.setpoint, value, level, f"tier:{tier.id}"))
+        for place, (tier, found) in enumerate(zip(self._spec.tiers, state.shed.tiers, strict=True)):
+            if tier.setpoint in capped or not math.isfinite(found.since_s):
+                continue
+            if found.engaged:  # of two at one set-point the later is the deeper
+                wanted.append(Candidate(tier.setpoint, tier.engaged_value, Level.GRID, f"tier:{tier.id}", place))
+            else:
+                wanted.append(Candidate(tier.setpoint, tier.released_value, Level.LAW, f"tier:{tier.id}", GIVEN_BACK))
         wanted += [Candidate(a.setpoint, found.ordered_w, Level.LAW, f"absorber:{a.id}")
                    for a, found in zip(self._spec.absorbers, state.absorbed.absorbers, strict=True)
                    if math.isfinite(found.raised_s)]
@@ -131,6 +135,12 @@ class Setpoints:
                 for t, found in zip(self._spec.tiers, state.shed.tiers, strict=True)
                 if found.engaged and t.action == "cap"]
 
+    def _circuit_bounds(self, state: LawState) -> list[Bound]:
+        """Load controllers whose circuit is over its rating, where tiers do not suffice."""
+        held = caps(self._spec, state.circuits) if state.circuits else ()
+        return [Bound(self._spec.load_controllers[c.controller].cap, 0.0, c.high_w, Level.PROTECTION,
+                      f"circuit:{c.name}") for c in held]
+
 
 def beat(site: Site, spec: BatteryControl, now_s: float) -> float:
     """The heartbeat counter now; it starts anew within what the map lets write."""
@@ -139,5 +149,5 @@ def beat(site: Site, spec: BatteryControl, now_s: float) -> float:
 
 
 def _battery_bounds(spec: BatteryControl, battery: Battery) -> list[Bound]:
-    return [Bound(spec.setpoint, -battery.charge_available_w, battery.discharge_available_w, Level.PROTECTION,
+    return [Bound(spec.setpoint, battery.least_w, battery.discharge_available_w, Level.PROTECTION,
                   "battery" if battery.usable else f"battery lost: {battery.why}")]

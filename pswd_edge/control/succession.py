@@ -6,6 +6,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from pswd_edge.control.rules import delay, droop
+from pswd_edge.control.rules.circuits import BranchState
 from pswd_edge.control.rules.estimate import Memory
 from pswd_edge.control.rules.following import Following
 from pswd_edge.control.rules.law import LawState
@@ -38,9 +39,9 @@ def carried_law(old: Site, new: Site, state: LawState) -> LawState:
     """The law's state under the new site.
 
     With the same batteries nothing is lost. With others, histories begin anew and the reference is taken from what is
-    measured, so that the change makes no step; tiers and absorbers keep their state by their ids. So does each battery
-    what it was told. How late they are is learnt anew: others may be faster or slower. Droop that is not given any more
-    makes no step either: the grid stays where it is.
+    measured, so that the change makes no step; tiers, absorbers and circuits keep their state by their ids. So does
+    each battery what it was told. How late they are is learnt anew: others may be faster or slower. Droop that is not
+    given any more makes no step either: the grid stays where it is.
     """
     before, after = old.control, new.control
     tiers = {t.id: s for t, s in zip(before.tiers, state.shed.tiers, strict=True)}
@@ -50,10 +51,13 @@ def carried_law(old: Site, new: Site, state: LawState) -> LawState:
     shed: ShedState = state.shed._replace(tiers=tuple(tiers.get(t.id, TierState()) for t in after.tiers))
     found = {a.id: s for a, s in zip(before.absorbers, state.absorbed.absorbers, strict=True)}
     absorbed = state.absorbed._replace(absorbers=tuple(found.get(a.id, Absorbing()) for a in after.absorbers))
+    branches = dict(zip([b.id for b in before.branches], state.circuits, strict=False))
+    circuits = tuple([branches.get(b.id, BranchState()) for b in after.branches])
+    state = state._replace(shed=shed, circuits=circuits, absorbed=absorbed)
     if _sources(old) == _sources(new):
-        return state._replace(shed=shed, absorbed=absorbed)
-    return state._replace(shed=shed, absorbed=absorbed, memory=Memory(), reference=None, feed=None, missed_w=0.0,
-                          delay=delay.begun(), energy=(), following=_followed(old, new, state))
+        return state
+    return state._replace(memory=Memory(), reference=None, feed=None, missed_w=0.0, delay=delay.begun(),
+                          energy=(), following=_followed(old, new, state))
 
 
 def _followed(old: Site, new: Site, state: LawState) -> tuple[Following, ...]:
@@ -102,6 +106,8 @@ def difference(old: Site, new: Site) -> str:
                 parts.append(f"{what} {verb}: {', '.join(names)}")
     if _told(old.control) != _told(new.control) and not parts:
         parts.append("control settings changed")
+    if old.planner != new.planner:
+        parts.append(f"planner switched {'on' if new.planner.enabled else 'off'}")
     parts += [f"{name} changed: takes effect when the gateway is restarted" for name in ("listeners", "uplink")
               if getattr(old, name) != getattr(new, name)]
     return "; ".join(parts) or "nothing that matters here"

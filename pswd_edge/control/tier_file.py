@@ -1,7 +1,7 @@
 """`state_dir/tiers.json`: which loads are shed, over a restart. Read at the start, written by a thread of its own."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -10,7 +10,6 @@ from pswd_edge.clock import Clock
 from pswd_edge.control.rules.remembered import taken_up
 from pswd_edge.control.rules.tiers import ShedState, TierState
 from pswd_edge.control.state_file import StateFile
-from pswd_edge.model.control import ControlSpec
 from pswd_edge.model.kept import KeptTier, KeptTiers
 from pswd_edge.model.site import Site
 
@@ -88,15 +87,6 @@ class TierFile:
         if self._file is not None and self._noted is not None and not self._noted[1].unknown:
             last = self._kept(*self._noted)
             self._file.close(lambda: _content(last))
-
-
-def changes(spec: ControlSpec, before: ShedState, after: ShedState) -> Iterator[tuple[str, str, str]]:
-    """Severity, tier and words for each tier that went or came back."""
-    would = "would be " if spec.shadow else ""
-    for tier, old, new in zip(spec.tiers, before.tiers, after.tiers, strict=True):
-        if old.engaged is not new.engaged:
-            yield ("warning", tier.id, f"{tier.id}: {would}shed, {new.shed_w / 1e6:.1f} MW less") if new.engaged else (
-                "info", tier.id, f"{tier.id}: {would}given back")
 
 
 def _tier(id_: str, setpoint: str, found: TierState, begin_utc_s: float) -> KeptTier:

@@ -40,6 +40,7 @@ class Gateway:
         self._authority = Authority(users, tokens, Lockout(self._clock))
         self.services: Services = open_services(live, door, self._clock)
         self.listening: list[Listening] = []
+        self._planning: asyncio.Task[None] | None = None
         if users.empty:
             _LOG.warning("no users: every login is refused", next=f"add one with: {ADD_USER}")
 
@@ -54,6 +55,7 @@ class Gateway:
         except ConfigError:
             await self.close()
             raise
+        self._planning = asyncio.create_task(self.services.planner.run(), name="planner")
 
     async def watch(self, on_look: Callable[[], object] = lambda: None) -> None:
         """Once a second, for ever: follow the image, note whether control lives, keep workload figures, `on_look`."""
@@ -66,6 +68,9 @@ class Gateway:
 
     async def close(self) -> None:
         """Finish what is being answered, then end."""
+        if self._planning is not None:
+            self._planning.cancel()
+        self.services.planner.close()
         for listening in self.listening:
             await listening.close()
         self.listening = []

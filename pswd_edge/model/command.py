@@ -8,6 +8,9 @@ from pswd_edge.model.workload import Announcement, Workload
 
 SHELVE_MAX_S = 8 * 3600.0     # one shift: the next one hears of it again
 OLDEST_S, AHEAD_S = 30.0, 5.0  # ages of a command that are taken: gateway and control judge alike
+PLANNER_ORIGIN = "planner"
+HINT_KNOTS_MAX, HINT_AHEAD_MAX_S = 600, 3600.0
+HINT_TTL_MIN_S, HINT_TTL_MAX_S = 5.0, 60.0
 
 
 class Mode(StrEnum):
@@ -137,8 +140,26 @@ class Record(Envelope, frozen=True, kw_only=True, tag=True):
     seconds: float = 0.0
 
 
+class Heartbeat(Envelope, frozen=True, kw_only=True, tag=True):
+    """Its origin is still there, and holds what it holds (`control.supervision` of the site file)."""
+
+
+class Hint(Envelope, frozen=True, kw_only=True, tag=True):
+    """Where the planner would have the grid's power: `reference_w` (W) at `begin_s` + `after_s`; both as long.
+
+    `begin_s` is of the monotonic clock, which both processes of the machine share. At most HINT_KNOTS_MAX knots,
+    rising, with straight lines between; it holds for `ttl_s` (HINT_TTL_MIN_S to HINT_TTL_MAX_S) or until the next one.
+    The law goes there within everything else. Taken of the gateway's planner (PLANNER_ORIGIN) only, and not written
+    down one by one.
+    """
+
+    begin_s: float
+    after_s: tuple[float, ...]
+    reference_w: tuple[float, ...]
+
+
 Request = (SetMode | SetPoint | SetBatteryTarget | SetLimit | Announce | ControlWorkload | Reload | Commission
-           | Acknowledge | Shelve | Record)
+           | Acknowledge | Shelve | Record | Heartbeat | Hint)
 
 
 class Trial(Struct, frozen=True):

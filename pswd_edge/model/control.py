@@ -8,6 +8,7 @@ from msgspec import Struct
 from pswd_edge.model.thermal import ThermalSpec
 
 TierAction = Literal["cap", "outlet", "demand_limit"]
+OnSilence = Literal["release", "hold_limit", "safe"]
 
 
 class Input(Struct, frozen=True):
@@ -141,6 +142,43 @@ class LoadController(Struct, frozen=True):
     progress: int | None = None
 
 
+class Supervisor(Struct, frozen=True):
+    """Who must be heard at least every `period_s` while it holds a set-point, a battery target or a limit.
+
+    It is known by the `origin` of its requests ("api:scheduler"), or, where that is empty, by their `level`.
+    `on_silence`: "release" lets go of its set-points and targets, limits stay until they run out; "hold_limit" keeps
+    those beyond that, until it is heard again; "safe" releases and goes to SAFE.
+    """
+
+    name: str
+    origin: str
+    level: int | None
+    period_s: float
+    on_silence: OnSilence = "release"
+
+
+class Branch(Struct, frozen=True):
+    """A circuit that the law guards; indices into `ControlSpec`.
+
+    `parent` comes after its children in `ControlSpec.branches`; None at the grid connection. `meter` measures the
+    branch's active power, toward the loads positive. Where it `sums`, `children`, `loads` and `stores`, which hang
+    directly on it, are all that it feeds, and stand in for the meter. With neither it is not guarded. `batteries`,
+    `tiers`, `controllers` are those below it at any depth.
+    """
+
+    id: str
+    rating_w: float
+    parent: int | None
+    meter: Input | None = None
+    children: tuple[int, ...] = ()
+    loads: tuple[Input, ...] = ()
+    stores: tuple[int, ...] = ()
+    batteries: tuple[int, ...] = ()
+    tiers: tuple[int, ...] = ()
+    controllers: tuple[int, ...] = ()
+    sums: bool = False
+
+
 class ControlSpec(Struct, frozen=True):
     """Everything that the cycle and the rules need, compiled.
 
@@ -160,7 +198,10 @@ class ControlSpec(Struct, frozen=True):
     write nothing.
     `absorbers` take what reference and batteries cannot, the first first.
     `thermal`: what leads cooling and heat export, and guards temperatures; None: they are left alone.
+    `supervision`: who must be heard from time to time while it holds something.
     `droop`: how `frequency` is answered; None: not at all.
+    `branches`: the tree of circuits, children before parents; empty: no circuit is guarded.
+    `firm_resumes`: a job that we have paused comes when it is let go; reserves may count on that (`rules/firm.py`).
     """
 
     period_ms: int
@@ -201,5 +242,8 @@ class ControlSpec(Struct, frozen=True):
     load_substitutes: tuple[tuple[Input, ...], ...] = ()
     shadow: bool = False
     thermal: ThermalSpec | None = None
+    supervision: tuple[Supervisor, ...] = ()
     droop: DroopSpec | None = None
+    branches: tuple[Branch, ...] = ()
+    firm_resumes: bool = False
     absorbers: tuple[Absorber, ...] = ()

@@ -117,6 +117,32 @@ class LimitReport(Struct, frozen=True):
     left_s: float
 
 
+class InterlockReport(Struct, frozen=True):
+    """An over-temperature interlock: `step` of `steps` is in force, 0 for none; degC, None where it is not known."""
+
+    id: str
+    step: int
+    steps: int
+    latched: bool
+    temperature_c: float | None
+
+
+class HeatExportReport(Struct, frozen=True):
+    """A heat exchanger toward a heat network: on, or off as its supply could not be held; degC."""
+
+    id: str
+    on: bool
+    supply_c: float | None
+
+
+class ThermalReport(Struct, frozen=True):
+    """Thermal coordination. `cooling_share`: of the cooler that is led furthest, 0..1; None without coolers."""
+
+    cooling_share: float | None
+    interlocks: tuple[InterlockReport, ...] = ()
+    exports: tuple[HeatExportReport, ...] = ()
+
+
 class RecordingReport(Struct, frozen=True):
     """The recording of what the rules see. Counts since control started; `dropped` since the recording began.
 
@@ -194,6 +220,7 @@ class Report(Struct, frozen=True):
     limits: tuple[LimitReport, ...] = ()
     shadow: bool = False
     recording: RecordingReport | None = None
+    thermal: ThermalReport | None = None
     droop_w: float | None = None
     frequency_hz: float | None = None
     absorbers: tuple[AbsorberReport, ...] = ()

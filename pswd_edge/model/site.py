@@ -65,6 +65,12 @@ class RecordingSpec(Struct, frozen=True):
     on: bool = False
 
 
+class PlannerSpec(Struct, frozen=True):
+    """The look-ahead planner of the gateway. `enabled`: it plans for what is announced."""
+
+    enabled: bool = True
+
+
 class Site(Struct, frozen=True, dict=True):
     """A whole site. Lists are indexed: `points[i].index == i`, and so for devices and connections."""
 
@@ -83,6 +89,7 @@ class Site(Struct, frozen=True, dict=True):
     state_dir: str = "var"
     runtime_dir: str = "var/run"
     recording: RecordingSpec = RecordingSpec()
+    planner: PlannerSpec = PlannerSpec()
 
     @cached_property
     def point_index(self) -> dict[str, int]:

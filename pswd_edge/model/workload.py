@@ -4,6 +4,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+IDLE_SHARE = 0.1              # of its reserved power: what a paused job still draws
+
 
 class WorkloadState(StrEnum):
     """The life of a workload."""

@@ -4,7 +4,7 @@ A scenario makes a case from a seed, the rhythm of the training job and the dela
 serve a case with these batteries, it says so, and why.
 """
 
-from pswd_edge.replay import excursions, faults, loads, needs
+from pswd_edge.replay import announcements, excursions, faults, loads, needs
 from pswd_edge.replay.making import REFERENCE, Draw, Maker, Scenario, store
 
 __all__ = ["DELAYS_S", "ELSEWHERE", "F0_HZ", "SCENARIOS", "Draw", "Maker", "Scenario", "scenario", "store"]
@@ -60,6 +60,9 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario(36, "the grid is gone for 30 s", faults.outage),
     Scenario(37, "abort under discharge, no export allowed", needs.export),
     Scenario(41, "control restarted in mid-ramp", faults.restarted),
+    Scenario(45, "an announced step of the whole range", announcements.step),
+    Scenario(46, "a job started and stopped as announced", announcements.start_and_stop),
+    Scenario(47, "an announced checkpoint", announcements.checkpoint),
     Scenario(50, "frequency of 49.7 Hz for a minute, then within the deadband", excursions.low_frequency),
     Scenario(51, "frequency across the deadband, its meter lost in mid-excursion", excursions.lost_frequency),
     Scenario(45, "abort with full batteries, and load banks", needs.full),

@@ -62,7 +62,7 @@ def write_decisions(path: Path, run: Run, decisions: list[Decision | None]) -> N
     with path.open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["time_s", "load_w", "grid_w", "battery_w", "energy_wh", "shed_w", "reference_w", "command_w",
-                       "low_w", "high_w", "binding", "degraded", "tiers"])
+                       "low_w", "high_w", "binding", "degraded", "tiers", "droop_w"])
         for i, made in enumerate(decisions):
             k = run.first + i
             step = None if made is None else made.step
@@ -72,4 +72,5 @@ def write_decisions(path: Path, run: Run, decisions: list[Decision | None]) -> N
                 "" if made is None else f"{made.battery_w:.1f}", *(["", ""] if step is None else
                                                                    [f"{step.low_w:.1f}", f"{step.high_w:.1f}"]),
                 "" if made is None else made.binding, "" if made is None else " ".join(made.degraded),
-                "".join("1" if t else "0" for t in run.tiers[k])])
+                "".join("1" if t else "0" for t in run.tiers[k]),
+                "" if made is None or made.droop_w is None else f"{made.droop_w:.1f}"])

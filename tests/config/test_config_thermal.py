@@ -54,6 +54,7 @@ def test_a_site_without_a_thermal_part_stays_as_it_was(tmp_path: Path) -> None:
     (("temperature: cdu-1.return_temperature_c", "temperature: cdu-1.flow_lpm"), "expected a point in degC"),
     (("id: hall-b", "id: hall-a"), "got 'hall-a' again: expected an id of its own"),
     (("goal_c: 75,", "goal_c: 95,"), "goal_c: got 95: expected within supply_c, 70..90"),
+    (("      hx-1: {goal_c", "      cdu-1: {goal_c"), "got cdu-1.supply_temperature_setpoint_c, which coolers"),
     (("      cdu-2:", "      chiller-1:"), "no point chiller-1.supply_temperature_setpoint_c"),
 ])
 def test_what_cannot_be_is_refused_with_its_place(change: tuple[str, str], said: str, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pswd_edge.control.refusals import BACK_S, NOT_TAKEN_S, Refusals
 from pswd_edge.control.rules import law
 from pswd_edge.control.rules.degraded import ROWS, Facts, Row, policy
 from pswd_edge.model.command import Mode
-from pswd_edge.model.control import Input
+from pswd_edge.model.control import Branch, Input
 from pswd_edge.model.ports import SlotState
 from pswd_edge.model.quality import Quality, Reason
 
@@ -58,12 +58,20 @@ def not_following(world: World) -> dict[str, object]:
     return {}
 
 
+def oscillating(world: World) -> dict[str, object]:
+    """One battery swings by a tenth of its rating around what it is told."""
+    power_w = world.power_w["b1"] + 6 * MW * math.sin(0.8 * world.cycles)
+    world.override[B1.power.point] = good(power_w, world.time_s)
+    return {}
+
+
 def shrunk(world: World) -> dict[str, object]:
     """Batteries of a tenth: neither reserve has room."""
     world.spec = replace(SPEC, batteries=tuple(replace(b, capacity_wh=1.5e6) for b in SPEC.batteries))
     return {}
 
 
+GUARDED = replace(SPEC, branches=(Branch("hall", 65 * MW, None, Input(80)),))
 VOTING = replace(SPEC, grid_meters=(Input(70), Input(71)))
 CASES = {
     "grid_meter_<reason>": Case(override(GRID, lambda w: bad(Reason.UNREACHABLE)), "grid_meter_unreachable"),
@@ -77,10 +85,15 @@ CASES = {
     "blind": Case(lambda w: w.override.update({GRID: bad(), LOAD: bad()}) or {}, "blind"),
     "battery_lost:<id>": Case(lambda w: w.lost.add("b1") or {}, "battery_lost:b1"),
     "battery_not_following:<id>": Case(not_following, "battery_not_following:b1", 40),
+    "battery_oscillates:<id>": Case(oscillating, "battery_oscillates:b1", 60),
     "setpoint_refused:<id>": Case(lambda w: {"refused": frozenset({B1.setpoint})}, "setpoint_refused:b1"),
     "not_commissioned": Case(lambda w: {"barred": frozenset({B1.setpoint})}, "not_commissioned"),
     "loop_too_slow": Case(lambda w: {"ramp_w_per_min": 0.5 * MW}, "loop_too_slow"),
+    "supervision_lost:<who>": Case(lambda w: {"silent": ("api:a",)}, "supervision_lost:api:a"),
     "reserve_insufficient": Case(shrunk, "reserve_insufficient"),
+    "circuit_overload:<id>": Case(override(80, lambda w: good(66 * MW, w.time_s)), "circuit_overload:hall",
+                                  spec=GUARDED),
+    "circuit_unknown:<id>": Case(override(80, lambda w: bad()), "circuit_unknown:hall", spec=GUARDED),
 }
 BESIDE_THE_LAW = {"cycles_missed", "soc_uncertain:<id>", "ups_on_battery", "ups_unknown:<id>", "frequency_unknown"}
 """Rows that the loop or another rule brings about; they have tests of their own."""
@@ -89,10 +102,10 @@ BESIDE_THE_LAW = {"cycles_missed", "soc_uncertain:<id>", "ups_on_battery", "ups_
 def brought_about(row: Row) -> tuple[World, law.Decision, bool]:
     case = CASES[row.name]
     world = World(case.spec, 60 * MW)
-    world.override |= {70: good(60 * MW, world.time_s), 71: good(60 * MW, world.time_s)}
+    world.override |= {p: good(60 * MW, world.time_s) for p in (70, 71, 80)}
     world.tier_w = dict.fromkeys(world.tier_w, 10 * MW)
     for _ in range(60):
-        world.override |= {70: good(world.grid_w, world.time_s), 71: good(world.grid_w, world.time_s)}
+        world.override |= {p: good(world.grid_w, world.time_s) for p in (70, 71, 80)}
         assert case.name not in world.step().degraded
     for _ in range(case.cycles):
         decision = world.step(**case.spoil(world))

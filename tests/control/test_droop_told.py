@@ -15,12 +15,14 @@ from pswd_edge.commands.status import _lines
 from pswd_edge.control.arbiter import Verdict
 from pswd_edge.control.chronicle import Chronicle, input_points
 from pswd_edge.control.modes import ModeKeeper
+from pswd_edge.control.recorder import Recorder
 from pswd_edge.control.rules import droop
 from pswd_edge.control.rules.law import Decision
 from pswd_edge.control.succession import carried_law
-from pswd_edge.model.command import Mode
+from pswd_edge.model.command import Accepted, Mode, Record
 from pswd_edge.model.control import DroopSpec
-from pswd_edge.model.site import Site
+from pswd_edge.model.site import RecordingSpec, Site
+from pswd_edge.replay.recording import replay
 
 SPEC = DroopSpec(nominal_hz=50.0, w_per_hz=40 * MW, power_max_w=5 * MW, reserve_s=60.0)
 
@@ -97,6 +99,24 @@ async def test_a_site_without_droop_has_no_line_of_it(tmp_path: Path, monkeypatc
     await made.ledger.close()
     made.bell.close()
     made.reader.close()
+
+
+async def test_a_recorded_excursion_is_decided_again_bit_for_bit(rig: Rig, tmp_path: Path) -> None:
+    """What the rule remembers of the frequency, a gap in it included, is part of the state that is kept."""
+    rig.cycle.recorder = Recorder(tmp_path / "recordings", RecordingSpec(), rig.clock)
+    await rig.ask(rig.mode(Mode.AUTO))
+    rig.hz[0] = 49.9
+    await rig.run(10)
+    rig.hz[0] = math.nan
+    await rig.run(2)
+    start = Record(id="r1", origin="console", role="operator", issued_utc_s=rig.clock.utc_s(), action="start")
+    assert isinstance(await rig.ask(start), Accepted)
+    for hz in (math.nan, 49.8, 50.3, 50.0):
+        rig.hz[0] = hz
+        await rig.run(10)
+    rig.cycle.recorder.close()
+    found = replay(tmp_path / "recordings")
+    assert (found.cycles, found.differing, found.faults, found.notes) == (40, 0, (), ())
 
 
 FREQUENCY = 90

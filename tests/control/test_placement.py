@@ -19,6 +19,7 @@ from pswd_edge.control.rules.placement import (
     run_orders,
 )
 from pswd_edge.control.rules.reserve import down_wh, up_wh
+from pswd_edge.model.control import Branch, Input
 from pswd_edge.model.workload import Announcement, Headroom, Workload, WorkloadState
 
 SPEC = small_spec(load_ceiling_w=30 * MW)      # 30 of 120 may come unannounced, 4 racks of 25
@@ -223,3 +224,53 @@ def test_a_terminated_job_is_stopped_and_a_paused_one_paused() -> None:
     assert run_orders((ended,)) == {rack: "stop"}
     assert run_orders((ended, beside)) == {rack: "run"}
     assert run_orders((replace(first, state=WorkloadState.REJECTED),)) == {}
+
+
+HALLS = (Branch("hall-a", 30 * MW, 2, Input(80), controllers=(0, 1)),
+         Branch("hall-b", 70 * MW, 2, Input(81), controllers=(2, 3)),
+         Branch("utility", 90 * MW, None, Input(82), children=(0, 1), controllers=(0, 1, 2, 3)))
+
+
+def placed_in_halls(announcement: Announcement, workloads=()) -> Workload:
+    return judge(replace(SPEC, branches=HALLS), LIMITS, workloads, announcement, AMPLE, 1.0)
+
+
+def test_no_circuit_is_given_more_than_its_rating() -> None:
+    """Hall A carries 30 MW of its two racks' 50: the rest goes to hall B, though A's racks are as empty."""
+    found = placed_in_halls(job(75))
+    assert found.state is WorkloadState.APPROVED
+    assert dict(zip(found.controllers, found.reserved_w, strict=True)) == {
+        0: 25 * MW, 1: 5 * MW, 2: 25 * MW, 3: 20 * MW}
+
+
+def test_the_binding_circuit_is_named() -> None:
+    """80 MW of 100 fit the halls: hall A is what keeps the rest out; the racks alone would carry it."""
+    found = placed_in_halls(job(100))
+    assert found.state is WorkloadState.REJECTED
+    assert found.conditions[0] == "circuit:hall-a allows 80.0 MW of the 100.0 MW asked for"
+
+
+def test_what_is_reserved_counts_on_every_circuit_above() -> None:
+    """A throttled workload may come back at any time: what it was promised stays taken on its way up too."""
+    first = placed_in_halls(job(30, "first"))
+    second = placed_in_halls(job(60, "second", can_throttle=True), [first])
+    assert sum(second.reserved_w) == second.approved_w
+    for branch in HALLS:
+        on = [w for found in (first, second) for c, w in zip(found.controllers, found.reserved_w, strict=True)
+              if c in branch.controllers]
+        assert sum(on) <= branch.rating_w
+
+
+@settings(max_examples=80, deadline=None)
+@given(ratings=st.lists(st.floats(1, 120), min_size=3, max_size=3), asked=st.lists(st.floats(1, 100), max_size=5))
+def test_whatever_is_announced_no_circuit_is_promised_twice(ratings: list[float], asked: list[float]) -> None:
+    """And what is said to fit is really placed: an approval with nowhere to run would be a lie."""
+    halls = tuple(replace(b, rating_w=r * MW) for b, r in zip(HALLS, ratings, strict=True))
+    spec, live = replace(SPEC, branches=halls), []
+    for k, peak in enumerate(asked):
+        found = judge(spec, LIMITS, live, job(peak, f"w{k}", can_throttle=True, baseline_w=0.0), AMPLE, 1.0)
+        assert sum(found.reserved_w) == pytest.approx(found.approved_w, abs=1.0)
+        live.append(found)
+    for branch in halls:
+        on = [w for f in live for c, w in zip(f.controllers, f.reserved_w, strict=True) if c in branch.controllers]
+        assert sum(on) <= branch.rating_w + 1.0

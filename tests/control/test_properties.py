@@ -6,12 +6,13 @@ over desk and arbiter in `test_commands_within_limits.py`, here over the law alo
 
 import math
 
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from virtual import GRID, LOAD, MW, MWH, World, bad, battery_spec, fleet, good, limits, small_spec
 
 from pswd_edge.control.rules import budget, law
+from pswd_edge.control.rules.deficit import needs
 from pswd_edge.control.rules.reference import Aim, Reference, step
 from pswd_edge.control.rules.reserve import down_wh, up_wh
 from pswd_edge.model.command import Mode
@@ -163,6 +164,61 @@ def test_p5_a_reference_that_was_pulled_is_back_on_its_ramp_with_the_next_cycle(
         before = world.state.reference.reference_w
         world.step()
         assert abs(world.state.reference.reference_w - before) <= SPEC.ramp_up_w_per_s * T + 1
+
+
+def limited(world: World, batteries, most_w: float) -> None:
+    """What each battery says that it may give and take, from now on."""
+    points = [point for b in batteries for point in (b.discharge_limit, b.charge_limit)]
+    world.override = {point: good(most_w, world.time_s) for point in points}
+
+
+@given(st.floats(22 * MW, 95 * MW), st.floats(22 * MW, 95 * MW), st.floats(0.0, 10 * MW), st.integers(2, 60),
+       st.floats(0.3, 1.0), st.booleans())
+@example(22 * MW, 22 * MW, 1e-237, 13, 1.0, False)
+@settings(max_examples=40, deadline=None)
+def test_p5_a_battery_that_cannot_give_what_is_wanted_pulls_the_reference_and_one_cycle_ends_it(
+    start_w, load_w, most_w, cycles, down_share, predicts
+) -> None:
+    """Up and down, with any share of their power left: r is where the grid is, and leaves it at its ramp."""
+    batteries = tuple(replace(b, discharge_limit=b.setpoint + 1, charge_limit=b.setpoint + 2) for b in SPEC.batteries)
+    spec = small_spec(batteries=batteries, tiers=(), ramp_down_w_per_s=down_share * SPEC.ramp_down_w_per_s,
+                      predicts=predicts)
+    world = World(spec, start_w)
+    limited(world, batteries, 60 * MW)
+    world.run(3)
+    limited(world, batteries, most_w)
+    world.load_w = load_w
+    for _ in range(cycles):
+        made = world.step()
+        if made.binding == "battery":
+            given_w, followed_w = made.battery_w, world.state.reference.followed_w
+            assert abs(abs(given_w) - 2 * most_w) < 1
+            assert abs(world.state.reference.reference_w - (followed_w - given_w)) < 1
+    limited(world, batteries, 60 * MW)
+    for k in range(10):
+        before = world.state.reference.reference_w
+        made = world.step()
+        change = world.state.reference.reference_w - before
+        assert made.binding != "battery", k
+        assert -spec.ramp_down_w_per_s * T - 1 <= change <= spec.ramp_up_w_per_s * T + 1, k
+
+
+@given(st.floats(20 * MW, 90 * MW), st.floats(0.0, 60 * MW), st.floats(0.1 * MWH, 10 * MWH), st.floats(5 * MW, 80 * MW),
+       st.floats(0.03 * MW, 0.3 * MW))
+@settings(max_examples=150, deadline=None)
+def test_p5_a_deficit_is_the_violation_that_is_to_come(reference_w, gap_w, energy_wh, power_w, up_w_per_s) -> None:
+    """For a constant load: where there is one the ramp or the batteries break, where there is none they hold."""
+    found, load_w = limits(up_w_per_s=up_w_per_s), reference_w + gap_w
+    need = needs(load_w, reference_w, fleet(energy_wh, 50 * MWH, power_w), found, 500 * MW, 0.0)
+    close_w = 0.02 * gap_w + 2 * up_w_per_s * T
+    assume(abs(need.deficit_w) > close_w)
+    left_wh, r, breaks = energy_wh, reference_w, False
+    while r < load_w and not breaks:
+        r = min(load_w, r + up_w_per_s * T)
+        battery_w = load_w - r
+        left_wh -= battery_w / found.discharge_efficiency * T / 3600
+        breaks = battery_w > power_w or left_wh < 0
+    assert breaks is (need.deficit_w > 0)
 
 
 @given(st.lists(st.tuples(st.floats(20 * MW, 140 * MW), st.integers(1, 60), st.floats(5 * MW, 100 * MW)), min_size=4,

@@ -5,6 +5,7 @@ import math
 import msgspec
 import pytest
 from desk_case import CAP, CLOCK_UTC_S, SITE, SPEC, announce, announcement, facts, order, set_mode, set_point, target
+from msgspec.structs import replace
 
 from pswd_edge.control.requests import THROTTLE_MAX_S, WORKLOADS_MAX, check, decide
 from pswd_edge.model.command import Accepted, Clamped, Failed, Level, Mode, Outcome, Rejected, Request
@@ -365,3 +366,15 @@ def test_the_mode_is_taken_from_the_next_cycle_on() -> None:
     outcome = decided(set_mode(Mode.SAFE), Level.OPERATOR)
     assert isinstance(outcome, Accepted)
     assert (outcome.cycle, outcome.reason) == (42, "mode SAFE from the next cycle")
+
+
+def test_an_announcement_that_no_circuit_carries_names_the_circuit() -> None:
+    """100 MW fit the racks and the grid; hall A's cable carries 30 of its 50."""
+    thin = tuple(replace(b, rating_w=30e6) if b.id == "hall-a" else b for b in SPEC.branches)
+    site = replace(SITE, control=replace(SPEC, branches=thin))
+    known = facts(headroom=Headroom(500e6, 500e6, 500e6))
+    asked = announce(workload={"peak_w": 100e6, "can_throttle": False})
+    outcome = decide(asked, site, known, {}, Level.API)
+    assert (outcome.limit, outcome.workload.state) == ("circuit:hall-a", WorkloadState.REJECTED)
+    assert decide(asked, SITE, known, {}, Level.API).limit == ""
+

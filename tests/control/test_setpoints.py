@@ -4,13 +4,16 @@ import math
 from functools import cache
 
 import pytest
+from msgspec.structs import replace
 from virtual import FIRST_S, MW, bad, demo_site, good
 
 from pswd_edge.control.arbiter import Bound, Candidate, Verdict
+from pswd_edge.control.conditions import contradictions
 from pswd_edge.control.rules import law
 from pswd_edge.control.rules.shed import TierState
 from pswd_edge.control.setpoints import ADOPT_S, Setpoints
 from pswd_edge.model.command import Level, Mode
+from pswd_edge.model.control import Tier
 from pswd_edge.model.quality import Reason
 from pswd_edge.model.site import Site
 from pswd_edge.model.snapshot import Reading, Snapshot, freeze
@@ -240,3 +243,44 @@ def test_no_verdict_is_no_number() -> None:
     desk.override = dict.fromkeys(desk.snapshot().readings, bad())
     for _ in range(30):
         assert all(v.value is None or math.isfinite(v.value) for v in desk.step(Mode.AUTO))
+
+
+def led_by_tiers(*percents: float) -> tuple[Site, Desk]:
+    """The demo with a chiller's demand limit as its only tiers, one of each percentage."""
+    point, power = index("chiller-1.demand_limit_percent"), index("rack-1.active_power_w")
+    tiers = tuple(Tier(f"stage-{i}", "demand_limit", point, power, p, 100.0) for i, p in enumerate(percents))
+    desk = Desk()
+    desk.step(Mode.AUTO)
+    return replace(site(), control=replace(site().control, tiers=tiers)), desk
+
+
+@pytest.mark.parametrize(("engaged", "wanted"), [((True, True), 50.0), ((True, False), 80.0), ((False, False), 100.0)])
+def test_of_two_tiers_at_one_set_point_the_later_that_is_engaged_holds(
+    engaged: tuple[bool, ...], wanted: float
+) -> None:
+    """A demand limit may be lowered in stages; two words at once would contradict each other."""
+    staged, desk = led_by_tiers(80.0, 50.0)
+    shed = desk.state.shed._replace(tiers=tuple(TierState(e, FIRST_S, 0.0, 0.0) for e in engaged))
+    verdicts = Setpoints(staged).compose(desk.decision, desk.state._replace(shed=shed), desk.snapshot(), Mode.AUTO,
+                                         (), ())
+    found = next(v for v in verdicts if v.point == index("chiller-1.demand_limit_percent"))
+    assert (found.value, found.tied) == (wanted, ())
+
+
+def test_a_tier_that_was_given_back_leaves_its_set_point_to_whoever_leads_it() -> None:
+    """Cooling goes on leading a chiller's demand limit after the tier let go of it."""
+    led, desk = led_by_tiers(40.0)
+    shed = desk.state.shed._replace(tiers=(TierState(False, FIRST_S, 0.0, 0.0),))
+    asked = (Candidate(index("chiller-1.demand_limit_percent"), 70.0, Level.LAW, "thermal"),)
+    verdicts = Setpoints(led).compose(desk.decision, desk.state._replace(shed=shed), desk.snapshot(), Mode.AUTO,
+                                      asked, ())
+    found = next(v for v in verdicts if v.point == asked[0].point)
+    assert (found.value, found.winner, found.tied) == (70.0, "thermal", ())
+
+
+def test_a_contradiction_is_an_alarm_of_its_point() -> None:
+    """Nobody is led by chance, and the engineer hears who wanted what."""
+    point = index("chiller-1.demand_limit_percent")
+    asked = tuple(Candidate(point, value, Level.LAW, who) for value, who in ((70.0, "a"), (60.0, "b")))
+    found = list(contradictions(site(), Desk().step(Mode.AUTO, asked=asked)))
+    assert found == [("contradiction:chiller-1.demand_limit_percent", "neither is taken: a=70, b=60")]

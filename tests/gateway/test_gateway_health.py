@@ -128,6 +128,16 @@ async def test_a_door_that_does_not_answer_is_seen(house):
     assert (await health(house))["component_status"]["workload_interface"] == "healthy"
 
 
+async def test_a_planner_that_fails_is_named(house):
+    """Its benefit is lost, which nobody would see otherwise; one that is idle is healthy."""
+    house.gateway.services.planner._now("failed", "the programme has no solution", 1)
+
+    body = await health(house)
+
+    assert body["overall_status"] == "degraded"
+    assert "planner failed: the programme has no solution; the law goes on without it" in body["reasons"]
+
+
 async def test_figures_are_measured(house):
     """One 503 in four answers; control seen alive on one look of two."""
     await health(house)

@@ -20,6 +20,7 @@ from pswd_edge.control.record_row import Begin, Seen
 from pswd_edge.control.record_state import StateError, plain, restored
 from pswd_edge.control.recorder import Recorder
 from pswd_edge.control.rules import law
+from pswd_edge.control.setpoints import Setpoints
 from pswd_edge.control.shadow import decided
 from pswd_edge.model.command import Mode
 from pswd_edge.model.site import RecordingSpec, Site
@@ -46,7 +47,8 @@ class RecordedLoop(Loop):
         decision = super().step()
         self.snapshot = before
         if recorder is not None:
-            recorder.note(Seen(begin, seen, orders, 0.1, [], bounds, [], decision, self.state, self.verdicts))
+            asked, bounds = self.thermal.candidates(), [*bounds, *self.thermal.bounds()]
+            recorder.note(Seen(begin, seen, orders, 0.1, asked, bounds, [], decision, self.state, self.verdicts))
         return decision
 
 
@@ -208,11 +210,12 @@ def test_a_shadow_is_replayed_as_a_shadow(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path, SPEC, FakeClock())
     recorder.start()
     state, orders = loop.state, law.Orders(Mode.AUTO, loop.spec.load_ceiling_w)
+    setpoints = Setpoints(shadow)  # the loop's own are led by the loop
     for _ in range(50):
-        begin = Begin(shadow, state, loop.setpoints.memory()) if recorder.begins else None
+        begin = Begin(shadow, state, setpoints.memory()) if recorder.begins else None
         snapshot = loop.snapshot()
         state, shown, decision = decided(loop.spec, state, snapshot, orders, 0.1)
-        verdicts = loop.setpoints.compose(decision, shown, snapshot, orders.mode, [], [])
+        verdicts = setpoints.compose(decision, shown, snapshot, orders.mode, [], [])
         recorder.note(Seen(begin, snapshot, orders, 0.1, [], [], [], decision, shown, verdicts))
         loop.step()
     recorder.close()

@@ -12,14 +12,15 @@ from pswd_edge.control.rules.reserve import Range, down_wh, up_wh
 from pswd_edge.model.control import BatteryControl
 from pswd_edge.model.snapshot import Reading, Snapshot
 
-DOES_NOT_FOLLOW = "does not follow"
+DOES_NOT_FOLLOW, OSCILLATES = "does not follow", "oscillates"
 SHRUNK_SHARE = 0.05           # of the capacity, on both sides: while the SoC is not to be trusted
 
 
 class Battery(NamedTuple):
     """One battery in one cycle; W, Wh. A battery that is not `usable` has zeros throughout.
 
-    `rating`s are what it may give for seconds (nameplate and BMS limit); `available` also respects its energy.
+    `rating`s are what it may give for seconds (nameplate and BMS limit); `available` also respects its energy and its
+    circuits. `relief_w` is what it must discharge at least to relieve them; it does not charge then.
     """
 
     id: str
@@ -33,6 +34,12 @@ class Battery(NamedTuple):
     charge_rating_w: float
     discharge_available_w: float
     charge_available_w: float
+    relief_w: float = 0.0
+
+    @property
+    def least_w(self) -> float:
+        """The lowest power it may be led to, discharge positive."""
+        return self.relief_w if self.relief_w > 0 else -self.charge_available_w
 
 
 class Fleet(NamedTuple):
@@ -57,16 +64,16 @@ class Fleet(NamedTuple):
 
 def judge(
     spec: BatteryControl, snapshot: Snapshot, period_s: float, held: Held | None = None, *, barred: bool = False,
-    strays: bool = False, charges: bool = True,
+    strays: str = "", charges: bool = True,
 ) -> Battery:
     """What one battery can do now; not usable where its state, SoC or power is not known to be good.
 
-    A `barred` one may not be led: it was not commissioned. One that `strays` does not do what it is told. `held` is
+    A `barred` one may not be led: it was not commissioned. `strays` says why it does not do what it is told. `held` is
     what is counted in it; None: what its register says. Unless it `charges` it may not take anything.
     """
     soc, power = snapshot.read(spec.soc.point), snapshot.read(spec.power.point)
     why = "not commissioned" if barred else _why_not(spec, snapshot, soc, power)
-    why = why or (DOES_NOT_FOLLOW if strays else "")
+    why = why or strays
     measured_w = power_w(spec, power)
     if why:
         return Battery(spec.id, False, why, measured_w, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
@@ -118,7 +125,7 @@ def fleet_of(batteries: Sequence[Battery]) -> Fleet:
     return Fleet(
         tuple(batteries), min(above, default=0.0) * discharge, min(below, default=0.0) * charge,
         sum(b.energy_wh for b in usable), discharge, charge,
-        sum(b.discharge_available_w for b in usable), sum(b.charge_available_w for b in usable),
+        sum(b.discharge_available_w for b in usable), sum(-b.least_w for b in usable),
     )
 
 
@@ -143,18 +150,21 @@ def _blend_s(spare_wh: float, rating_w: float) -> float:
 
 def _parts(batteries: Sequence[Battery], sign: float) -> list[Part]:
     if sign > 0:
-        return [Part(b.above_min_wh, b.discharge_rating_w, b.discharge_available_w) for b in batteries]
-    return [Part(b.below_max_wh, b.charge_rating_w, b.charge_available_w) for b in batteries]
+        return [Part(b.above_min_wh, b.discharge_rating_w, b.discharge_available_w - b.relief_w) for b in batteries]
+    return [Part(b.below_max_wh, b.charge_rating_w, max(0.0, -b.least_w)) for b in batteries]
 
 
 def share(power_w: float, fleet: Fleet) -> dict[str, float]:
     """Split a power (discharge positive) over the usable batteries, those of the longest endurance first.
 
     The sum is `power_w` wherever the fleet can give it. All give, or all take: nothing flows from one to another, and
-    unequal charge comes together without a watt of its own.
+    unequal charge comes together without a watt of its own. Those that must relieve a circuit give that first, and
+    others take what is too much of it.
     """
-    sign = 1.0 if power_w >= 0 else -1.0
     able = [b for b in fleet.batteries if b.usable]
+    least = [b.relief_w for b in able]
+    left_w = power_w - sum(least)
+    sign = 1.0 if left_w >= 0 else -1.0
     blend_s = fleet.discharge_blend_s if sign > 0 else fleet.charge_blend_s
-    given = split_w(abs(power_w), _parts(able, sign), blend_s)
-    return {b.id: sign * w for b, w in zip(able, given, strict=True)}
+    given = split_w(abs(left_w), _parts(able, sign), blend_s)
+    return {b.id: low + sign * w if low else sign * w for b, low, w in zip(able, least, given, strict=True)}

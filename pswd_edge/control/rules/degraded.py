@@ -8,7 +8,7 @@ bad it is stands in the table of alarms, by the same names.
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-from pswd_edge.control.rules.allocate import DOES_NOT_FOLLOW
+from pswd_edge.control.rules.allocate import DOES_NOT_FOLLOW, OSCILLATES
 from pswd_edge.control.rules.derate import UPS_ON_BATTERY
 from pswd_edge.control.rules.estimate import CONTRADICTED
 
@@ -22,6 +22,7 @@ class Facts(NamedTuple):
     `flaw` is what the estimate says of the grid meter or the batteries' power, `source` where the load comes from.
     `batteries`: id and why it cannot be used ("" where it can). `refused`: batteries whose device does not take its
     set-point. `outvoted`: places of grid meters that are not believed. `overruns`: cycles in a row that were too long.
+    `silent`: supervisors that are not heard any more.
     """
 
     flaw: str = ""
@@ -36,8 +37,11 @@ class Facts(NamedTuple):
     insufficient: bool = False
     ups_on_battery: bool = False
     overruns: int = 0
+    silent: tuple[str, ...] = ()
     ups_unknown: tuple[str, ...] = ()
     frequency_unknown: bool = False
+    circuits_over: tuple[str, ...] = ()
+    circuits_unknown: tuple[str, ...] = ()
 
 
 class Row(NamedTuple):
@@ -83,12 +87,16 @@ def _unreadable(facts: Facts) -> tuple[str, ...]:
 
 
 def _lost(facts: Facts) -> tuple[str, ...]:
-    return tuple(f"battery_lost:{id_}" for id_, why in facts.batteries if why and why != DOES_NOT_FOLLOW)
+    return tuple(f"battery_lost:{id_}" for id_, why in facts.batteries if why not in ("", DOES_NOT_FOLLOW, OSCILLATES))
 
 
 def _not_following(facts: Facts) -> tuple[str, ...]:
     return tuple(f"battery_not_following:{id_}" for id_, why in facts.batteries
                  if why == DOES_NOT_FOLLOW and id_ not in facts.refused)
+
+
+def _oscillating(facts: Facts) -> tuple[str, ...]:
+    return tuple(f"battery_oscillates:{id_}" for id_, why in facts.batteries if why == OSCILLATES)
 
 
 def _when(name: str, true: Callable[[Facts], bool]) -> Callable[[Facts], tuple[str, ...]]:
@@ -119,6 +127,8 @@ ROWS: tuple[Row, ...] = (
     Row("battery_lost:<id>", _lost, "when SoC, power and state are good again", batteries="others"),
     Row("battery_not_following:<id>", _not_following, "when it has kept to 0 for 20 s, then 40, and so on",
         batteries="others"),
+    Row("battery_oscillates:<id>", _oscillating, "when it has stood still at 0 for 20 s, then 40, and so on",
+        batteries="others"),
     Row("setpoint_refused:<id>", _each("setpoint_refused", lambda f: f.refused), "when its device takes a value",
         batteries="others"),
     Row("soc_uncertain:<id>", _each("soc_uncertain", lambda f: f.soc_uncertain), "when the SoC fits again",
@@ -128,11 +138,15 @@ ROWS: tuple[Row, ...] = (
     Row("ups_unknown:<id>", _each("ups_unknown", lambda f: f.ups_unknown), "with its next answer", restores=False,
         starts=True),
     Row("frequency_unknown", _when("frequency_unknown", lambda f: f.frequency_unknown), _GOOD_AGAIN, starts=True),
+    Row("circuit_overload:<id>", _each("circuit_overload", lambda f: f.circuits_over), "when it is within its rating",
+        starts=True),
+    Row("circuit_unknown:<id>", _each("circuit_unknown", lambda f: f.circuits_unknown), _GOOD_AGAIN, starts=True),
     Row("not_commissioned", _when("not_commissioned", lambda f: f.not_commissioned), "with its commissioning",
         batteries="others"),
     Row("loop_too_slow", _when("loop_too_slow", lambda f: f.too_slow), "when the measured delay is short enough"),
     Row("reserve_insufficient", _when("reserve_insufficient", lambda f: f.insufficient), "when both reserves fit again",
         starts=True),
+    Row("supervision_lost:<who>", _each("supervision_lost", lambda f: f.silent), "with its next word", starts=True),
     Row("cycles_missed", _when("cycles_missed", lambda f: f.overruns > OVERRUNS_MAX), "by the operator's order",
         gives_back=False, safe=True),
 )

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from pswd_edge.control.rules.placement import IDLE_SHARE, is_live
+from pswd_edge.control.rules.placement import is_live
 from pswd_edge.model.control import ControlSpec, Tier
-from pswd_edge.model.workload import Workload
+from pswd_edge.model.workload import IDLE_SHARE, Workload
 
 THROTTLE, PAUSE, CUT = range(3)
 _PRIORITIES = {"low": 0, "normal": 1, "medium": 1, "high": 2}
@@ -17,11 +17,13 @@ class Flexible(NamedTuple):
 
     `order`: indices into `ControlSpec.tiers`, the first to go first; what is not in it is not shed. `floor_w`: for
     every tier, the least power it may be held at. `whole`: tiers that are taken down to their floor or not at all.
+    `room_w`: the most that each may come back by; empty: as much as the site has room for.
     """
 
     order: tuple[int, ...]
     floor_w: tuple[float, ...]
     whole: frozenset[int]
+    room_w: tuple[float, ...] = ()
 
 
 def of_site(spec: ControlSpec) -> Flexible:

@@ -44,6 +44,11 @@ def judged(spec: Interlock, state: InterlockState, hot_c: float, dt_s: float, *,
     return state
 
 
+def latched(spec: Interlock) -> InterlockState:
+    """Tripped before a restart: all steps, until the operator lets go."""
+    return InterlockState(step=len(spec.steps), latched=True)
+
+
 def lost(spec: Interlock, state: InterlockState) -> bool:
     """Whether its temperature has been unusable for longer than it may."""
     return state.lost_s >= spec.lost_after_s

@@ -2,17 +2,33 @@
 
 import math
 
-from pswd_edge.control.rules import budget, deficit, delay, droop, energy, feed, following, lasting, missed, surplus
-from pswd_edge.control.rules.allocate import Fleet, balanced, fleet_of, judge, share
+from pswd_edge.control.rules import (
+    branch_limits,
+    budget,
+    circuits,
+    deficit,
+    delay,
+    droop,
+    energy,
+    expected,
+    feed,
+    following,
+    lasting,
+    missed,
+    relief,
+    surplus,
+)
+from pswd_edge.control.rules.allocate import DOES_NOT_FOLLOW, Fleet, balanced, fleet_of, judge, share
 from pswd_edge.control.rules.degraded import Facts, Policy, policy
 from pswd_edge.control.rules.derate import ups_on_battery, ups_unknown
 from pswd_edge.control.rules.estimate import Estimate, estimate
+from pswd_edge.control.rules.flexibility import of_site
 from pswd_edge.control.rules.following import Following
 from pswd_edge.control.rules.measured import measured, power_w
 from pswd_edge.control.rules.reference import INSUFFICIENT, Aim, Reference, Step, step, track
 from pswd_edge.control.rules.remembered import observed
 from pswd_edge.control.rules.reserve import Range
-from pswd_edge.control.rules.shed import Need, ShedState, covered_w, decide, withheld_w
+from pswd_edge.control.rules.shed import Need, ShedState, covered_w, decide
 from pswd_edge.control.rules.terms import Decision, Grid, LawState, Orders, grid_of, range_of, sound, start
 from pswd_edge.control.rules.tune import too_slow, tune
 from pswd_edge.model.command import Mode
@@ -27,6 +43,7 @@ HOLD_S = 1.0                  # with no load estimate: hold the batteries for th
 DT_SHORTEST, DT_LONGEST = 0.5, 3.0  # times the period: what a cycle may believe of its own dt
 TIER_MAX_AGE_S = 10.0         # PDUs are polled slowly
 BUDGET_SHARE = 0.95           # of the inner ramp: what the two windows may hold; the rest is for errors to come
+TOLD_SHARE = 0.99             # the same where changes of the load are firm: what is to come has been told
 _TINY_W = 1.0
 
 
@@ -39,22 +56,29 @@ def cycle(
     orders = sound(spec, orders)
     found, memory = estimate(spec, snapshot, state.memory)
     on_battery = ups_on_battery(spec, snapshot)
-    fleet, state = _fleet(spec, state, snapshot, orders, period, dt_s, charges=not on_battery)
+    fleet, state = _fleet(spec, state._replace(memory=memory), snapshot, orders, period, dt_s, charges=not on_battery)
     grid = grid_of(spec, orders)
-    late = delay.compared(state.delay, found.moment_s, found.battery_w, fleet.discharge_rating_w, dt_s)
-    state = state._replace(memory=memory, delay=delay.aged(late, snapshot.time_s - found.moment_s, dt_s),
+    nameplate_w = sum(b.discharge_rating_w for b in spec.batteries)  # what a BMS allows now may be next to nothing
+    late = delay.compared(state.delay, found.moment_s, found.battery_w, nameplate_w, dt_s)
+    state = state._replace(delay=delay.aged(late, snapshot.time_s - found.moment_s, dt_s),
                            droop=droop.heard(spec.droop, state.droop, snapshot.read(spec.frequency), dt_s))
     measured_s = delay.total_s(state.delay)
     tuning = tune(spec, grid.ramp_w_per_min, measured_s)
     limits = range_of(spec, orders.ceiling_w, tuning, orders.floor_w)
+    if orders.expected:
+        tuning = expected.quicker(tuning, spec, limits, orders.expected, grid.ramp_w_per_min)
+        limits = range_of(spec, orders.ceiling_w, tuning, orders.floor_w)
     fleet = balanced(fleet, limits, limits.floor_w if state.reference is None else state.reference.reference_w)
     facts = _facts(spec, state, found, fleet, orders, too_slow=too_slow(tuning, grid.ramp_w_per_min),
                    on_battery=on_battery)._replace(ups_unknown=ups_unknown(spec, snapshot))
     allowed = policy(facts)
     if allowed.released:
-        return _blind(spec, state, found, fleet, limits, orders, allowed, dt_s, tuning, grid)
+        return _blind(spec, state, snapshot, found, fleet, limits, orders, allowed, dt_s, tuning, grid)
     state = _from_what_is(spec, state, found) if state.reference is None else state._replace(blind_s=0.0)
     state = _observed(spec, state, found, tuning, measured_s or tuning.delay_s, dt_s)
+    assert state.feed is not None
+    fed = expected.stepped(state.feed, limits, orders.expected, found.load_w, snapshot.time_s)
+    limits, state = expected.shifted(limits, orders.expected, fed.filtered_w, snapshot.time_s), state._replace(feed=fed)
     return _led(spec, state, snapshot, orders, dt_s, found, fleet, limits, tuning, grid, facts, allowed)
 
 
@@ -66,12 +90,14 @@ def _fleet(spec: ControlSpec, state: LawState, snapshot: Snapshot, orders: Order
         for b, f in zip(spec.batteries, state.following, strict=True))
     held = tuple(energy.counted(b, h, snapshot, period_s, dt_s) for b, h in zip(
         spec.batteries, state.energy or (energy.Held(),) * len(spec.batteries), strict=True))
-    fleet = fleet_of([
+    judged = [
         judge(b, snapshot, period_s, h, barred=b.setpoint in orders.barred,
-              strays=f.lost or b.setpoint in orders.refused, charges=charges)
-        for b, f, h in zip(spec.batteries, found, held, strict=True)])
+              strays=following.why(f) or (DOES_NOT_FOLLOW if b.setpoint in orders.refused else ""), charges=charges)
+        for b, f, h in zip(spec.batteries, found, held, strict=True)]
+    branches = circuits.looked(spec, state.circuits, snapshot, state.memory, judged) if spec.branches else ()
+    fleet = fleet_of(branch_limits.narrowed(spec, branches, judged) if branches else judged)
     found = tuple(following.left_out(f, dt_s, usable=b.usable) for f, b in zip(found, fleet.batteries, strict=True))
-    return fleet, state._replace(following=found, energy=held)
+    return fleet, state._replace(following=found, energy=held, circuits=branches)
 
 
 def _told(spec: ControlSpec, state: LawState, shares: dict[str, float], acts: bool) -> tuple[Following, ...]:
@@ -95,18 +121,20 @@ def _led(spec: ControlSpec, state: LawState, snapshot: Snapshot, orders: Orders,
     made = step(state.reference, fed.filtered_w, followed_w, held, limits, aim, dt_s)
     droop_w, with_droop_w = droop.beside(spec.droop, droop_w, made.battery_w, *_bounds(fed, found, fleet, grid))
     made, stray = made._replace(battery_w=with_droop_w), stray - droop.fed_w(spec.droop, droop_w)
-    expected_w = state.reference.reference_w - state.missed_w  # tracking must not make a deficit forgotten
+    before_w = state.reference.reference_w
+    expected_w = before_w - state.missed_w  # tracking must not make a deficit forgotten
     state = state._replace(shed=lasting.remembered(spec, state.shed, fed.filtered_w, snapshot.time_s, dt_s))
     lasts_w = lasting.lasting_w(spec, state.shed, fed.filtered_w, snapshot.time_s)
     need = deficit.found(spec, fed.filtered_w, expected_w, fleet, limits, grid.import_w, lasts_w)
     wanted_w, binding = _wanted(state, made, limits, orders, found, grid, dt_s)
     battery_w, binding = _given(wanted_w, binding, fleet, orders, found, grid)
-    shed, shares = _shed(spec, state, snapshot, need, allowed, orders, dt_s), share(battery_w, fleet)
+    shed, state = _shed(spec, state, snapshot, need, fleet, allowed, orders, dt_s)
+    shares = share(battery_w, fleet)
     absorbed = _absorbed(spec, state, snapshot, need, orders, dt_s, tuning)
     seen_w = battery_w + covered_w(spec, shed, made.battery_w - battery_w, snapshot.time_s) - surplus.covered_w(
         spec, absorbed, battery_w - made.battery_w, snapshot.time_s)
     lost_w = missed.missed_w(_toward(state.missed_w, 0.0, limits, dt_s), wanted_w, battery_w, seen_w,
-                             made.state.reference_w - state.reference.reference_w)
+                             made.state.reference_w - before_w)
     reference = made.state if abs(seen_w - made.battery_w) < _TINY_W else track(made.state, seen_w, stray)
     taken_w = sum(t.shed_w for t in shed.tiers if t.engaged)
     after = state._replace(reference=reference, shed=shed, absorbed=absorbed, battery_w=battery_w, missed_w=lost_w,
@@ -157,7 +185,10 @@ def _facts(spec: ControlSpec, state: LawState, found: Estimate, fleet: Fleet, or
         tuple((b.id, why) for b, why in led), tuple(b.id for b, _ in led if b.setpoint in orders.refused),
         tuple(b.id for b, h in zip(spec.batteries, state.energy, strict=True) if h.uncertain_s > 0),
         not_commissioned=bool(orders.barred.intersection(mine)), too_slow=too_slow, ups_on_battery=on_battery,
-        frequency_unknown=droop.is_unknown(spec.droop, state.droop))
+        silent=orders.silent,
+        frequency_unknown=droop.is_unknown(spec.droop, state.droop),
+        circuits_over=circuits.overloaded(spec, state.circuits),
+        circuits_unknown=circuits.unknown(spec, state.circuits))
 
 
 def _from_what_is(spec: ControlSpec, state: LawState, found: Estimate) -> LawState:
@@ -182,11 +213,12 @@ def _aim(spec: ControlSpec, state: LawState, orders: Orders, tuning: Tuning, gri
     assert state.feed is not None
     restore = spec.energy_power_share * spec.load_maximum_w if restores else 0.0
     target = None if orders.target_w is None else state.feed.filtered_w - orders.target_w
+    part = TOLD_SHARE if orders.expected and all(s.firm for s in orders.expected) else BUDGET_SHARE
     spent = (-math.inf, math.inf) if state.budget is None else budget.bounds_w(
-        state.budget, BUDGET_SHARE * tuning.up_w_per_s * 60, BUDGET_SHARE * tuning.down_w_per_s * 60)
+        state.budget, part * tuning.up_w_per_s * 60, part * tuning.down_w_per_s * 60)
     return Aim(grid.import_w, restore, spec.target_time_s, spec.energy_time_s, target, orders.target_ramp_w_per_s,
                orders.hint_w, spent, emergency=grid.emergency,
-               withheld_w=withheld_w(state.shed) - surplus.added_w(state.absorbed))
+               withheld_w=relief.withheld_w(spec, state.circuits, state.shed) - surplus.added_w(state.absorbed))
 
 
 def _wanted(state: LawState, made: Step, limits: Range, orders: Orders, found: Estimate, grid: Grid,
@@ -221,16 +253,25 @@ def _toward(now_w: float, goal_w: float, limits: Range, dt_s: float) -> float:
     return min(max(goal_w, now_w - limits.up_w_per_s * dt_s), now_w + limits.down_w_per_s * dt_s)
 
 
-def _shed(spec: ControlSpec, state: LawState, snapshot: Snapshot, need: Need, allowed: Policy, orders: Orders,
-          dt_s: float) -> ShedState:
+def _shed(spec: ControlSpec, state: LawState, snapshot: Snapshot, need: Need | None, fleet: Fleet, allowed: Policy,
+          orders: Orders, dt_s: float) -> tuple[ShedState, LawState]:
+    """The tiers, and what is remembered of circuits; with no `need` known only circuits shed."""
     if orders.mode is Mode.OBSERVE:
-        return observed(spec, state.shed, snapshot)
+        return observed(spec, state.shed, snapshot), state
     powers = [math.nan if t.setpoint in orders.barred and not known.engaged  # not to be engaged, as if not measured
               else measured(snapshot.read(t.power), TIER_MAX_AGE_S)
               for t, known in zip(spec.tiers, state.shed.tiers, strict=True)]
     trusted = allowed.gives_back and orders.mode is not Mode.SAFE
-    return decide(spec, state.shed, need.deficit_w, powers, trusted, snapshot.time_s, dt_s, need.early_w,
-                  orders.flexible)
+    may, shed = orders.flexible, state.shed
+    if spec.branches:
+        may = relief.roomed(spec, state.circuits, shed, may or of_site(spec))
+    if need is not None:
+        shed = decide(spec, shed, need.deficit_w, powers, trusted, snapshot.time_s, dt_s, need.early_w, may)
+    if not may or not spec.branches:
+        return shed, state
+    branches, shed = relief.relieved(spec, state.circuits, shed, fleet.batteries, snapshot, powers, may,
+                                     trusted=trusted)
+    return shed, state._replace(circuits=branches)
 
 
 def _absorbed(spec: ControlSpec, state: LawState, snapshot: Snapshot, need: Need, orders: Orders, dt_s: float,
@@ -256,8 +297,8 @@ def _forgetful(state: LawState, battery_w: float, droop_w: float, dt_s: float) -
     return state._replace(reference=state.reference._replace(reference_w=reference_w), budget=spent)
 
 
-def _blind(spec: ControlSpec, state: LawState, found: Estimate, fleet: Fleet, limits: Range, orders: Orders,
-           allowed: Policy, dt_s: float, tuning: Tuning, grid: Grid) -> tuple[LawState, Decision]:
+def _blind(spec: ControlSpec, state: LawState, snapshot: Snapshot, found: Estimate, fleet: Fleet, limits: Range,
+           orders: Orders, allowed: Policy, dt_s: float, tuning: Tuning, grid: Grid) -> tuple[LawState, Decision]:
     """No load is known: hold the batteries for a second, then let them go to zero at the ramp limit; shed nothing."""
     acts = orders.mode is not Mode.OBSERVE
     blind_s = state.blind_s + dt_s  # in OBSERVE too: who takes over then must not find a reference of an hour ago
@@ -266,13 +307,13 @@ def _blind(spec: ControlSpec, state: LawState, found: Estimate, fleet: Fleet, li
         battery_w = _toward(battery_w, 0.0, limits, dt_s)
     if acts:
         battery_w = min(max(battery_w, -fleet.charge_available_w), fleet.discharge_available_w)
-    shares = share(battery_w, fleet)
+    shares, (shed, state) = share(battery_w, fleet), _shed(spec, state, snapshot, None, fleet, allowed, orders, dt_s)
     before_w = state.droop.power_w
     droop_w = before_w if acts and blind_s <= HOLD_S else droop.faded_w(before_w, limits, dt_s)
     after = _forgetful(state, battery_w, droop.fed_w(spec.droop, droop_w - before_w), dt_s)._replace(
         battery_w=battery_w, missed_w=0.0, blind_s=blind_s, delay=delay.unled(state.delay),
         droop=droop.given(spec.droop, state.droop, droop_w, limits, spec.energy_time_s, dt_s),
-        following=_told(spec, state, shares, acts), shed=state.shed._replace(short_cycles=0, calm_since_s=math.inf),
+        following=_told(spec, state, shares, acts), shed=shed._replace(short_cycles=0, calm_since_s=math.inf),
         absorbed=state.absorbed._replace(cycles=0, unmet_w=0.0))
     return after, Decision(found, fleet, limits, None, Need(0.0, 0.0), battery_w, shares,
                            acts, "blind", allowed.names, tuning, grid, allowed.starts,

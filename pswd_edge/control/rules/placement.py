@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 
 from pswd_edge.control.rules.reserve import Range, carried_swing_w
 from pswd_edge.model.control import ControlSpec
-from pswd_edge.model.workload import Announcement, Headroom, Workload, WorkloadState
+from pswd_edge.model.workload import IDLE_SHARE, Announcement, Headroom, Workload, WorkloadState
 
-IDLE_SHARE = 0.1              # of its reserved power: what a paused job still draws
 _LIVE = (WorkloadState.APPROVED, WorkloadState.CONDITIONAL, WorkloadState.THROTTLED, WorkloadState.PAUSED)
 
 
@@ -77,18 +76,28 @@ def judge(
     odd = _odd_number(announcement)
     if odd:
         return Workload(announcement, WorkloadState.REJECTED, 0.0, (), (), (odd,), utc_s, room)
+    scarce, most_w = scarcest(spec, limits, workloads, announcement, room)
+    approved = min(announcement.peak_w, most_w)
+    state, conditions = _verdict(announcement, approved, scarce, limits)
+    if state is WorkloadState.REJECTED:
+        approved = 0.0
+    controllers, reserved = _place(spec, _spare_w(spec, workloads), approved)
+    return Workload(announcement, state, approved, controllers, reserved, conditions, utc_s, room)
+
+
+def scarcest(spec: ControlSpec, limits: Range, workloads: Sequence[Workload], announcement: Announcement,
+             room: Headroom) -> tuple[str, float]:
+    """What offers a workload the least, and how many W: "circuit:<id>" where racks have more than a circuit carries."""
     offers = {"grid power": room.power_w, "cooling": _power_for_heat(announcement, room.cooling_w)}
     if is_fast(announcement, limits):
         offers["battery swing"] = room.swing_w
     spare = _spare_w(spec, workloads)
     offers["rack power"] = sum(spare)
+    if spec.branches:
+        name, most_w = circuit_spare_w(spec, spare)
+        offers |= {f"circuit:{name}": most_w} if name else {}
     scarce = min(offers, key=lambda k: offers[k])
-    approved = min(announcement.peak_w, offers[scarce])
-    state, conditions = _verdict(announcement, approved, scarce, limits)
-    if state is WorkloadState.REJECTED:
-        approved = 0.0
-    controllers, reserved = _place(spare, approved)
-    return Workload(announcement, state, approved, controllers, reserved, conditions, utc_s, room)
+    return scarce, offers[scarce]
 
 
 def _odd_number(announcement: Announcement) -> str:
@@ -132,14 +141,44 @@ def _spare_w(spec: ControlSpec, workloads: Sequence[Workload]) -> list[float]:
     return [max(0.0, s) for s in spare]
 
 
-def _place(spare: Sequence[float], power_w: float) -> tuple[tuple[int, ...], tuple[float, ...]]:
-    """The emptiest controllers first, as few as carry the power."""
+def branch_room_w(spec: ControlSpec, spare: Sequence[float]) -> list[float]:
+    """What each branch has left of its rating, all that is reserved below it taken off."""
+    return [max(0.0, b.rating_w - sum([spec.load_controllers[i].rating_w - spare[i] for i in b.controllers]))
+            for b in spec.branches]
+
+
+def circuit_spare_w(spec: ControlSpec, spare: Sequence[float]) -> tuple[str, float]:
+    """The circuit that keeps most of the racks' spare power from use ("" where none does), and what is left with all.
+
+    Children come before parents, so that each branch is asked with what its children let through.
+    """
+    most = branch_room_w(spec, spare)
+    through = [0.0] * len(most)
+    kept, name, direct = 0.0, "", sum(spare)
+    for k, branch in enumerate(spec.branches):
+        below = [i for j in branch.children for i in spec.branches[j].controllers]
+        offered = through[k] + sum([spare[i] for i in branch.controllers if i not in below])
+        if offered - most[k] > kept:
+            kept, name = offered - most[k], branch.id
+        passed = min(offered, most[k])
+        direct -= offered - passed
+        if branch.parent is not None:
+            through[branch.parent] += passed
+    return name, direct
+
+
+def _place(spec: ControlSpec, spare: Sequence[float], power_w: float) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """The emptiest controllers first, as few as carry the power, within what their circuits carry."""
+    room = branch_room_w(spec, spare)
     controllers: list[int] = []
     reserved: list[float] = []
     for i in sorted(range(len(spare)), key=lambda i: (-spare[i], i)):
-        part = min(spare[i], power_w - sum(reserved))
+        above = [k for k, b in enumerate(spec.branches) if i in b.controllers]
+        part = min([spare[i], power_w - sum(reserved), *(room[k] for k in above)])
         if part <= 0:
-            break
+            continue
+        for k in above:
+            room[k] -= part
         controllers.append(i)
         reserved.append(part)
     return tuple(controllers), tuple(reserved)

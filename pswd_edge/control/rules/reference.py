@@ -97,8 +97,11 @@ def track(state: Reference, battery_w: float, stray_w: float = 0.0) -> Reference
 def _window(reference_w: float, limits: Range, aim: Aim, dt_s: float) -> tuple[float, float]:
     """Where one cycle's ramp can take the reference, inside the useful range; back at the ramp from outside it."""
     down, up = reference_w - limits.down_w_per_s * dt_s, reference_w + limits.up_w_per_s * dt_s
-    top = min(aim.import_limit_w, limits.ceiling_w + aim.restore_w)
-    bottom = min(limits.floor_w, top)
+    lowest, highest = limits.floor_w - limits.fall_w, limits.ceiling_w + max(aim.restore_w, limits.rise_w)
+    if aim.hint_w is not None:  # before a change the way may lie outside the range; the reserves hold there, too
+        lowest, highest = min(lowest, max(aim.hint_w, 0.0)), max(highest, aim.hint_w)
+    top = min(aim.import_limit_w, highest)
+    bottom = min(lowest, top)
     return min(max(down, bottom), up), max(min(up, top), down)
 
 

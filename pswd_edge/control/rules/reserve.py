@@ -15,6 +15,9 @@ class Range(NamedTuple):
     Loads between `floor_w` and `ceiling_w` are guaranteed to be carried. `period_s` is the cycle, `up_w_per_s` and
     `down_w_per_s` the ramp limits of the reference, `age_s` how old the energy measurement can be plus the
     command's lag, efficiencies as fractions of 1.
+
+    `rise_w` > 0: it is firm that within `rise_within_s` the whole range lies so much higher, `fall_w` the same downward
+    (see `expected.py`): then the reference may wait for it where it is, instead of being able to go back.
     """
 
     floor_w: float
@@ -25,6 +28,10 @@ class Range(NamedTuple):
     age_s: float
     charge_efficiency: float
     discharge_efficiency: float
+    rise_w: float = 0.0
+    rise_within_s: float = 0.0
+    fall_w: float = 0.0
+    fall_within_s: float = 0.0
 
 
 def shrink_wh(gap_w: float, step_w: float, period_s: float) -> float:
@@ -39,21 +46,36 @@ def shrink_wh(gap_w: float, step_w: float, period_s: float) -> float:
 
 
 def up_wh(reference_w: float, limits: Range) -> float:
-    """Energy above the minimum that a jump to the ceiling would take from the battery, Wh."""
+    """Energy above the minimum that a jump to the ceiling would take from the battery, Wh.
+
+    Where a fall is firm: or what waiting for it at the ceiling takes, and a jump to the lower ceiling afterwards.
+    """
     gap_w = limits.ceiling_w - reference_w
-    ramp, age = limits.up_w_per_s, limits.age_s
-    energy = shrink_wh(gap_w, ramp * limits.period_s, limits.period_s)
-    late = max(gap_w, 0.0) * age / 3600 + ramp * age * age / 7200
-    return (energy + late) / limits.discharge_efficiency
+    energy = _carried_wh(gap_w, limits.up_w_per_s, limits)
+    if limits.fall_w > 0:
+        then = _carried_wh(gap_w - limits.fall_w, limits.up_w_per_s, limits)
+        energy = min(energy, max(gap_w, 0.0) * limits.fall_within_s / 3600 + then)
+    return energy / limits.discharge_efficiency
 
 
 def down_wh(reference_w: float, limits: Range) -> float:
-    """Room below the maximum that a drop to the floor would fill, Wh."""
+    """Room below the maximum that a drop to the floor would fill, Wh.
+
+    Where a rise is firm: or what waiting for it at the floor fills, and a drop to the higher floor afterwards.
+    """
     gap_w = reference_w - limits.floor_w
-    ramp, age = limits.down_w_per_s, limits.age_s
-    energy = shrink_wh(gap_w, ramp * limits.period_s, limits.period_s)
-    late = max(gap_w, 0.0) * age / 3600 + ramp * age * age / 7200
-    return (energy + late) * limits.charge_efficiency
+    energy = _carried_wh(gap_w, limits.down_w_per_s, limits)
+    if limits.rise_w > 0:
+        then = _carried_wh(gap_w - limits.rise_w, limits.down_w_per_s, limits)
+        energy = min(energy, max(gap_w, 0.0) * limits.rise_within_s / 3600 + then)
+    return energy * limits.charge_efficiency
+
+
+def _carried_wh(gap_w: float, ramp_w_per_s: float, limits: Range) -> float:
+    """A gap that shrinks at the ramp, and what passes while the energy's measurement ages."""
+    age = limits.age_s
+    late = max(gap_w, 0.0) * age / 3600 + ramp_w_per_s * age * age / 7200
+    return shrink_wh(gap_w, ramp_w_per_s * limits.period_s, limits.period_s) + late
 
 
 def cycle_wh(battery_w: float, limits: Range) -> float:

@@ -13,8 +13,11 @@ PEAK_SHARE = 0.1              # of its former power: but by so much at its peaks
 
 
 def last_engaged(state: ShedState, may: Flexible) -> int | None:
-    """The tier that comes back next: one that may not be shed any more, or else the last in shedding order."""
-    engaged = [i for i, t in enumerate(state.tiers) if t.engaged]
+    """The tier that comes back next: one that may not be shed any more, or else the last in shedding order.
+
+    One whose circuit has no room is passed over.
+    """
+    engaged = [i for i, t in enumerate(state.tiers) if t.engaged and not (may.room_w and may.room_w[i] <= 0)]
     if not engaged:
         return None
     return max(engaged, key=_place(may))
@@ -31,6 +34,8 @@ def calmed(spec: ControlSpec, state: ShedState, deficit_w: float, now_s: float, 
     """Since when some of the last tier could have come back without a deficit, and how much of it at least."""
     last = last_engaged(state, may)
     room = _room_w(spec, state, deficit_w, now_s)
+    if may.room_w and last is not None:
+        room = min(room, may.room_w[last])
     if not trusted or last is None or not room >= _least_w(spec, state.tiers[last], whole=last in may.whole):
         return state._replace(calm_since_s=math.inf, calm_room_w=math.inf)
     return state._replace(calm_since_s=min(state.calm_since_s, now_s), calm_room_w=min(state.calm_room_w, room))
@@ -47,7 +52,9 @@ def restored(spec: ControlSpec, state: ShedState, now_s: float, may: Flexible) -
     if now_s - state.restored_s < spec.release_gap_s:
         return state
     tier, found, room = spec.tiers[last], state.tiers[last], state.calm_room_w
-    if room >= _whole_w(found):
+    if may.room_w:
+        room = min(room, may.room_w[last])  # another tier's room may be in the calm
+    if room >= _whole_w(found) or found.cap_w >= PICKUP * found.before_w:
         if now_s - found.since_s < tier.min_on_s:
             return state
         before_w = 0.0 if _is_back(found) else found.before_w  # no pickup to come

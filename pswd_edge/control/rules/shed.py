@@ -45,17 +45,18 @@ def decide(
     if state.early_cycles >= ENGAGE_CYCLES:
         state = prearmed(spec, state, ahead, power_w, now_s, may)
     if deficit_w > spec.shed_fast_w or state.short_cycles >= ENGAGE_CYCLES:
-        state = engaged(spec, state, deficit_w, power_w, now_s, may)
+        state = engaged(spec, state, deficit_w, power_w, now_s, may, slow=False)
     return restored(spec, state, now_s, may) if trusted and state is before else state
 
 
 def engaged(
-    spec: ControlSpec, state: ShedState, deficit_w: float, power_w: Sequence[float], now_s: float, may: Flexible
+    spec: ControlSpec, state: ShedState, deficit_w: float, power_w: Sequence[float], now_s: float, may: Flexible,
+    *, slow: bool,
 ) -> ShedState:
-    """Engage the smallest prefix of the free quick tiers that covers the deficit, the last in part where it can."""
+    """Engage the smallest prefix of the free tiers, quick or slow, that covers it, the last in part where it can."""
     tiers, missing_w = list(state.tiers), deficit_w + spec.shed_margin_w
     for i in may.order:
-        if missing_w > 0 and not is_slow(spec.tiers[i]):
+        if missing_w > 0 and is_slow(spec.tiers[i]) is slow:
             tiers[i], taken_w = _taken(spec, tiers[i], i, missing_w, power_w[i], now_s, may)
             missing_w -= taken_w
     return state._replace(tiers=tuple(tiers))

@@ -6,10 +6,12 @@ from typing import NamedTuple
 from pswd_edge.control.rules import delay as delays
 from pswd_edge.control.rules.allocate import Fleet
 from pswd_edge.control.rules.budget import Budget
+from pswd_edge.control.rules.circuits import BranchState
 from pswd_edge.control.rules.delay import Delay
 from pswd_edge.control.rules.droop import Droop
 from pswd_edge.control.rules.energy import Held
 from pswd_edge.control.rules.estimate import Estimate, Memory
+from pswd_edge.control.rules.expected import Shift
 from pswd_edge.control.rules.feed import Feed
 from pswd_edge.control.rules.flexibility import Flexible
 from pswd_edge.control.rules.following import Following
@@ -32,6 +34,7 @@ class LawState(NamedTuple):
     far the reference was pulled off its ramp where the batteries could not give what was wanted; it fades at the ramp.
     `delay` learns how late the batteries are, `following` (one for each battery) whether they do what they are told,
     `energy` what they hold; the latter is empty before the first cycle. `droop` is the answer to the frequency.
+    `circuits` is what is known of each branch, empty before the first cycle.
     """
 
     memory: Memory
@@ -47,6 +50,7 @@ class LawState(NamedTuple):
     following: tuple[Following, ...] = ()
     energy: tuple[Held, ...] = ()
     droop: Droop = Droop()
+    circuits: tuple[BranchState, ...] = ()
     absorbed: SurplusState = SurplusState()
 
 
@@ -59,7 +63,8 @@ class Orders(NamedTuple):
     `ramp_w_per_min` and `floor_w` are tighter limits in force than the site file's, None where there are none.
     `hint_w` is where the planner would have the reference. `emergency`: the import limit is reached at once, whatever
     the ramp. `refused` are set-points that their devices do not take. `flexible`: which tiers the workloads let go, in
-    which order.
+    which order. `silent` are supervisors that are not heard any more. `expected` are announced changes of the load, by
+    their time.
     """
 
     mode: Mode
@@ -76,6 +81,8 @@ class Orders(NamedTuple):
     emergency: bool = False
     refused: frozenset[int] = frozenset()
     flexible: Flexible | None = None
+    silent: tuple[str, ...] = ()
+    expected: tuple[Shift, ...] = ()
 
 
 class Grid(NamedTuple):
@@ -133,7 +140,8 @@ def sound(spec: ControlSpec, orders: Orders) -> Orders:
         ceiling_w=ceiling_w, target_w=number(orders.target_w), target_ramp_w_per_s=number(orders.target_ramp_w_per_s),
         manual_w=number(orders.manual_w), import_limit_w=number(orders.import_limit_w),
         export_limit_w=number(orders.export_limit_w), ramp_w_per_min=number(orders.ramp_w_per_min),
-        floor_w=number(orders.floor_w), hint_w=number(orders.hint_w))
+        floor_w=number(orders.floor_w), hint_w=number(orders.hint_w),
+        expected=tuple(s for s in orders.expected if all(map(math.isfinite, s))))
 
 
 def grid_of(spec: ControlSpec, orders: Orders) -> Grid:

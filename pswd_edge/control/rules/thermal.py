@@ -14,6 +14,7 @@ from pswd_edge.model.snapshot import Snapshot
 from pswd_edge.model.thermal import CapStep, Interlock, ThermalSpec
 from pswd_edge.model.workload import Workload
 
+LATCHED = "interlock_latched:"  # the alarm's name, before the interlock's: a restart knows latches by it
 POWER_MAX_AGE_S = 10.0        # rack controllers are polled slowly
 
 
@@ -39,6 +40,7 @@ class ThermalDecision(NamedTuple):
 
     `setpoints` are (point, value) wanted; `ranges` (point, low, high) bind all who may want something else. `caps` and
     `sheds` (tier index, interlock) are the interlocks'; `released` are tiers that it gave back. `alarms`: name, text.
+    `hot_c` are the interlocks' temperatures, `supply_c` the heat exports', NaN where they cannot be used.
     """
 
     setpoints: tuple[tuple[int, float], ...] = ()
@@ -47,6 +49,8 @@ class ThermalDecision(NamedTuple):
     sheds: tuple[tuple[int, str], ...] = ()
     released: tuple[int, ...] = ()
     alarms: tuple[tuple[str, str], ...] = ()
+    hot_c: tuple[float, ...] = ()
+    supply_c: tuple[float, ...] = ()
 
 
 def start(spec: ThermalSpec) -> ThermalState:
@@ -88,7 +92,8 @@ def cycle(
         (*_setpoints(spec, coolers), *(v for e, s in zip(spec.exports, exports, strict=True)
                                        for v in export.wanted(e, s))),
         _ranges(spec), _caps(control, spec, locks), sheds,
-        tuple(sorted(after.shed - {t for t, _ in sheds})), _alarms(spec, locks, hot_c, exports))
+        tuple(sorted(after.shed - {t for t, _ in sheds})), _alarms(spec, locks, hot_c, exports), tuple(hot_c),
+        tuple(measured(snapshot.read(e.supply.point), e.supply.max_age_s) for e in spec.exports))
 
 
 def _in_force(spec: Interlock, state: InterlockState) -> CapStep:
@@ -131,6 +136,9 @@ def _told(spec: Interlock, state: InterlockState, hot_c: float) -> list[tuple[st
         shown = "unknown" if math.isnan(hot_c) else f"{hot_c:.1f} degC"
         found.append((f"over_temperature:{spec.id}",
                       f"{spec.id}: {shown}, limit {spec.limit_c:g}: step {state.step} of {len(spec.steps)}{kept}"))
+    if state.latched:
+        told = f"tripped: all steps stay until it is below {spec.reset_c:g} degC and the operator orders a mode"
+        found.append((f"{LATCHED}{spec.id}", f"{spec.id}: {told}"))
     if interlock.lost(spec, state):
         counts = spec.when_lost.replace("_", " ")
         found.append((f"temperature_lost:{spec.id}", f"{spec.id}: its temperature cannot be used; counts as {counts}"))

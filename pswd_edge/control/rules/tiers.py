@@ -1,7 +1,7 @@
 """What is known of each tier, and what its own meter and the filtered load show of what was taken off."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from pswd_edge.control.rules.deficit import is_slow
@@ -103,10 +103,14 @@ def covered_w(spec: ControlSpec, state: ShedState, short_w: float, now_s: float)
     return min(max(short_w, 0.0), pending_w(spec, state, now_s))
 
 
-def coming_w(spec: ControlSpec, state: ShedState, now_s: float) -> float:
-    """By how much the load may rise of what was given back already: up to a raised cap, or by a pickup."""
+def coming_w(spec: ControlSpec, state: ShedState, now_s: float, of: Iterable[int] | None = None) -> float:
+    """By how much the load may rise of what was given back already: up to a raised cap, or by a pickup.
+
+    `of`: of these tiers only; None: of all.
+    """
     total = 0.0
-    for tier, found in zip(spec.tiers, state.tiers, strict=True):
+    for i in range(len(spec.tiers)) if of is None else of:
+        tier, found = spec.tiers[i], state.tiers[i]
         if found.engaged and now_s - found.raised_s < tier.actuation_s + SETTLE_S:
             total += max(0.0, min(found.cap_w, found.before_w) - found.filtered_w)
         elif not found.engaged and found.before_w > 0 and now_s - found.since_s < max(PICKUP_S, tier.actuation_s):

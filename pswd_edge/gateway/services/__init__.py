@@ -10,6 +10,7 @@ from pswd_edge.gateway.services.battery import BatteryService
 from pswd_edge.gateway.services.dispatch import Dispatch, Door
 from pswd_edge.gateway.services.grid import GridService
 from pswd_edge.gateway.services.health import HealthService
+from pswd_edge.gateway.services.planner import PlannerService
 from pswd_edge.gateway.services.power import PowerService
 from pswd_edge.gateway.services.thermal import ThermalService
 from pswd_edge.gateway.services.workloads import WorkloadService
@@ -29,13 +30,15 @@ class Services(NamedTuple):
     workloads: WorkloadService
     dispatch: Dispatch
     health: HealthService
+    planner: PlannerService
 
 
 def open_services(live: LiveImage, door: Door, clock: Clock) -> Services:
-    """The services; `Services.heavy` owns a thread and is to be closed."""
+    """The services; `Services.heavy` and `planner` own a thread each and are to be closed."""
     meter = PerformanceMeter()
-    dispatch = Dispatch(live, door, clock)
+    dispatch, planner = Dispatch(live, door, clock), PlannerService(live, door, clock)
     return Services(
         live, clock, meter, HeavyWork(), PowerService(live, clock), BatteryService(live), ThermalService(live),
-        GridService(live), WorkloadService(live, clock), dispatch, HealthService(live, dispatch, meter),
+        GridService(live), WorkloadService(live, clock), dispatch, HealthService(live, dispatch, meter, planner),
+        planner,
     )

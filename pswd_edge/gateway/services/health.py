@@ -7,6 +7,7 @@ from pswd_edge.clock import iso_utc
 from pswd_edge.gateway.live import LiveImage
 from pswd_edge.gateway.performance import Performance, PerformanceMeter
 from pswd_edge.gateway.services.dispatch import Dispatch
+from pswd_edge.gateway.services.planner import PlannerService
 from pswd_edge.model.command import Mode
 from pswd_edge.model.device import Device
 from pswd_edge.model.report import AlarmReport, Report
@@ -42,8 +43,9 @@ class HealthView(NamedTuple):
 class HealthService:
     """Judges by the image and by the last command."""
 
-    def __init__(self, live: LiveImage, dispatch: Dispatch, meter: PerformanceMeter) -> None:
-        self._live = live
+    def __init__(self, live: LiveImage, dispatch: Dispatch, meter: PerformanceMeter,
+                 planner: PlannerService) -> None:
+        self._live, self._planner = live, planner
         self._dispatch = dispatch
         self._meter = meter
 
@@ -100,6 +102,10 @@ class HealthService:
             found.append("degraded")
         if report.degraded:
             reasons += report.degraded
+            found.append("degraded")
+        planner = self._planner.read()
+        if planner.state in ("late", "failed"):
+            reasons.append(f"planner {planner.state}: {planner.reason}; the law goes on without it")
             found.append("degraded")
         found += _alarmed(report.alarms, reasons)
         return _worst(found)

@@ -1,0 +1,42 @@
+"""What a cycle tells of itself: conditions that are alarms, changes that are events. Pure."""
+
+from collections.abc import Iterable, Iterator
+
+from pswd_edge.control.arbiter import Verdict
+from pswd_edge.control.rules.law import Decision, LawState
+from pswd_edge.model.control import ControlSpec, Supervisor
+from pswd_edge.model.site import Site
+
+
+def decided_conditions(decision: Decision, state: LawState) -> Iterator[tuple[str, str]]:
+    """Code and text for each degraded mode, and for power that nobody can absorb."""
+    for name in decision.degraded:
+        yield name, f"degraded: {name.replace('_', ' ')}"
+    if state.absorbed.unmet_w > 0:
+        unmet_mw = state.absorbed.unmet_w / 1e6
+        yield "surplus", f"{unmet_mw:.1f} MW more than reference, batteries and absorbers can take"
+
+
+def contradictions(site: Site, verdicts: Iterable[Verdict]) -> Iterator[tuple[str, str]]:
+    """Code and text for each point that two of one level want at different values."""
+    for found in verdicts:
+        if found.tied:
+            yield f"contradiction:{site.points[found.point].id}", f"neither is taken: {', '.join(found.tied)}"
+
+
+def tier_changes(spec: ControlSpec, before: LawState, after: LawState) -> Iterator[tuple[str, str, str]]:
+    """Severity, tier and text for each tier that was shed or given back."""
+    would = "would be " if spec.shadow else ""
+    for tier, old, new in zip(spec.tiers, before.shed.tiers, after.shed.tiers, strict=True):
+        if new.engaged and not old.engaged:
+            yield "warning", tier.id, f"{tier.id}: {would}shed, {new.shed_w / 1e6:.1f} MW less"
+        elif old.engaged and not new.engaged:
+            yield "info", tier.id, f"{tier.id}: {would}given back"
+
+
+def silence_text(supervisor: Supervisor) -> str:
+    """What is told when a supervisor is not heard any more."""
+    limits = {"release": "its limits stay until they run out", "hold_limit": "its limits stay until it is heard again",
+              "safe": "SAFE"}[supervisor.on_silence]
+    return (f"{supervisor.name} was not heard for {supervisor.period_s:g} s: its set-points and targets are let go; "
+            f"{limits}")
