@@ -19,13 +19,14 @@ from pswd_edge.config.secrets import resolve_secret
 from pswd_edge.control.alarm_file import FILE as ALARM_FILE
 from pswd_edge.control.alarm_file import AlarmFile
 from pswd_edge.control.commissioned import FILE, Commissioned
-from pswd_edge.control.cycle import ControlCycle, actuated_points, watched_points
+from pswd_edge.control.cycle import ControlCycle
 from pswd_edge.control.journal import Journal
 from pswd_edge.control.ledger import Ledger
 from pswd_edge.control.requests import check
 from pswd_edge.control.succession import shadowed
 from pswd_edge.control.tier_file import FILE as TIER_FILE
 from pswd_edge.control.tier_file import TierFile
+from pswd_edge.control.watched import actuated_points, watched_points
 from pswd_edge.door import GATEWAY_SOCKET, OPERATOR_SOCKET, DoorServer, Peer
 from pswd_edge.field.drivers.base import Driver
 from pswd_edge.field.drivers.registry import driver_configs, find_driver

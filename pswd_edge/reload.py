@@ -13,9 +13,10 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from pswd_edge.control.cycle import ControlCycle, actuated_points, watched_points
+from pswd_edge.control.cycle import ControlCycle
 from pswd_edge.control.journal import Journal
 from pswd_edge.control.succession import difference, shadowed, why_restart
+from pswd_edge.control.watched import actuated_points, watched_points
 from pswd_edge.errors import ConfigError, SecretError
 from pswd_edge.field.field import Field
 from pswd_edge.field.siteplan import SitePlan

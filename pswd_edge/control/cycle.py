@@ -15,9 +15,10 @@ from pswd_edge.control.chronicle import Chronicle, tried_body
 from pswd_edge.control.commissioned import Commissioned
 from pswd_edge.control.commissioning import Commissioning
 from pswd_edge.control.conditions import contradictions, decided_conditions, silence_text, tier_changes
-from pswd_edge.control.coordination import Coordination, thermal_points
+from pswd_edge.control.coordination import Coordination
 from pswd_edge.control.desk import Desk, unwritten
 from pswd_edge.control.excursion import excursion
+from pswd_edge.control.guarantee import Guarantee
 from pswd_edge.control.hints import Hints
 from pswd_edge.control.journal import Journal
 from pswd_edge.control.ledger import Ledger
@@ -34,7 +35,6 @@ from pswd_edge.control.rules.expected import Shift
 from pswd_edge.control.rules.flexibility import flexible
 from pswd_edge.control.rules.measured import measured
 from pswd_edge.control.rules.placement import headroom
-from pswd_edge.control.rules.reserve import may_fall, may_rise
 from pswd_edge.control.rules.shed import stuck
 from pswd_edge.control.setpoints import Setpoints
 from pswd_edge.control.shadow import REFUSED, decided, mode_of, refuses
@@ -65,34 +65,6 @@ from pswd_edge.model.workload import Headroom
 RACK_MAX_AGE_S = 10.0         # rack controllers are polled slowly
 RECORDINGS = "recordings"     # in the state folder
 _EARLY_S = 0.0005             # a timer may fire early by its resolution
-
-
-def watched_points(site: Site) -> list[int]:
-    """Every point that the rules read."""
-    return [p for p in _watched(site) if p is not None]
-
-
-def actuated_points(site: Site) -> list[int]:
-    """Every point that may be written; none in shadow mode, where the field has nothing to write with."""
-    return [] if site.control.shadow else [p.index for p in site.points if p.write is not None]
-
-
-def _watched(site: Site) -> Iterator[int | None]:
-    spec = site.control
-    yield spec.grid_power.point
-    yield spec.frequency
-    yield from (m.point for m in (*spec.grid_meters, *spec.load_meters))
-    yield from (m.point for group in spec.load_substitutes for m in group)
-    for b in spec.batteries:
-        yield from (b.soc.point, b.power.point, b.setpoint, b.charge_limit, b.discharge_limit, b.state,
-                    b.soc_other.point if b.soc_other else None, b.temperature if b.derating else None)
-    yield from (u.point for u in spec.ups)
-    for t in spec.tiers:
-        yield from (t.power, t.read_back)
-    yield from (a.power for a in spec.absorbers)
-    yield from (c.power for c in spec.load_controllers)
-    yield from (m.point for b in spec.branches for m in (*((b.meter,) if b.meter else ()), *b.loads))
-    yield from thermal_points(spec)
 
 
 class ControlCycle:
@@ -131,8 +103,7 @@ class ControlCycle:
         self._last_s = 0.0
         self._second_s = -math.inf
         self._decision: law.Decision | None = None
-        self._ceiling_w = site.control.load_ceiling_w
-        self._floor_w = site.control.load_floor_w
+        self._guarantee = Guarantee(site.control)
         self._bad = ""
         self._mode_told = self._keeper.mode
         self._headroom = Headroom(0.0, 0.0, 0.0)
@@ -192,8 +163,7 @@ class ControlCycle:
         self._take_site(site)
         self._chronicle = Chronicle(site, self._ledger)
         self.commissioning.succeed(site)
-        self._ceiling_w = min(self._ceiling_w, site.control.load_maximum_w)
-        self._floor_w = site.control.load_floor_w
+        self._guarantee = self._guarantee.under(site.control)
         self._decision = None
         self._hints.drop()
         self._awaited = ()
@@ -312,7 +282,11 @@ class ControlCycle:
     def _orders(self, now_s: float) -> law.Orders:
         """What people and programs want now; in MANUAL only the operator's word counts, not an API's from before."""
         mode, target = mode_of(self._spec, self._keeper.mode), self.desk.target
-        orders = law.Orders(mode, self._ceiling(), barred=self._bars(), floor_w=self._floor(),
+        held = self.desk.tightest.get("load_floor_w")
+        ceiling_w, floor_w = self._guarantee.moved(
+            self.desk.ceiling_w(self._limits), self._spec.load_floor_w if held is None else held.value, self._decision,
+            self._state.reference)
+        orders = law.Orders(mode, ceiling_w, barred=self._bars(), floor_w=floor_w,
                             refused=self._refusals.update(self._field, now_s),
                             flexible=flexible(self._spec, tuple(self.desk.workloads.values())),
                             silent=self.desk.silent,
@@ -339,27 +313,6 @@ class ControlCycle:
     def _bars(self) -> frozenset[int]:
         """Points that may not be led; what is not written need not have been tried."""
         return frozenset() if self._spec.shadow else self.commissioning.bars()
-
-    def _ceiling(self) -> float:
-        """Upper end of the guaranteed range: lowered at once, raised when the reserve for it is there."""
-        wanted, decision, reference = self.desk.ceiling_w(self._limits), self._decision, self._state.reference
-        if wanted > self._ceiling_w and decision is not None and reference is not None:
-            fleet = decision.fleet
-            if may_rise(wanted, reference.reference_w, fleet.above_min_wh, fleet.discharge_rating_w, decision.limits):
-                self._ceiling_w = wanted
-        self._ceiling_w = min(self._ceiling_w, wanted)
-        return self._ceiling_w
-
-    def _floor(self) -> float:
-        """Lower end of the guaranteed range: raised at once, lowered when there is room for what may come."""
-        held, decision, reference = self.desk.tightest.get("load_floor_w"), self._decision, self._state.reference
-        wanted = self._spec.load_floor_w if held is None else held.value
-        if wanted < self._floor_w and decision is not None and reference is not None:
-            fleet = decision.fleet
-            if may_fall(wanted, reference.reference_w, fleet.below_max_wh, fleet.charge_rating_w, decision.limits):
-                self._floor_w = wanted
-        self._floor_w = max(self._floor_w, wanted)
-        return self._floor_w
 
     def _bad_inputs(self, snapshot: Snapshot, decision: law.Decision) -> str:
         """Names of control inputs that are not good; empty where all are. A small battery is no bad input."""

@@ -17,10 +17,11 @@ from pswd_edge.clock import FakeClock
 from pswd_edge.control import cycle as module
 from pswd_edge.control.alarm_table import OFF_DELAY_S
 from pswd_edge.control.commissioned import Commissioned
-from pswd_edge.control.cycle import ControlCycle, watched_points
+from pswd_edge.control.cycle import ControlCycle
 from pswd_edge.control.journal import Journal
 from pswd_edge.control.ledger import Ledger
 from pswd_edge.control.recorder import Recorder
+from pswd_edge.control.watched import watched_points
 from pswd_edge.image import ImageReader, ImageWriter
 from pswd_edge.image.notify import RowBell
 from pswd_edge.model.command import (

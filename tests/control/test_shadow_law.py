@@ -4,10 +4,10 @@ import pytest
 from msgspec.structs import replace
 from virtual import MW, World, demo_site, small_spec
 
-from pswd_edge.control.cycle import actuated_points
 from pswd_edge.control.rules import law
 from pswd_edge.control.shadow import decided, mode_of, refuses
 from pswd_edge.control.succession import shadowed, why_restart
+from pswd_edge.control.watched import actuated_points
 from pswd_edge.model.command import Acknowledge, Mode, SetBatteryTarget, SetMode
 
 SPEC = replace(small_spec(), shadow=True)

@@ -183,7 +183,7 @@ def _slower(reference_w: float, target_w: float, aim: Aim, dt_s: float) -> float
 def _choose(target_w: float, low: float, high: float, window: tuple[float, float],
             budget: tuple[float, float]) -> tuple[float, str]:
     """The target within budget and reserves; the reserves win: without energy the ramp would be broken by far more."""
-    if low > high:
+    if low > high + 2 * _CLOSE_W:  # each end was searched to so much
         return min(max(min(max(target_w, high), low), window[0]), window[1]), INSUFFICIENT
     wanted = min(max(target_w, budget[0]), budget[1])
     if wanted < low:

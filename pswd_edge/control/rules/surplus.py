@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from pswd_edge.model.control import Absorber, ControlSpec
+from pswd_edge.model.tuning import filter_share
 
 ENGAGE_CYCLES = 2             # a surplus that lasts so long is absorbed; a large one at once
 OBEYS_SHARE = 0.5             # of what was ordered: with less, for longer than it takes, it does not obey
@@ -67,7 +68,7 @@ def decide(spec: ControlSpec, state: SurplusState, surplus_w: float, power_w: Se
         dt_s: time since the last one.
         down_w_per_s: how fast the load may fall for good.
     """
-    part = 1 - math.exp(-2 * math.pi * spec.filter_hz * dt_s)
+    part = filter_share(spec.filter_hz, dt_s)
     state = state._replace(absorbers=tuple([_followed(a, p, part, now_s)
                                             for a, p in zip(state.absorbers, power_w, strict=True)]))
     missing_w = surplus_w - pending_w(spec, state, now_s)
