@@ -36,7 +36,7 @@ def found(*workloads: Workload, before: tuple[Awaited, ...] = (), ends_s: dict[s
 def test_a_job_that_we_hold_is_firm() -> None:
     """At least its baseline less what it draws now, at most what it may draw less a paused job's share."""
     (only,) = found(workload())
-    assert only.shift == (26 * MW, 36 * MW, 1060.0, 1060.0 + COME_S)
+    assert only.shift == (26 * MW, 36 * MW, 1060.0, 1060.0 + COME_S, True)
 
 
 @pytest.mark.parametrize(("why", "make"), [
