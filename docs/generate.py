@@ -38,7 +38,7 @@ FORMS = {
         (site_form, ("SiteFile", "NameForm", "ConnectionForm", "DeviceForm", "CircuitForm", "GridForm",
                      "ListenerForm", "UplinkForm", "TrapsForm", "RecordingForm", "PlannerForm")),
         (control_form, ("ControlForm", "InputForm", "LoadRangeForm", "BatteryForm", "LoadControllerForm", "TierForm",
-                        "EffectForm", "PredictorForm", "UpsForm", "SupervisorForm")),
+                        "AbsorberForm", "EffectForm", "PredictorForm", "UpsForm", "SupervisorForm")),
         (thermal_form, ("ThermalForm", "CoolerForm", "LeadForm", "InterlockForm", "StepForm", "HeatExportForm")),
         (droop_form, ("DroopForm",)),
         (map_form, ("MapFile", "RowForm", "WriteForm", "Defaults")),

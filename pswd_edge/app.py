@@ -24,6 +24,8 @@ from pswd_edge.control.journal import Journal
 from pswd_edge.control.ledger import Ledger
 from pswd_edge.control.requests import check
 from pswd_edge.control.succession import shadowed
+from pswd_edge.control.tier_file import FILE as TIER_FILE
+from pswd_edge.control.tier_file import TierFile
 from pswd_edge.door import GATEWAY_SOCKET, OPERATOR_SOCKET, DoorServer, Peer
 from pswd_edge.field.drivers.base import Driver
 from pswd_edge.field.drivers.registry import driver_configs, find_driver
@@ -102,7 +104,8 @@ async def control(site: Site, path: Path | None = None, *, shadow: bool = False)
     ledger = Ledger(Path(site.state_dir) / "ledger.sqlite")
     bell = RowBell(rows_dir(runtime))
     commissioned = Commissioned(site, Path(site.state_dir) / FILE)
-    cycle = ControlCycle(site, field, image, journal, ledger, clock, bell, notify, commissioned)
+    cycle = ControlCycle(site, field, image, journal, ledger, clock, bell, notify, commissioned,
+                         tiers=TierFile(None if site.control.shadow else Path(site.state_dir) / TIER_FILE, clock))
     await cycle.desk.restore()
     if site.recording.on:
         cycle.recorder.start()
@@ -133,6 +136,7 @@ async def control(site: Site, path: Path | None = None, *, shadow: bool = False)
         await field.stop()
         await ledger.close()
         journal.close()
+        await asyncio.to_thread(cycle.tiers.close)
         await asyncio.to_thread(cycle.recorder.close)
         bell.close()
 

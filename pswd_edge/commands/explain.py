@@ -118,6 +118,9 @@ def _law_now(report: Report) -> Iterator[str]:
         yield f"  {power(report.deficit_w)} are missing: load has to be shed by so much"
     if report.surplus_w > 0:
         yield f"  {power(report.surplus_w)} are too much for reference and batteries"
+        added = sum([a.ordered_w for a in report.absorbers])
+        if report.absorbers:
+            yield f"  absorbers are told to draw {power(added)}; nobody is left for {power(report.surplus_unmet_w)}"
 
 
 def _site_now(site: Site, report: Report) -> Iterator[str]:

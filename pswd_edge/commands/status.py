@@ -53,6 +53,14 @@ def _mw(value: float | None) -> str:
     return "     ?" if value is None else f"{value / 1e6:6.2f}"
 
 
+def _loads(report: Report) -> Iterator[str]:
+    """Loads that can be added and loads that can be shed."""
+    for bank in report.absorbers:
+        yield f"  absorber {bank.id:8} told to draw {_mw(bank.ordered_w)} MW, draws {_mw(bank.power_w)}"
+    for t in report.tiers:
+        yield f"  tier {t.id:12} {'SHED ' + _mw(t.shed_w) + ' MW' if t.engaged else 'free'}"
+
+
 def _lines(site: Site, report: Report, field: FieldReport | None, age_s: float) -> Iterator[str]:
     state = "alive" if age_s < ALIVE_S else f"SILENT for {age_s:.0f} s"
     yield f"{site.id}: control {state}, {report.mode.value} ({report.mode_reason})"
@@ -67,8 +75,7 @@ def _lines(site: Site, report: Report, field: FieldReport | None, age_s: float) 
         yield (f"  {b.id:12} {'usable' if b.usable else 'LOST  '} set-point {_mw(b.setpoint_w)} MW, can give "
                f"{_mw(b.discharge_available_w)} and take {_mw(b.charge_available_w)} MW")
     yield from (f"  {limit_line(limit)}" for limit in report.limits)
-    for t in report.tiers:
-        yield f"  tier {t.id:12} {'SHED ' + _mw(t.shed_w) + ' MW' if t.engaged else 'free'}"
+    yield from _loads(report)
     for a in report.alarms:
         yield f"  ALARM {a.severity} {a.code}: {a.message} since {iso_utc(a.since_utc_s)}{alarm_state(a)}"
     yield (f"{report.cycles} cycles, {report.cycles_missed} missed; late p99 {report.late_p99_ms:.2f} ms, "

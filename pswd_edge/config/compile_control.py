@@ -7,6 +7,7 @@ from pswd_edge.config.circuits import Circuits, compile_branches
 from pswd_edge.config.compile_droop import compile_droop
 from pswd_edge.config.compile_thermal import compile_thermal
 from pswd_edge.config.control_form import (
+    AbsorberForm,
     BatteryForm,
     ControlForm,
     InputForm,
@@ -16,7 +17,7 @@ from pswd_edge.config.control_form import (
     UpsForm,
 )
 from pswd_edge.model.command import Level
-from pswd_edge.model.control import BatteryControl, ControlSpec, Input, LoadController, Supervisor, Tier, Ups
+from pswd_edge.model.control import Absorber, BatteryControl, ControlSpec, Input, LoadController, Supervisor, Tier, Ups
 from pswd_edge.model.point import Point
 from pswd_edge.model.tuning import Tuning, tuned
 
@@ -99,6 +100,7 @@ def compile_control(form: ControlForm, points: Mapping[str, Point], devices: Map
         grid_meters=tuple(_input(meter, points) for meter in form.grid_meters),
         load_substitutes=tuple(tuple(_input(m, points) for m in group) for group in form.load_substitutes),
         shadow=form.shadow,
+        absorbers=tuple(_absorber(a, points) for a in form.absorbers),
         firm_resumes=form.firm_resumes,
         thermal=compile_thermal(form.thermal, points, tuple(form.load_controllers), [t.id for t in form.tiers]),
         supervision=tuple(_supervisor(s) for s in form.supervision),
@@ -188,7 +190,20 @@ def _tier(tier: TierForm, form: ControlForm, points: Mapping[str, Point]) -> Tie
         min_off_s=tier.min_off_s,
         actuation_s=tier.actuation_s,
         max_events_per_h=tier.max_events_per_h,
+        read_back=setpoint.write.read_back if setpoint.write else None,
+        shown=(_shown(setpoint, engaged), _shown(setpoint, released)),
+        tolerance=setpoint.write.tolerance if setpoint.write else 0.0,
     )
+
+
+def _shown(setpoint: Point, value: float) -> float:
+    """What the read-back shows of a value that was written."""
+    coded = setpoint.write.read_back_values if setpoint.write else {}
+    return float(coded.get(int(value), value)) if coded else value
+
+
+def _absorber(form: AbsorberForm, points: Mapping[str, Point]) -> Absorber:
+    return Absorber(form.id, points[form.setpoint].index, points[form.power].index, form.maximum_w, form.actuation_s)
 
 
 def _tier_values(tier: TierForm, form: ControlForm, setpoint: Point) -> tuple[float, float]:

@@ -4,7 +4,15 @@ from collections.abc import Mapping
 
 from pswd_edge.config.circuits import hangs_somewhere
 from pswd_edge.config.compile_control import DEFAULT_REVERT_S, tier_power_point, tier_setpoint_signal
-from pswd_edge.config.control_form import BatteryForm, ControlForm, EffectForm, InputForm, TierForm, UpsForm
+from pswd_edge.config.control_form import (
+    AbsorberForm,
+    BatteryForm,
+    ControlForm,
+    EffectForm,
+    InputForm,
+    TierForm,
+    UpsForm,
+)
 from pswd_edge.config.droop_checks import check_droop
 from pswd_edge.config.limits import check_limits
 from pswd_edge.config.map_form import MapFile, RowForm
@@ -93,6 +101,7 @@ def check_control(form: SiteFile, maps: Mapping[str, MapFile], place: Place) -> 
     for id_, circuit in form.circuits.items() if hangs_somewhere(control) else ():
         row = points.row(circuit.meter or "", "active_power_w")
         _check_age(circuit.max_age_ms, circuit.meter or "", row, points, place.at("circuits", id_, "max_age_ms"))
+    _check_absorbers(control, points, here.at("absorbers"))
     _check_observed(control, points, here)
     _check_supervision(control, here)
     check_thermal(control, points, here.at("thermal"))
@@ -121,6 +130,34 @@ def _check_meters(meters: tuple[InputForm, ...], points: _Points, place: Place) 
         _check_input(meter, "W", points, place.at(index))
         if meter.point and meter.point in [m.point for m in meters[:index]]:
             place.complain((index,), f"{meter.point} again", "it once, or its power counts twice")
+
+
+def _check_absorbers(control: ControlForm, points: _Points, place: Place) -> None:
+    for index, absorber in enumerate(control.absorbers):
+        _check_absorber(absorber, points, place.at(index))
+        if absorber.id and absorber.id in [a.id for a in control.absorbers[:index]]:
+            place.complain((index, "id"), f"{absorber.id!r} again", "an id of its own")
+
+
+def _check_absorber(form: AbsorberForm, points: _Points, place: Place) -> None:
+    """Its set-point takes 0 to its maximum, in W, and its meter can be read."""
+    _check_point(form.power, "W", points, place, ("power",))
+    device, _, signal = form.setpoint.partition(".")
+    row = points.need(device, signal, place, ("setpoint",)) if form.setpoint else None
+    if row is None:
+        return
+    if row.write is None:
+        place.complain(("setpoint",), f"{form.setpoint}, which can only be read", "a point that can be written")
+        return
+    unit = points.unit(device, signal)
+    if unit and unit != "W":
+        place.complain(("setpoint",), f"{form.setpoint} in {unit}", "a point in W")
+        return
+    most_w, least_w = (limit * points.factor(device, row) for limit in (row.write.max, row.write.min))
+    if form.maximum_w > most_w:
+        place.complain(("maximum_w",), number(form.maximum_w), f"{number(most_w)}, which the map lets write, at most")
+    if least_w > 0:
+        place.complain(("setpoint",), f"{form.setpoint}, which takes {number(least_w)} at least", "one that takes 0")
 
 
 def _check_effect(id_: str, effect: EffectForm, points: _Points, place: Place) -> None:

@@ -92,6 +92,16 @@ class TierForm(Form):
     circuit: Text | None = None
 
 
+class AbsorberForm(Form):
+    """A load that can be added: a load bank, a burner. It draws what its set-point says."""
+
+    id: Id
+    setpoint: PointId = Field(description="takes the power that it shall draw, W")
+    power: PointId = Field(description="measures what it draws; part of the load that `load_meters` measure")
+    maximum_w: Positive
+    actuation_s: NotNegative = 2.0
+
+
 class EffectForm(Form):
     """The meter that shows what a write does, where that is none of the device's own."""
 
@@ -167,3 +177,4 @@ class ControlForm(Form):
     thermal: ThermalForm | None = None
     supervision: tuple[SupervisorForm, ...] = ()
     droop: DroopForm | None = None
+    absorbers: tuple[AbsorberForm, ...] = Field((), description="what takes a surplus, in this order")

@@ -108,8 +108,10 @@ KINDS: dict[str, Kind] = {
         "warning", False, "the heat network's supply could not be held in its band: switched off",
         "nothing: it is tried again by itself; look at the heat pump where it lasts"),
     "surplus": Kind(
-        "critical", True, "for 1 s, more power came than reference and batteries can absorb",
-        "lower nothing: raise load, or let the batteries be emptied; the ramp limit may break", on_delay_s=1.0),
+        "critical", True, "for 1 s, the load has been falling faster than the ramp with batteries that are full, and "
+        "no absorber is left: the grid falls with the load",
+        "lower nothing: raise load, or let the batteries be emptied; more room in the batteries (`load_range`) or an "
+        "absorber keeps it from coming again", on_delay_s=1.0),
     "contradiction:<point>": Kind(
         "warning", False, "for 1 s, two of one level have wanted different values of a point: neither is taken, "
         "the next lower level leads it, or nobody",
@@ -132,6 +134,9 @@ KINDS: dict[str, Kind] = {
     "alarms_not_kept": Kind(
         "info", False, "the list of alarms cannot be written to `alarms.json` of the state folder",
         "free the disk, look at the folder's owner; what is latched or shelved now would be forgotten by a restart"),
+    "tiers_not_kept": Kind(
+        "info", False, "which loads are shed cannot be written to `tiers.json` of the state folder",
+        "free the disk, look at the folder's owner; a restart now would not know what it shed"),
     "alarms_left_out": Kind(
         "warning", False, "more alarms than the list holds; the text says how many are left out, the milder ones first",
         "look for the one cause of the many: a switch, a power supply"),

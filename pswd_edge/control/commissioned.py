@@ -126,7 +126,8 @@ class Commissioned:
             why = next((self.missing[p] for p in led_points(battery) if p in self.missing and p in barred), "")
             if why:
                 found[battery.id] = why
-        for index in (*(c.cap for c in spec.load_controllers), *(t.setpoint for t in spec.tiers)):
+        for index in (*(c.cap for c in spec.load_controllers), *(t.setpoint for t in spec.tiers),
+                      *(a.setpoint for a in spec.absorbers)):
             if index in barred:
                 found[points[index].id] = self.missing[index]
         named = [f"{name} ({why})" for name, why in list(found.items())[:_NAMED]]

@@ -8,12 +8,13 @@ from pswd_edge.model.control import ControlSpec, Supervisor
 from pswd_edge.model.site import Site
 
 
-def decided_conditions(decision: Decision) -> Iterator[tuple[str, str]]:
+def decided_conditions(decision: Decision, state: LawState) -> Iterator[tuple[str, str]]:
     """Code and text for each degraded mode, and for power that nobody can absorb."""
     for name in decision.degraded:
         yield name, f"degraded: {name.replace('_', ' ')}"
-    if decision.need.surplus_w > 0:
-        yield "surplus", "more power than reference and batteries can absorb"
+    if state.absorbed.unmet_w > 0:
+        unmet_mw = state.absorbed.unmet_w / 1e6
+        yield "surplus", f"{unmet_mw:.1f} MW more than reference, batteries and absorbers can take"
 
 
 def contradictions(site: Site, verdicts: Iterable[Verdict]) -> Iterator[tuple[str, str]]:

@@ -39,6 +39,7 @@ from pswd_edge.control.rules.shed import stuck
 from pswd_edge.control.setpoints import Setpoints
 from pswd_edge.control.shadow import REFUSED, decided, mode_of, refuses
 from pswd_edge.control.succession import carried_law, moved_controllers, moved_points
+from pswd_edge.control.tier_file import TierFile
 from pswd_edge.control.timing import Histogram
 from pswd_edge.image import ImageWriter
 from pswd_edge.image.notify import RowBell
@@ -86,7 +87,9 @@ def _watched(site: Site) -> Iterator[int | None]:
         yield from (b.soc.point, b.power.point, b.setpoint, b.charge_limit, b.discharge_limit, b.state,
                     b.soc_other.point if b.soc_other else None, b.temperature if b.derating else None)
     yield from (u.point for u in spec.ups)
-    yield from (t.power for t in spec.tiers)
+    for t in spec.tiers:
+        yield from (t.power, t.read_back)
+    yield from (a.power for a in spec.absorbers)
     yield from (c.power for c in spec.load_controllers)
     yield from (m.point for b in spec.branches for m in (*((b.meter,) if b.meter else ()), *b.loads))
     yield from thermal_points(spec)
@@ -97,7 +100,8 @@ class ControlCycle:
 
     def __init__(self, site: Site, field: FieldPort, image: ImageWriter, journal: Journal, ledger: Ledger,
                  clock: Clock, bell: RowBell, notify: Callable[[str], object],
-                 commissioned: Commissioned | None = None, recorder: Recorder | None = None) -> None:
+                 commissioned: Commissioned | None = None, recorder: Recorder | None = None,
+                 tiers: TierFile | None = None) -> None:
         self._field, self._image = field, image
         self._take_site(site)
         self._between: deque[Callable[[], None]] = deque()
@@ -114,7 +118,8 @@ class ControlCycle:
         self.commissioning = Commissioning(site, field, clock, journal, commissioned or Commissioned(site),
                                            lambda: self._keeper.mode, lambda: self._decision)
         self.recorder = recorder or Recorder(Path(site.state_dir) / RECORDINGS, site.recording, clock)
-        self._state = self._shown = law.start(site.control)
+        self.tiers = tiers or TierFile(None, clock)
+        self._state = self._shown = law.start(site.control)._replace(shed=self.tiers.take_up(site, journal.tell))
         self._started_utc_s = clock.utc_s()
         self._encode = msgspec.msgpack.Encoder().encode
         self._late, self._rules, self._age = Histogram(), Histogram(), Histogram()
@@ -270,6 +275,7 @@ class ControlCycle:
             self._journal.tell(severity, "tier", tier, text)
         if is_excursion(before.droop) is not is_excursion(self._shown.droop):
             self._journal.tell("info", "droop", "site", excursion(self._spec.droop, self._shown.droop))
+        self.tiers.note(self._site, self._state.shed)
         bad = self._bad_inputs(snapshot, decision)
         self._keeper.update(bad, now_s)
         self._tell_mode()
@@ -383,7 +389,7 @@ class ControlCycle:
             self._room(decision), self._bars(), self._journal.listed)
 
     def _conditions(self, decision: law.Decision) -> Iterator[tuple[str, str] | Condition]:
-        yield from decided_conditions(decision)
+        yield from decided_conditions(decision, self._shown)
         if self._keeper.mode is Mode.SAFE:
             yield "safe_state", f"SAFE: {self._keeper.reason}"
         if self._spec.shadow:
@@ -396,8 +402,8 @@ class ControlCycle:
             yield "recording", self.recorder.trouble or f"{self.recorder.dropped} cycles are missing: the disk is slow"
         if names := stuck(self._spec, self._state.shed, self._last_s):
             yield "tier_stuck", f"{', '.join(names)}: engaged, but the meter shows less than half of it gone"
-        if self._journal.trouble:
-            yield "alarms_not_kept", self._journal.trouble
+        unkept = (("tiers_not_kept", self.tiers.trouble), ("alarms_not_kept", self._journal.trouble))
+        yield from ((code, trouble) for code, trouble in unkept if trouble)
         yield from self._thermal.decision.alarms
 
     # --- publish ------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from pswd_edge.control.timing import Histogram
 from pswd_edge.model.control import ControlSpec
 from pswd_edge.model.ports import FieldPort
 from pswd_edge.model.report import (
+    AbsorberReport,
     AlarmReport,
     BatteryReport,
     LimitReport,
@@ -93,8 +94,14 @@ def report_of(
         workloads=workloads, alarms=alarms, acknowledged_cycle=field.acknowledged_cycle(clocks.cycle),
         loop=_loop(spec, decision, state),
         cycles=clocks.cycles, cycles_missed=clocks.missed, started_utc_s=clocks.started_utc_s, limits=limits,
-        shadow=spec.shadow, thermal=thermal, droop_w=decision.droop_w,
-        frequency_hz=known(frequency_hz(spec.droop, state.droop)), **timings._asdict())
+        shadow=spec.shadow, thermal=thermal, absorbers=_absorbers(spec, state),
+        surplus_unmet_w=state.absorbed.unmet_w,
+        droop_w=decision.droop_w, frequency_hz=known(frequency_hz(spec.droop, state.droop)), **timings._asdict())
+
+
+def _absorbers(spec: ControlSpec, state: LawState) -> tuple[AbsorberReport, ...]:
+    return tuple(AbsorberReport(a.id, found.ordered_w, known(found.shown_w))
+                 for a, found in zip(spec.absorbers, state.absorbed.absorbers, strict=True))
 
 
 def limits_of(held: Collection[HeldLimit], now_s: float) -> tuple[LimitReport, ...]:

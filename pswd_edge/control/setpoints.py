@@ -115,7 +115,7 @@ class Setpoints:
         return wanted
 
     def _loads(self, state: LawState) -> list[Candidate]:
-        """Caps stand at their rating; outlets and limits are written only once a tier has used them."""
+        """Caps stand at their rating; outlets, limits and absorbers are written only once they were used."""
         wanted = [Candidate(c.cap, c.rating_w, Level.LAW, "law") for c in self._spec.load_controllers]
         capped = {c.point for c in wanted}
         for place, (tier, found) in enumerate(zip(self._spec.tiers, state.shed.tiers, strict=True)):
@@ -125,6 +125,9 @@ class Setpoints:
                 wanted.append(Candidate(tier.setpoint, tier.engaged_value, Level.GRID, f"tier:{tier.id}", place))
             else:
                 wanted.append(Candidate(tier.setpoint, tier.released_value, Level.LAW, f"tier:{tier.id}", GIVEN_BACK))
+        wanted += [Candidate(a.setpoint, found.ordered_w, Level.LAW, f"absorber:{a.id}")
+                   for a, found in zip(self._spec.absorbers, state.absorbed.absorbers, strict=True)
+                   if math.isfinite(found.raised_s)]
         return wanted
 
     def _tier_bounds(self, state: LawState) -> list[Bound]:

@@ -11,6 +11,7 @@ from pswd_edge.control.rules.estimate import Memory
 from pswd_edge.control.rules.following import Following
 from pswd_edge.control.rules.law import LawState
 from pswd_edge.control.rules.shed import ShedState, TierState
+from pswd_edge.control.rules.surplus import Absorbing
 from pswd_edge.model.site import Site
 
 _T = TypeVar("_T")
@@ -38,9 +39,9 @@ def carried_law(old: Site, new: Site, state: LawState) -> LawState:
     """The law's state under the new site.
 
     With the same batteries nothing is lost. With others, histories begin anew and the reference is taken from what is
-    measured, so that the change makes no step; tiers and circuits keep their state by their ids. So does each battery
-    what it was told. How late they are is learnt anew: others may be faster or slower. Droop that is not given any more
-    makes no step either: the grid stays where it is.
+    measured, so that the change makes no step; tiers, absorbers and circuits keep their state by their ids. So does
+    each battery what it was told. How late they are is learnt anew: others may be faster or slower. Droop that is not
+    given any more makes no step either: the grid stays where it is.
     """
     before, after = old.control, new.control
     tiers = {t.id: s for t, s in zip(before.tiers, state.shed.tiers, strict=True)}
@@ -48,9 +49,11 @@ def carried_law(old: Site, new: Site, state: LawState) -> LawState:
     if droop.fed_w(before.droop, droop_w) != droop.fed_w(after.droop, droop_w):
         state = state._replace(droop=droop.NONE, reference=None, feed=None, budget=None)
     shed: ShedState = state.shed._replace(tiers=tuple(tiers.get(t.id, TierState()) for t in after.tiers))
+    found = {a.id: s for a, s in zip(before.absorbers, state.absorbed.absorbers, strict=True)}
+    absorbed = state.absorbed._replace(absorbers=tuple(found.get(a.id, Absorbing()) for a in after.absorbers))
     branches = dict(zip([b.id for b in before.branches], state.circuits, strict=False))
     circuits = tuple([branches.get(b.id, BranchState()) for b in after.branches])
-    state = state._replace(shed=shed, circuits=circuits)
+    state = state._replace(shed=shed, circuits=circuits, absorbed=absorbed)
     if _sources(old) == _sources(new):
         return state
     return state._replace(memory=Memory(), reference=None, feed=None, missed_w=0.0, delay=delay.begun(),

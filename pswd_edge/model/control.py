@@ -96,6 +96,8 @@ class Tier(Struct, frozen=True):
 
     `setpoint` is the cap, limit or outlet; engaged it is written `engaged_value`, released `released_value`.
     `power` is the point that measures what the tier carries; shedding it takes off at most `power - floor_w`.
+    `read_back` is the point that shows what the device holds of the set-point, None where none does; `shown` is what it
+    shows of the engaged and of the released value, within `tolerance`.
     """
 
     id: str
@@ -109,6 +111,22 @@ class Tier(Struct, frozen=True):
     min_off_s: float = 30.0
     actuation_s: float = 2.0
     max_events_per_h: int = 20
+    read_back: int | None = None
+    shown: tuple[float, float] = (math.nan, math.nan)
+    tolerance: float = 0.0
+
+
+class Absorber(Struct, frozen=True):
+    """A load that can be added: a load bank, a burner. `setpoint` takes 0..`maximum_w`, `power` measures what it draws.
+
+    `actuation_s` is how long it takes to draw what it is told.
+    """
+
+    id: str
+    setpoint: int
+    power: int
+    maximum_w: float
+    actuation_s: float = 2.0
 
 
 class LoadController(Struct, frozen=True):
@@ -178,6 +196,7 @@ class ControlSpec(Struct, frozen=True):
     `require_commissioning`: AUTO leaves out actuators without a record of commissioning. `disruptive_per_s` is how many
     select-before-operate writes may be made in a second, on one connection and on the whole site. `shadow`: decide,
     write nothing.
+    `absorbers` take what reference and batteries cannot, the first first.
     `thermal`: what leads cooling and heat export, and guards temperatures; None: they are left alone.
     `supervision`: who must be heard from time to time while it holds something.
     `droop`: how `frequency` is answered; None: not at all.
@@ -227,3 +246,4 @@ class ControlSpec(Struct, frozen=True):
     droop: DroopSpec | None = None
     branches: tuple[Branch, ...] = ()
     firm_resumes: bool = False
+    absorbers: tuple[Absorber, ...] = ()

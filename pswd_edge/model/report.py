@@ -38,6 +38,14 @@ class TierReport(Struct, frozen=True):
     shed_w: float
 
 
+class AbsorberReport(Struct, frozen=True):
+    """A load that can be added: what it is told to draw, and what its meter shows (None: not known), W."""
+
+    id: str
+    ordered_w: float
+    power_w: float | None
+
+
 class BatteryReport(Struct, frozen=True):
     """A battery as the law sees it; W, Wh. `usable` is False where it is lost, faulted or silent."""
 
@@ -163,8 +171,10 @@ class Report(Struct, frozen=True):
     batteries: "battery" (their limits), "manual", "safe", "blind" (no load known), "observe". Energies are those of
     the usable batteries together. `degraded` lists the degraded modes in force. `acknowledged_cycle`: every set-point
     decided up to that cycle has been acknowledged by its device. `utc_s` is when the cycle began. `shadow`: nothing of
-    it was written. `droop_w` is what the batteries give for the grid's frequency (discharge positive), None where it is
-    not answered by configuration; `frequency_hz` is the frequency that is answered.
+    it was written. `surplus_w` is what reference and batteries cannot absorb of the load as it is measured;
+    `surplus_unmet_w` what no absorber is left to take of it either. `droop_w` is what the batteries give for the grid's
+    frequency (discharge positive), None where it is not answered by configuration; `frequency_hz` is the frequency that
+    is answered.
     """
 
     cycle: int
@@ -213,6 +223,8 @@ class Report(Struct, frozen=True):
     thermal: ThermalReport | None = None
     droop_w: float | None = None
     frequency_hz: float | None = None
+    absorbers: tuple[AbsorberReport, ...] = ()
+    surplus_unmet_w: float = 0.0
 
 
 class LinkReport(Struct, frozen=True):

@@ -15,7 +15,7 @@ from pswd_edge.model.quality import Quality, Reason
 from pswd_edge.model.snapshot import Reading, Snapshot, freeze
 from pswd_edge.planning.run import Bounds, Run, Series
 from pswd_edge.planning.traces import STEP_S
-from pswd_edge.replay.plant import Battery, Meter, Shedder
+from pswd_edge.replay.plant import Battery, Meter, Shedder, Soak
 
 FIRST_S = 1000.0              # of the virtual monotonic clock
 STEPS = 5                     # of the plant in a cycle
@@ -46,6 +46,7 @@ class Case:
     viable: bool = True
     why: str = ""
     frequency_hz: Series | None = None
+    soaks: list[Soak] = field(default_factory=list)
 
 
 class Loop:
@@ -132,6 +133,8 @@ class Loop:
                 battery.command(decision.shares.get(spec.id, 0.0), self.now_s)
             for shedder, tier in zip(self.shedders, self.state.shed.tiers, strict=True):
                 shedder.order(tier.engaged, self.now_s, tier.cap_w)
+            for soak, absorber in zip(self.case.soaks, self.state.absorbed.absorbers, strict=True):
+                soak.order(absorber.ordered_w)
 
     def snapshot(self) -> Snapshot:
         """What the meters and registers say now."""
@@ -143,6 +146,8 @@ class Loop:
             readings[self.spec.frequency] = _good(self.frequency_hz, now)
         for spec, battery in zip(self.spec.batteries, self.batteries, strict=True):
             _battery_readings(readings, spec, battery, now)
+        for absorber, soak in zip(self.spec.absorbers, self.case.soaks, strict=True):
+            readings[absorber.power] = _good(soak.power_w, now)
         for tier, power_w, shedder in zip(self.spec.tiers, self._tier_w, self.shedders, strict=True):
             readings[tier.power] = _good(power_w * shedder.reports, now)
         return freeze(self.cycle, now, now, readings)
@@ -156,7 +161,7 @@ class Loop:
             for i, shedder in enumerate(self.shedders):
                 off, self._tier_w[i] = shedder.step(job, self.now_s)
                 taken += off
-            power = base + job - taken
+            power = base + job - taken + sum([s.step() for s in self.case.soaks])
             self.meter.see(power - given)
             self.load_meter.see(power)
             load += base + job

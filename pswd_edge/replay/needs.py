@@ -5,10 +5,11 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from pswd_edge.model.command import Mode
+from pswd_edge.model.control import Absorber
 from pswd_edge.replay.loop import Case, Loop
 from pswd_edge.replay.making import FOREVER, Draw, Maker, shedders, tiers
-from pswd_edge.replay.plant import Shedder
-from pswd_edge.replay.site import MW, battery
+from pswd_edge.replay.plant import Shedder, Soak
+from pswd_edge.replay.site import MW, battery, tier
 
 
 def ceiling_lowered(draw: Draw) -> Case:
@@ -131,3 +132,27 @@ def export(draw: Draw) -> Case:
     make = Maker(draw, 37)
     make.spec = replace(make.spec, export_limit_w=0.0)
     return make.case("abort under discharge, no export allowed", make.job([(40.0, 60.0)]), soc=0.95)
+
+
+def full(draw: Draw) -> Case:
+    """45: the job is aborted while half the batteries that are needed are nearly full; load banks take the rest."""
+    make = Maker(draw, 45)
+    banks = tuple(Absorber(f"bank-{i + 1}", 300 + 2 * i, 301 + 2 * i, 40 * MW) for i in range(2))
+    make.spec = replace(make.spec, batteries=(battery(0, 4 * MW, 100 * MW),), absorbers=banks)
+    return make.case("abort with full batteries, and load banks", make.job([(-FOREVER, 60.0)]), soc=1.0,
+                     soaks=[Soak(), Soak()])
+
+
+def chillers(draw: Draw) -> Case:
+    """46: the import limit falls below the load for good; a chiller takes two minutes to help."""
+    make = Maker(draw, 46)
+    slow = tier(0, 16 * MW, action="demand_limit", engaged_value=40.0, released_value=100.0, floor_w=6 * MW,
+                actuation_s=120.0, min_on_s=300.0, min_off_s=600.0, max_events_per_h=4)
+    make.spec = replace(make.spec, batteries=(battery(0, 4 * MW, 60 * MW),), tiers=(slow, *tiers()[1:]))
+
+    def curtail(loop: Loop) -> None:
+        loop.orders = loop.orders._replace(import_limit_w=60 * MW)
+
+    return make.case("a chiller comes while the batteries carry", make.job([(-FOREVER, FOREVER)]), soc=0.6,
+                     shedders=[Shedder(0.2, 0.4, 40.0), *shedders()[1:]], events=[(60.0, curtail)], viable=False,
+                     why="the limit stays below the load: in the end loads must go")

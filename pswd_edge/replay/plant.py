@@ -171,3 +171,22 @@ class Shedder:
         self.cut += (1 - math.exp(-STEP_S / self.actuation_s)) * (goal - self.cut)
         left = full * (1 - self.cut * (1 - self.floor_share))
         return self.share * job_w - left, left
+
+
+@dataclass
+class Soak:
+    """A load that can be added, as a load bank: it draws what it is told, `lag_s` late. `sticks`: it draws nothing."""
+
+    lag_s: float = 0.1
+    sticks: bool = False
+    power_w: float = 0.0
+    _ordered_w: float = 0.0
+
+    def order(self, power_w: float) -> None:
+        """Its set-point."""
+        self._ordered_w = 0.0 if self.sticks else power_w
+
+    def step(self) -> float:
+        """What it draws now."""
+        self.power_w += (1 - math.exp(-STEP_S / self.lag_s)) * (self._ordered_w - self.power_w)
+        return self.power_w

@@ -145,3 +145,36 @@ def test_a_ups_is_told_by_labels_that_its_map_has(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as failed:
         site(tmp_path, ("  load_controllers:\n", "  ups: {pdu: {on_battery: [battery]}}\n  load_controllers:\n"))
     assert "no point pdu.output_source" in str(failed.value)
+
+
+ABSORBER = """  absorbers: [{{id: bank, setpoint: {setpoint}, power: {power}, maximum_w: {maximum}}}]
+  load_controllers:
+"""
+
+
+def with_absorber(folder: Path, setpoint: str = "rack.power_cap_w", power: str = "rack.active_power_w",
+                  maximum: str = "20e6") -> Site:
+    text = ABSORBER.format(setpoint=setpoint, power=power, maximum=maximum)
+    return site(folder, ("  load_controllers:\n", text))
+
+
+def test_an_absorber_is_a_set_point_in_w_and_a_meter(tmp_path: Path) -> None:
+    """Both reach the rules by their index."""
+    found = with_absorber(tmp_path)
+    bank = found.control.absorbers[0]
+    assert [found.points[i].id for i in (bank.setpoint, bank.power)] == ["rack.power_cap_w", "rack.active_power_w"]
+    assert (bank.maximum_w, bank.actuation_s) == (20e6, 2.0)
+
+
+@pytest.mark.parametrize(("change", "found"), [
+    ({"setpoint": "rack.active_power_w"}, "rack.active_power_w, which can only be read"),
+    ({"setpoint": "bess.bank_w"}, "no point bess.bank_w"),
+    ({"setpoint": "bess.revert_timeout_s"}, "bess.revert_timeout_s in s"),
+    ({"power": "bess.soc_percent"}, "bess.soc_percent in %"),
+    ({"maximum": "1e12"}, "which the map lets write, at most"),
+])
+def test_an_absorber_that_cannot_be_led_is_a_mistake(change: dict[str, str], found: str, tmp_path: Path) -> None:
+    """Found by `check` and not in an abort at night."""
+    with pytest.raises(ConfigError) as failed:
+        with_absorber(tmp_path, **change)
+    assert found in str(failed.value)

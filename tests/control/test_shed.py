@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from virtual import FIRST_S, MW, MWH, fleet, limits, low_pass, small_spec, tier_spec
 
+from pswd_edge.control.rules import lasting
 from pswd_edge.control.rules.shed import ShedState, TierState, decide, needs, pending_w, stuck, warning_s
 from pswd_edge.control.rules.tiers import coming_w
 from pswd_edge.model.control import ControlSpec
@@ -376,3 +377,55 @@ def test_the_same_inputs_shed_the_same(steps: list[tuple[float, bool, int]]) -> 
         return found
 
     assert states() == states()
+
+
+# --- no longer than needed ------------------------------------------------------------------------------------------
+
+
+def capped(cap_mw: float, drawn_mw: float) -> ShedState:
+    """The first tier held, 10 MW before; calm for long with 3 MW of room."""
+    held = TierState(True, FIRST_S - 300, 10 * MW, max(0.0, 10 - cap_mw) * MW, cap_w=cap_mw * MW,
+                     filtered_w=drawn_mw * MW, asked_s=FIRST_S - 300)
+    return ShedState((held, TierState(), TierState()), calm_since_s=FIRST_S - 60, restored_s=FIRST_S - 60,
+                     calm_room_w=3 * MW)
+
+
+@pytest.mark.parametrize(("cap_mw", "drawn_mw", "engaged"), [(11, 9, False), (11, 10.9, True), (9, 8, True)])
+def test_a_cap_that_holds_nothing_back_is_released_without_room_for_a_pickup(
+    cap_mw: float, drawn_mw: float, engaged: bool
+) -> None:
+    """It may draw as much as before and draws less: kept, it would keep the tiers before it from coming back."""
+    after = decide(SPEC, capped(cap_mw, drawn_mw), -4 * MW, (drawn_mw * MW, 0.0, 0.0), True, FIRST_S, 0.1)
+    assert after.tiers[0].engaged is engaged
+
+
+def test_a_tier_that_was_back_already_is_not_waited_for() -> None:
+    """After a release for which nothing rises, nothing is kept free."""
+    after = decide(SPEC, capped(11, 9), -4 * MW, (9 * MW, 0.0, 0.0), True, FIRST_S, 0.1)
+    assert coming_w(SPEC, after, FIRST_S + 1) == 0
+
+
+def test_energy_carries_the_mean_of_a_swing_and_power_its_peak() -> None:
+    """A swing of 8 MW about 80 with energy for 82: its peaks take 0.02 MWh more, and no tier needs to go for them."""
+    stored = fleet(5.1 * MWH, 5 * MWH, 100 * MW)
+    assert needs(88 * MW, 20 * MW, stored, limits(), 120 * MW, SOON).deficit_w > 1 * MW
+    assert needs(88 * MW, 20 * MW, stored, limits(), 120 * MW, SOON, 0.0, 80 * MW).deficit_w < 0
+    weak = fleet(5.1 * MWH, 5 * MWH, 60 * MW)
+    assert needs(88 * MW, 20 * MW, weak, limits(), 120 * MW, SOON, 0.0, 80 * MW).deficit_w > 7 * MW
+
+
+def test_an_empty_battery_does_not_wait_until_a_step_has_lasted() -> None:
+    """What the mean does not show yet is carried too: without energy for it the tiers go at once."""
+    empty = fleet(0.01 * MWH, 10 * MWH, 100 * MW)
+    assert needs(60 * MW, 30 * MW, empty, limits(), 120 * MW, SOON, 0.0, 40 * MW).deficit_w > 9 * MW
+
+
+def test_the_mean_does_not_see_a_tier_go() -> None:
+    """20 MW that a tier takes off are off the lasting load at once, whatever its meter and the filter show."""
+    steady = lasting.remembered(SPEC, ShedState(tuple(TierState(filtered_w=20 * MW) for _ in range(3))), 80 * MW,
+                                FIRST_S, 0.1)
+    gone = steady.tiers[0]._replace(engaged=True, before_w=20 * MW, shed_w=20 * MW, asked_s=FIRST_S, since_s=FIRST_S)
+    told = steady._replace(tiers=(gone, *steady.tiers[1:]))
+    assert lasting.lasting_w(SPEC, told, 80 * MW, FIRST_S) - pending_w(SPEC, told, FIRST_S) == 60 * MW
+    later = lasting.remembered(SPEC, told, 80 * MW, FIRST_S, 0.1)
+    assert later.unshed_w == pytest.approx(80 * MW)

@@ -13,7 +13,10 @@ from pswd_edge.control.rules import (
     expected,
     feed,
     following,
+    lasting,
+    missed,
     relief,
+    surplus,
 )
 from pswd_edge.control.rules.allocate import DOES_NOT_FOLLOW, Fleet, balanced, fleet_of, judge, share
 from pswd_edge.control.rules.degraded import Facts, Policy, policy
@@ -23,6 +26,7 @@ from pswd_edge.control.rules.flexibility import of_site
 from pswd_edge.control.rules.following import Following
 from pswd_edge.control.rules.measured import measured, power_w
 from pswd_edge.control.rules.reference import INSUFFICIENT, Aim, Reference, Step, step, track
+from pswd_edge.control.rules.remembered import observed
 from pswd_edge.control.rules.reserve import Range
 from pswd_edge.control.rules.shed import Need, ShedState, covered_w, decide
 from pswd_edge.control.rules.terms import Decision, Grid, LawState, Orders, grid_of, range_of, sound, start
@@ -117,17 +121,23 @@ def _led(spec: ControlSpec, state: LawState, snapshot: Snapshot, orders: Orders,
     made = step(state.reference, fed.filtered_w, followed_w, held, limits, aim, dt_s)
     droop_w, with_droop_w = droop.beside(spec.droop, droop_w, made.battery_w, *_bounds(fed, found, fleet, grid))
     made, stray = made._replace(battery_w=with_droop_w), stray - droop.fed_w(spec.droop, droop_w)
-    expected_w = state.reference.reference_w - state.missed_w  # tracking must not make a deficit forgotten
-    need = deficit.found(spec, fed.filtered_w, expected_w, fleet, limits, grid.import_w)
+    before_w = state.reference.reference_w
+    expected_w = before_w - state.missed_w  # tracking must not make a deficit forgotten
+    state = state._replace(shed=lasting.remembered(spec, state.shed, fed.filtered_w, snapshot.time_s, dt_s))
+    lasts_w = lasting.lasting_w(spec, state.shed, fed.filtered_w, snapshot.time_s)
+    need = deficit.found(spec, fed.filtered_w, expected_w, fleet, limits, grid.import_w, lasts_w)
     wanted_w, binding = _wanted(state, made, limits, orders, found, grid, dt_s)
     battery_w, binding = _given(wanted_w, binding, fleet, orders, found, grid)
     shed, state = _shed(spec, state, snapshot, need, fleet, allowed, orders, dt_s)
     shares = share(battery_w, fleet)
-    seen_w = battery_w + covered_w(spec, shed, made.battery_w - battery_w, snapshot.time_s)
-    missed_w = _toward(state.missed_w, 0.0, limits, dt_s) + wanted_w - max(battery_w, min(seen_w, wanted_w))
+    absorbed = _absorbed(spec, state, snapshot, need, orders, dt_s, tuning)
+    seen_w = battery_w + covered_w(spec, shed, made.battery_w - battery_w, snapshot.time_s) - surplus.covered_w(
+        spec, absorbed, battery_w - made.battery_w, snapshot.time_s)
+    lost_w = missed.missed_w(_toward(state.missed_w, 0.0, limits, dt_s), wanted_w, battery_w, seen_w,
+                             made.state.reference_w - before_w)
     reference = made.state if abs(seen_w - made.battery_w) < _TINY_W else track(made.state, seen_w, stray)
     taken_w = sum(t.shed_w for t in shed.tiers if t.engaged)
-    after = state._replace(reference=reference, shed=shed, battery_w=battery_w, missed_w=missed_w,
+    after = state._replace(reference=reference, shed=shed, absorbed=absorbed, battery_w=battery_w, missed_w=lost_w,
                            shed_wh=state.shed_wh + taken_w * dt_s / 3600,
                            following=_told(spec, state, shares, orders.mode is not Mode.OBSERVE),
                            droop=droop.given(spec.droop, state.droop, droop_w, limits, spec.energy_time_s, dt_s),
@@ -168,7 +178,8 @@ def _facts(spec: ControlSpec, state: LawState, found: Estimate, fleet: Fleet, or
            on_battery: bool) -> Facts:
     """What the table of degraded modes is asked with."""
     led = [(b, f.why) for b, f in zip(spec.batteries, fleet.batteries, strict=True) if b.setpoint not in orders.barred]
-    mine = (*(b.setpoint for b in spec.batteries), *(t.setpoint for t in spec.tiers))
+    mine = (*(b.setpoint for b in spec.batteries), *(t.setpoint for t in spec.tiers),
+            *(a.setpoint for a in spec.absorbers))
     return Facts(
         found.degraded[0] if found.degraded else "", found.source, found.outvoted, found.load_meters_known,
         tuple((b.id, why) for b, why in led), tuple(b.id for b, _ in led if b.setpoint in orders.refused),
@@ -207,7 +218,7 @@ def _aim(spec: ControlSpec, state: LawState, orders: Orders, tuning: Tuning, gri
         state.budget, part * tuning.up_w_per_s * 60, part * tuning.down_w_per_s * 60)
     return Aim(grid.import_w, restore, spec.target_time_s, spec.energy_time_s, target, orders.target_ramp_w_per_s,
                orders.hint_w, spent, emergency=grid.emergency,
-               withheld_w=relief.withheld_w(spec, state.circuits, state.shed))
+               withheld_w=relief.withheld_w(spec, state.circuits, state.shed) - surplus.added_w(state.absorbed))
 
 
 def _wanted(state: LawState, made: Step, limits: Range, orders: Orders, found: Estimate, grid: Grid,
@@ -246,7 +257,7 @@ def _shed(spec: ControlSpec, state: LawState, snapshot: Snapshot, need: Need | N
           orders: Orders, dt_s: float) -> tuple[ShedState, LawState]:
     """The tiers, and what is remembered of circuits; with no `need` known only circuits shed."""
     if orders.mode is Mode.OBSERVE:
-        return state.shed, state
+        return observed(spec, state.shed, snapshot), state
     powers = [math.nan if t.setpoint in orders.barred and not known.engaged  # not to be engaged, as if not measured
               else measured(snapshot.read(t.power), TIER_MAX_AGE_S)
               for t, known in zip(spec.tiers, state.shed.tiers, strict=True)]
@@ -261,6 +272,15 @@ def _shed(spec: ControlSpec, state: LawState, snapshot: Snapshot, need: Need | N
     branches, shed = relief.relieved(spec, state.circuits, shed, fleet.batteries, snapshot, powers, may,
                                      trusted=trusted)
     return shed, state._replace(circuits=branches)
+
+
+def _absorbed(spec: ControlSpec, state: LawState, snapshot: Snapshot, need: Need, orders: Orders, dt_s: float,
+              tuning: Tuning) -> surplus.SurplusState:
+    powers = [math.nan if a.setpoint in orders.barred else measured(snapshot.read(a.power), TIER_MAX_AGE_S)
+              for a in spec.absorbers]
+    if orders.mode is Mode.OBSERVE:
+        return surplus.observed(spec, powers, snapshot.time_s)
+    return surplus.decide(spec, state.absorbed, -need.room_w, powers, snapshot.time_s, dt_s, tuning.down_w_per_s)
 
 
 def _forgetful(state: LawState, battery_w: float, droop_w: float, dt_s: float) -> LawState:
@@ -293,7 +313,8 @@ def _blind(spec: ControlSpec, state: LawState, snapshot: Snapshot, found: Estima
     after = _forgetful(state, battery_w, droop.fed_w(spec.droop, droop_w - before_w), dt_s)._replace(
         battery_w=battery_w, missed_w=0.0, blind_s=blind_s, delay=delay.unled(state.delay),
         droop=droop.given(spec.droop, state.droop, droop_w, limits, spec.energy_time_s, dt_s),
-        following=_told(spec, state, shares, acts), shed=shed._replace(short_cycles=0, calm_since_s=math.inf))
+        following=_told(spec, state, shares, acts), shed=shed._replace(short_cycles=0, calm_since_s=math.inf),
+        absorbed=state.absorbed._replace(cycles=0, unmet_w=0.0))
     return after, Decision(found, fleet, limits, None, Need(0.0, 0.0), battery_w, shares,
                            acts, "blind", allowed.names, tuning, grid, allowed.starts,
                            droop.told_w(spec.droop, droop_w))

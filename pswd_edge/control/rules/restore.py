@@ -8,6 +8,8 @@ from pswd_edge.control.rules.tiers import PICKUP, ShedState, TierState, coming_w
 from pswd_edge.model.control import ControlSpec
 
 LEAST_SHARE = 0.05            # of a tier's power: less is not worth a step of its cap
+UNBOUND_SHARE = 0.95          # of a cap: a load that draws less on average is not held back by it,
+PEAK_SHARE = 0.1              # of its former power: but by so much at its peaks
 
 
 def last_engaged(state: ShedState, may: Flexible) -> int | None:
@@ -55,7 +57,8 @@ def restored(spec: ControlSpec, state: ShedState, now_s: float, may: Flexible) -
     if room >= _whole_w(found) or found.cap_w >= PICKUP * found.before_w:
         if now_s - found.since_s < tier.min_on_s:
             return state
-        given = TierState(False, now_s, found.before_w, recent_s=found.recent_s, filtered_w=found.filtered_w)
+        before_w = 0.0 if _is_back(found) else found.before_w  # no pickup to come
+        given = TierState(False, now_s, before_w, recent_s=found.recent_s, filtered_w=found.filtered_w)
     elif last not in may.whole:
         cap = min(found.cap_w + room, PICKUP * found.before_w)
         given = found._replace(cap_w=cap, shed_w=max(0.0, found.before_w - cap), raised_s=now_s, short_since_s=math.inf)
@@ -70,8 +73,15 @@ def _room_w(spec: ControlSpec, state: ShedState, deficit_w: float, now_s: float)
     return -(deficit_w + coming_w(spec, state, now_s) + spec.shed_margin_w)
 
 
+def _is_back(found: TierState) -> bool:
+    """Whether it may draw as much as before and draws less than it may: its cap holds nothing back any more."""
+    return found.cap_w >= found.before_w and found.filtered_w <= UNBOUND_SHARE * found.cap_w
+
+
 def _whole_w(found: TierState) -> float:
     """What the load may rise by when the tier is given back whole."""
+    if _is_back(found):
+        return PEAK_SHARE * found.before_w
     drawn = found.cap_w if math.isnan(found.filtered_w) else min(found.filtered_w, found.cap_w)
     return PICKUP * found.before_w - drawn
 

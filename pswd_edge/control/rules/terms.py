@@ -18,6 +18,8 @@ from pswd_edge.control.rules.following import Following
 from pswd_edge.control.rules.reference import Reference, Step
 from pswd_edge.control.rules.reserve import Range
 from pswd_edge.control.rules.shed import Need, ShedState, TierState
+from pswd_edge.control.rules.surplus import SurplusState
+from pswd_edge.control.rules.surplus import begun as nothing_on
 from pswd_edge.model.command import Mode
 from pswd_edge.model.control import ControlSpec
 from pswd_edge.model.tuning import Tuning
@@ -49,6 +51,7 @@ class LawState(NamedTuple):
     energy: tuple[Held, ...] = ()
     droop: Droop = Droop()
     circuits: tuple[BranchState, ...] = ()
+    absorbed: SurplusState = SurplusState()
 
 
 class Orders(NamedTuple):
@@ -120,7 +123,7 @@ class Decision(NamedTuple):
 
 def start(spec: ControlSpec) -> LawState:
     """The state before the first cycle."""
-    return LawState(Memory(), None, ShedState(tuple(TierState() for _ in spec.tiers)),
+    return LawState(Memory(), None, ShedState(tuple(TierState() for _ in spec.tiers)), absorbed=nothing_on(spec),
                     following=tuple(Following() for _ in spec.batteries))
 
 

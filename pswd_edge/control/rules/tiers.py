@@ -42,7 +42,8 @@ class ShedState(NamedTuple):
     """All tiers, in the site's order, and what the decision remembers.
 
     `calm_room_w` is the least that could have come back since `calm_since_s` or the last restore: a load that swings
-    has more room in its troughs than it may use.
+    has more room in its troughs than it may use. `unknown`: control has just begun, and nothing was written down.
+    `unshed_w` is the mean of the load as it would be with nothing shed (`lasting.py`), NaN before the first cycle.
     """
 
     tiers: tuple[TierState, ...]
@@ -51,6 +52,8 @@ class ShedState(NamedTuple):
     restored_s: float = -math.inf
     early_cycles: int = 0
     calm_room_w: float = math.inf
+    unknown: bool = False
+    unshed_w: float = math.nan
 
 
 def shown(spec: ControlSpec, state: ShedState, power_w: Sequence[float], now_s: float, dt_s: float) -> ShedState:
@@ -110,7 +113,7 @@ def coming_w(spec: ControlSpec, state: ShedState, now_s: float, of: Iterable[int
         tier, found = spec.tiers[i], state.tiers[i]
         if found.engaged and now_s - found.raised_s < tier.actuation_s + SETTLE_S:
             total += max(0.0, min(found.cap_w, found.before_w) - found.filtered_w)
-        elif not found.engaged and found.before_w > 0 and now_s - found.since_s < PICKUP_S:
+        elif not found.engaged and found.before_w > 0 and now_s - found.since_s < max(PICKUP_S, tier.actuation_s):
             total += max(0.0, PICKUP * found.before_w - _known(found.filtered_w))
     return total
 
