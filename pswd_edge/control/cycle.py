@@ -308,7 +308,7 @@ class ControlCycle:
         self._awaited = firm.awaited(
             self._spec, self._awaited, tuple(self.desk.workloads.values()), self.desk.pause_ends_s, powers,
             orders.barred | orders.refused, limits, now_s)
-        return tuple(a.shift for a in self._awaited)
+        return firm.shifts(self._awaited)
 
     def _bars(self) -> frozenset[int]:
         """Points that may not be led; what is not written need not have been tried."""

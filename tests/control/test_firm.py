@@ -7,7 +7,9 @@ import pytest
 from msgspec.structs import replace
 from virtual import FIRST_S, MW, MWH, World, battery_spec, limits, small_spec
 
-from pswd_edge.control.rules.firm import COME_S, Awaited, awaited
+from pswd_edge.control.rules.expected import Shift, quicker
+from pswd_edge.control.rules.firm import COME_S, Awaited, awaited, shifts
+from pswd_edge.control.rules.tune import tune
 from pswd_edge.model.control import LoadController
 from pswd_edge.model.workload import Announcement, Headroom, Workload, WorkloadState
 
@@ -36,7 +38,7 @@ def found(*workloads: Workload, before: tuple[Awaited, ...] = (), ends_s: dict[s
 def test_a_job_that_we_hold_is_firm() -> None:
     """At least its baseline less what it draws now, at most what it may draw less a paused job's share."""
     (only,) = found(workload())
-    assert only.shift == (26 * MW, 36 * MW, 1060.0, 1060.0 + COME_S, True)
+    assert only.shift == Shift(26 * MW, 36 * MW, 1060.0, 1060.0 + COME_S, firm=True)
 
 
 @pytest.mark.parametrize(("why", "make"), [
@@ -84,6 +86,15 @@ def test_firm_changes_are_in_order_of_time() -> None:
     assert [a.workload_id for a in made] == ["wl2", "wl"]
 
 
+def test_a_job_that_is_let_go_does_not_change_the_ramp() -> None:
+    """Reserves reckoned by a quicker ramp would be short when the change ends in the middle of it."""
+    tuning = tune(SPEC, SPEC.ramp_limit_w_per_min, None)._replace(up_w_per_s=0.139 * MW, down_w_per_s=0.139 * MW)
+    made, narrow = found(workload()), limits(ceiling_w=24 * MW)
+    assert quicker(tuning, SPEC, narrow, tuple(a.shift for a in made), 10 * MW).up_w_per_s > tuning.up_w_per_s
+    assert quicker(tuning, SPEC, narrow, shifts(made), 10 * MW) == tuning
+    assert shifts(()) == ()
+
+
 # --- what it is worth, and what a lie costs ---------------------------------------------------------------------------
 
 STEP_W, AT_S = 36 * MW, 180.0
@@ -108,7 +119,7 @@ def resumed(come_after_s: float | None, *, firm: bool, usable_wh: float) -> tupl
         kept = awaited(spec, kept, (now,), {"wl": FIRST_S + AT_S}, [rack_w], frozenset(), limits(),
                        world.time_s) if firm else ()
         hint_w = (40 + min(max(t - AT_S + 165, 0) * 0.11, 36)) * MW if t < AT_S + 60 or rack_w else None
-        world.step(hint_w=hint_w, expected=tuple(a.shift for a in kept),
+        world.step(hint_w=hint_w, expected=shifts(kept),
                    ceiling_w=(48 if t < AT_S else 84) * MW)
         now_w = world.state.reference.reference_w
         steps += [] if math.isnan(before_w) else [abs(now_w - before_w)]

@@ -18,6 +18,7 @@ from pswd_edge.model.control import ControlSpec
 from pswd_edge.model.workload import IDLE_SHARE, Workload, WorkloadState
 
 COME_S = 20.0                 # a job that was let go draws its power by then
+_NOTHING = Shift(0.0, 0.0, 0.0, 0.0, firm=False)
 _HELD = 1.2                   # of its cap: what racks may draw and count as held
 
 
@@ -58,6 +59,15 @@ def awaited(
         elif halted.issuperset(workload.controllers) and _held(spec, workload, draws_w, closed):
             found += _held_back(workload, draws_w, ends_s.get(name, math.inf), now_s)
     return tuple(sorted(found, key=lambda a: (a.shift.earliest_s, a.workload_id)))
+
+
+def shifts(found: Sequence[Awaited]) -> tuple[Shift, ...]:
+    """For the orders: the changes, and one of nothing that is not firm.
+
+    Where all are firm the law ramps quicker (`expected.quicker`) and reckons its reserves by that until the reference
+    is there. These end as soon as the job draws its power, in the middle of the ramp: they must not change its speed.
+    """
+    return (*(a.shift for a in found), _NOTHING) if found else ()
 
 
 def _held(spec: ControlSpec, workload: Workload, draws_w: float, closed: frozenset[int]) -> bool:

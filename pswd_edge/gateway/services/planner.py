@@ -36,7 +36,7 @@ _BORNE = frozenset({"reserve_insufficient"})  # the one degraded mode in which a
 _LOG = structlog.get_logger("pswd_edge.gateway")
 
 State = Literal["off", "idle", "planning", "late", "failed"]
-Solver = Callable[[float, Sequence[tuple[float, float]], Bounds, float, float, float], Plan | None]
+Solver = Callable[[float, Sequence[tuple[float, float]], Bounds, float, float, float, tuple[float, float]], Plan | None]
 
 
 class PlannerView(NamedTuple):
@@ -115,11 +115,13 @@ class PlannerService:
             return
         bounds = bounds_of(self._live.site.control, report)
         rest_wh = (bounds.energy_min_wh + bounds.energy_max_wh) / 2
+        near = [c for c in self._changes if c.at_s - report.monotonic_s <= AHEAD_S]
+        spared_wh = forecast.waiting_wh(report.monotonic_s, near)
         level_w, reference_w, energy_wh = forecast.level_w, report.reference_w, report.energy_wh
         assert reference_w is not None
         assert energy_wh is not None
         future = asyncio.get_running_loop().run_in_executor(
-            self._thread, lambda: self._solver(level_w, coming, bounds, reference_w, energy_wh, rest_wh))
+            self._thread, lambda: self._solver(level_w, coming, bounds, reference_w, energy_wh, rest_wh, spared_wh))
         self._job = _Job(report, len(coming), now_s, future)
 
     async def _finish(self, job: _Job, now_s: float) -> None:
