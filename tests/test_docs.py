@@ -226,6 +226,10 @@ def test_every_route_role_and_topic_is_documented() -> None:
     routes = {c for c in constants(profile) if re.fullmatch(r"/\w.*/.+", c)}
     assert len(routes) >= 10
     assert [r for r in routes if r not in text("docs/api/pswd.md")] == []
+    own = {c for c in constants(ast.parse(text("pswd_edge/gateway/profiles/edge/profile.py")))
+           if re.fullmatch(r"/[a-z/]+", c) and c != "/edge"}
+    assert len(own) == 3
+    assert [r for r in own if f"/edge{r}" not in text("docs/api/edge.md")] == []
     assert {r.value for r in OPERATIONS} == first_column("docs/operations.md", "## Users and roles")
     assert {f"<prefix>/{s}" for s in STREAMS} <= code_words("docs/api/mqtt.md")
 

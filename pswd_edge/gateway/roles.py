@@ -24,6 +24,8 @@ class Operation(StrEnum):
     WORKLOAD_CONTROL = "control workloads"
     WORKLOAD_READ = "read workload status"
     HEALTH_READ = "read system health"
+    ALARM_ACKNOWLEDGE = "acknowledge alarms"
+    HEARTBEAT = "send heartbeats"
 
 
 ALLOWED: dict[Role, frozenset[Operation]] = {

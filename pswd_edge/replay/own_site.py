@@ -25,7 +25,8 @@ def spec_of(site: Site) -> ControlSpec:
     meters = (replace(spec.load_meters[0], point=LOAD),) if spec.load_meters else ()
     return replace(spec, batteries=tuple(batteries), tiers=tuple(tiers), load_meters=meters,
                    frequency=None if spec.droop is None else FREQUENCY,
-                   grid_power=replace(spec.grid_power, point=GRID), load_controllers=(), require_commissioning=False)
+                   grid_power=replace(spec.grid_power, point=GRID), load_controllers=(), branches=(),
+                   require_commissioning=False)
 
 
 def case_of(site: Site, name: str, load_w: Series, soc: float = 0.6) -> Case:

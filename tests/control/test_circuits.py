@@ -1,7 +1,7 @@
 """The tree of circuits: what a branch carries, what batteries below it may do, which loads go, and in closed loop."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import given, settings
@@ -388,3 +388,48 @@ def test_a_cap_that_is_stuck_is_not_counted_on() -> None:
         plant.cap_w[0] = math.inf
     assert engaged(plant) == {"t1", "t2"}
     assert plant.row_w() <= RATING_W
+
+
+def late_cycles_over(plant: Plant, seconds: float, load_w: Callable[[int], float]) -> int:
+    """Cycles over the rating, with a battery that is two cycles late and told to charge; `load_w`: by cycle."""
+    coming, over = [[0.0, 0.0]] * 2, 0
+    for k in range(round(seconds * 10)):
+        plant.load_w += load_w(k) - plant.below_w
+        plant.below_w = plant.tier_w[0] = load_w(k)
+        over += plant.row_w() > 1.001 * RATING_W
+        plant.step(target_w=-20 * MW)
+        coming.append(plant.power_w)
+        plant.power_w = coming.pop(0)
+    return over
+
+
+def test_a_swing_meets_charging_once_and_not_every_time() -> None:
+    """The battery is later than the load: what it fills of a trough is still there when the peak comes back."""
+    plant = Plant(spec_of(branch(batteries=(1,), tiers=(0,))), below_w=15 * MW)
+    assert 0 < late_cycles_over(plant, 90, lambda k: (18 if k % 20 < 10 else 12) * MW) <= 6
+    assert engaged(plant) == set()
+
+
+def test_a_load_that_fell_for_good_leaves_its_room_at_once() -> None:
+    """An abort is what batteries are for; nothing is kept free for what never came back."""
+    plant = Plant(spec_of(branch(batteries=(1,))), below_w=18 * MW)
+    late_cycles_over(plant, 10, lambda _: 18 * MW)
+    assert plant.state.circuits[0].peak_w == -math.inf
+    late_cycles_over(plant, 0.2, lambda _: 2 * MW)
+    assert plant.step().fleet.batteries[1].charge_available_w == pytest.approx(10 * MW)
+
+
+def test_a_hall_counts_on_what_its_rows_have_just_been_capped_to() -> None:
+    """Both are over by the same load: what the row takes off is enough for the hall, and is not taken twice."""
+    racks = (LoadController("r0", 5, 60, 65, 25 * MW), LoadController("r1", 5, 61, 66, 25 * MW))
+    tree = (branch(controllers=(0,), parent=1),
+            Branch("hall", 41 * MW, None, Input(HALL_METER), children=(0,), controllers=(0, 1)))
+    plant = Plant(spec_of(*tree, load_controllers=racks), below_w=25 * MW)
+    plant.racks_w = {0: 25 * MW, 1: 18 * MW}
+    for _ in range(10):
+        plant.override[HALL_METER] = good(43 * MW, plant.time_s)
+        plant.step()
+    row, hall = plant.state.circuits
+    assert row.hold.cap_share == pytest.approx(KEPT_SHARE * RATING_W / (25 * MW))
+    assert hall.hold.cap_share == math.inf
+

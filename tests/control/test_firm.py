@@ -86,11 +86,11 @@ def test_firm_changes_are_in_order_of_time() -> None:
 
 # --- what it is worth, and what a lie costs ---------------------------------------------------------------------------
 
-STEP_W, AT_S = 36 * MW, 300.0
+STEP_W, AT_S = 36 * MW, 180.0
 
 
 def resumed(come_after_s: float | None, *, firm: bool, usable_wh: float) -> tuple[float, float]:
-    """A pause of 36 MW ends after 300 s, and a planner knows: the largest step of the reference, and the highest SoC.
+    """A pause of 36 MW ends after 180 s, and a planner knows: the largest step of the reference, and the highest SoC.
 
     The hint is what a planner would have: to the middle of the step when it comes, then on.
     """
@@ -100,7 +100,7 @@ def resumed(come_after_s: float | None, *, firm: bool, usable_wh: float) -> tupl
     job = workload(racks=(0,), baseline_w=STEP_W, reserved_w=(40 * MW,))
     rack_w, before_w = 0.0, math.nan
     spec = replace(spec, load_controllers=RACKS)
-    for k in range(6000):
+    for k in range(3800):
         t = k / 10
         if come_after_s is not None and t >= AT_S + come_after_s:
             world.load_w, rack_w = 40 * MW + STEP_W, STEP_W

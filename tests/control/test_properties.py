@@ -75,7 +75,7 @@ HELD = st.sampled_from(["free", "still", "window"])
 
 
 @given(st.lists(st.tuples(EDGES, st.sampled_from([1, 10, 300, 1500]), HELD), min_size=4, max_size=8),
-       st.floats(0.4, 1.0), st.floats(0.4, 1.0), st.floats(0.0, 1.0))
+       st.floats(0.4, 1.0), st.floats(0.4, 1.0), st.floats(1e-3, 1 - 1e-3))
 @example([(98 * MW, 1500, "still")] * 8, 1.0, 1.0, 0.5)
 @example([(20 * MW, 1500, "still")] * 8, 1.0, 1.0, 0.5)
 @settings(max_examples=40, deadline=None)
@@ -108,7 +108,8 @@ def test_p2_the_smallest_battery_carries_any_load_whatever_budget_and_predictor_
 def _viable_start(found, usable, energy) -> float:
     grid = [found.floor_w + i / 400 * (found.ceiling_w - found.floor_w) for i in range(401)]
     fits = [r for r in grid if energy >= up_wh(r, found) and usable - energy >= down_wh(r, found)]
-    return fits[len(fits) // 2] if fits else grid[200]
+    assume(fits)  # a store that is full to the last Wh has no room for a cycle's charge: the theorem begins with both
+    return fits[len(fits) // 2]
 
 
 @given(LOADS)

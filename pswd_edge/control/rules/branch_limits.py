@@ -28,12 +28,13 @@ def _room_w(branch: Branch, state: BranchState) -> tuple[float, float]:
     """What batteries below may charge and discharge together, W.
 
     Where the branch is not known they charge no more than they did when it was, and discharge as if nothing else drew
-    from it.
+    from it. What a swing of the load brings again and again is kept free: charging in its trough would meet its peak,
+    as batteries are later than loads. A load that fell for good leaves its room.
     """
     kept_w = KEPT_SHARE * branch.rating_w
     if not state.known:
         return state.charge_w, kept_w
-    return max(0.0, kept_w - state.load_w), max(0.0, kept_w + state.load_w)
+    return max(0.0, kept_w - max(state.load_w, state.peak_w)), max(0.0, kept_w + state.load_w)
 
 
 def _within(after: list[Battery], below: Sequence[int], charge_w: float, discharge_w: float) -> None:

@@ -18,6 +18,7 @@ KEPT_SHARE = 0.98             # of the rating: where batteries stop and tiers be
 AT_ONCE_SHARE = 1.1           # of the rating: more needs no second cycle
 CONFIRM_CYCLES = 2
 IMPLAUSIBLE_SHARE = 1.5       # of all that the site can draw and its batteries can give
+PEAK_S, PEAK_SHARE = 60.0, 0.95  # a peak that charging met is kept free until none so high has come for so long
 RENEWAL_MAX_S = 1.0           # so long a meter's unchanged value may be of before a battery moved
 
 
@@ -45,7 +46,8 @@ class BranchState(NamedTuple):
 
     `power_w` is that with them, as measured, NaN while it is not `known`. `moment_s`: of which moment the load is.
     `over_cycles` counts cycles over the rating. `charge_w`: what batteries below charged when it was last known; more
-    they may not while it is not.
+    they may not while it is not. `peak_w`: the load that came back while they charged, and took the branch over its
+    rating; minus infinity where none did. `peak_s`: when it was last so high.
     """
 
     load_w: float = math.nan
@@ -55,6 +57,8 @@ class BranchState(NamedTuple):
     over_cycles: int = 0
     charge_w: float = 0.0
     hold: Hold = NOTHING_HELD
+    peak_w: float = -math.inf
+    peak_s: float = -math.inf
 
 
 class _Led(NamedTuple):
@@ -78,7 +82,8 @@ def looked(spec: ControlSpec, states: Sequence[BranchState], snapshot: Snapshot,
             load_w, moment_s = _metered(branch, branch.meter, state, snapshot, led)
         if math.isnan(load_w) and branch.sums:
             load_w, moment_s = _summed(branch, found, snapshot, fleet), snapshot.time_s
-        found.append(_after(branch, state, load_w, moment_s, sum([led.power_w[i] for i in branch.batteries])))
+        led_w = sum([led.power_w[i] for i in branch.batteries])
+        found.append(_after(branch, state, load_w, moment_s, led_w, snapshot.time_s))
     return tuple(found)
 
 
@@ -127,10 +132,16 @@ def _summed(branch: Branch, children: Sequence[BranchState], snapshot: Snapshot,
     return sum(parts)
 
 
-def _after(branch: Branch, state: BranchState, load_w: float, moment_s: float, led_w: float) -> BranchState:
+def _after(branch: Branch, state: BranchState, load_w: float, moment_s: float, led_w: float,
+           now_s: float) -> BranchState:
     if math.isnan(load_w):
         hold = state.hold if state.hold == NOTHING_HELD else state.hold._replace(least_w=0.0, before_w=0.0)
         return state._replace(power_w=math.nan, known=False, over_cycles=0, hold=hold)
     power_w = load_w - led_w
     over = state.over_cycles + 1 if abs(power_w) > branch.rating_w else 0
-    return BranchState(load_w, power_w, True, moment_s, over, max(0.0, -led_w), state.hold)
+    peak_w, peak_s = state.peak_w, state.peak_s
+    if load_w >= PEAK_SHARE * peak_w if peak_w > 0 else led_w < 0 and power_w > branch.rating_w:
+        peak_w, peak_s = max(peak_w, load_w), now_s
+    elif now_s - peak_s >= PEAK_S:
+        peak_w = -math.inf
+    return BranchState(load_w, power_w, True, moment_s, over, max(0.0, -led_w), state.hold, peak_w, peak_s)

@@ -75,21 +75,24 @@ def relieved(
     off its load controllers. `trusted`: caps may be raised again.
     """
     after, now_s = [], snapshot.time_s
+    out = {i for i, t in enumerate(shed.tiers) if t.engaged}  # before this pass: what goes in it leaves its own trace
+    lower: dict[int, float] = {}  # what circuits below have just capped load controllers to
     for branch, found in zip(spec.branches, states, strict=True):
-        free = all(not shed.tiers[i].engaged for i in branch.tiers)
+        free = not out or out.isdisjoint(branch.tiers)
         if free and found.hold == NOTHING_HELD and found.load_w <= KEPT_SHARE * branch.rating_w:
             after.append(found)
             continue
         drawn_w = _drawn_w(spec, branch, found, shed, snapshot)
         need_w = (_need_w(spec, branch, found, fleet) - _tiers_pending_w(spec, branch, shed, power_w, now_s)
-                  - _caps_pending_w(spec, found, drawn_w, now_s))
+                  - _caps_pending_w(spec, found, drawn_w, lower, now_s))
         slack_w, urgent_w = (1 - KEPT_SHARE) * branch.rating_w, (AT_ONCE_SHARE - KEPT_SHARE) * branch.rating_w
         hold = found.hold._replace(short_cycles=found.hold.short_cycles + 1 if need_w > slack_w else 0)
         if need_w > urgent_w or hold.short_cycles >= CONFIRM_CYCLES:
             cut = _tiers_engaged(spec, branch, shed, need_w, power_w, may, now_s)
             need_w, shed = need_w - _taken_w(branch, shed, cut, power_w), cut
-            hold = _capped(spec, hold, drawn_w, need_w, now_s) if need_w > slack_w else hold
+            hold = _capped(spec, hold, drawn_w, lower, need_w, now_s) if need_w > slack_w else hold
         hold = _eased(spec, branch, _spanned(spec, branch, found, hold, shed, now_s), now_s, trusted=trusted)
+        lower = _lowered(spec, lower, hold, drawn_w, now_s)
         nothing = free and hold.short_cycles == 0 and hold.cap_share == math.inf
         after.append(found._replace(hold=NOTHING_HELD if nothing else hold))
     return tuple(after), shed
@@ -148,12 +151,20 @@ def _drawn_w(spec: ControlSpec, branch: Branch, state: BranchState, shed: ShedSt
     return drawn
 
 
-def _caps_pending_w(spec: ControlSpec, state: BranchState, drawn_w: dict[int, float], now_s: float) -> float:
-    """What caps will take off that were set just now."""
-    share = state.hold.cap_share
-    if now_s - state.hold.capped_s >= CAP_S or share == math.inf:
-        return 0.0
-    return sum([max(0.0, _known(w) - share * spec.load_controllers[i].rating_w) for i, w in drawn_w.items()])
+def _lowered(spec: ControlSpec, lower: dict[int, float], hold: Hold, drawn_w: dict[int, float],
+             now_s: float) -> dict[int, float]:
+    """Caps that were set just now and do not show yet, this branch's among them, by load controller."""
+    if now_s - hold.capped_s >= CAP_S or hold.cap_share == math.inf:
+        return lower
+    return lower | {i: min(lower.get(i, math.inf), hold.cap_share * spec.load_controllers[i].rating_w)
+                    for i in drawn_w}
+
+
+def _caps_pending_w(spec: ControlSpec, state: BranchState, drawn_w: dict[int, float], lower: dict[int, float],
+                    now_s: float) -> float:
+    """What caps will take off that were set just now, by this branch or by one below it."""
+    new = _lowered(spec, lower, state.hold, drawn_w, now_s)
+    return sum([max(0.0, _known(w) - new.get(i, math.inf)) for i, w in drawn_w.items()]) if new else 0.0
 
 
 def _tiers_engaged(spec: ControlSpec, branch: Branch, shed: ShedState, need_w: float, power_w: Sequence[float],
@@ -178,13 +189,16 @@ def _taken_w(branch: Branch, before: ShedState, after: ShedState, power_w: Seque
                 and not math.isnan(power_w[i])])
 
 
-def _capped(spec: ControlSpec, hold: Hold, drawn_w: dict[int, float], need_w: float, now_s: float) -> Hold:
+def _capped(spec: ControlSpec, hold: Hold, drawn_w: dict[int, float], lower: dict[int, float], need_w: float,
+            now_s: float) -> Hold:
     """Hold the controllers to one share of their ratings, so low that it takes this off; what is not known is held too.
 
     Found from the busiest down: the share at which those above it give together what is needed.
     """
-    racks = sorted(((w / spec.load_controllers[i].rating_w, w, spec.load_controllers[i].rating_w)
-                    for i, w in drawn_w.items() if not math.isnan(w)), reverse=True)
+    new = _lowered(spec, lower, hold, drawn_w, now_s)
+    left_w = [(min(w, new.get(i, math.inf)), spec.load_controllers[i].rating_w)
+              for i, w in drawn_w.items() if not math.isnan(w)]
+    racks = sorted(((w / rating, w, rating) for w, rating in left_w), reverse=True)
     share, power_w, rating_w = 1.0, 0.0, 0.0
     for at, (_, drawn, rating) in enumerate(racks):
         power_w, rating_w = power_w + drawn, rating_w + rating

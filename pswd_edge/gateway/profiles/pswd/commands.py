@@ -1,30 +1,25 @@
 """The POST operations of PSWD that command something."""
 
-import re
-import uuid
-
 from aiohttp import web
 
-from pswd_edge.gateway.middleware import PRINCIPAL
 from pswd_edge.gateway.profile import respond
 from pswd_edge.gateway.profiles.pswd import answers
 from pswd_edge.gateway.profiles.pswd.models import BatteryControl, WorkloadAnnouncement, WorkloadControl, WorkloadPath
 from pswd_edge.gateway.profiles.pswd.requests import (
-    Sender,
     announce_request,
     battery_request,
     require_fresh,
     workload_request,
 )
 from pswd_edge.gateway.refusal import RefusalError, unavailable
+from pswd_edge.gateway.sender import sender_of
 from pswd_edge.gateway.services import Services
 from pswd_edge.gateway.services.dispatch import accepted
 from pswd_edge.gateway.services.workloads import not_found
-from pswd_edge.gateway.validation import check, invalid, read_json
+from pswd_edge.gateway.validation import check, read_json
 from pswd_edge.model.command import Announce, Clamped, Failed, Mode, Rejected
 from pswd_edge.model.workload import Workload
 
-_KEY = re.compile(r"[\x21-\x7e]{1,128}")
 # Control's codes for "the headroom cannot be judged now", which the contract calls a lack of capacity.
 _CANNOT_JUDGE = frozenset({"not_ready", "no_inputs", "safe_mode", "no_capacity"})
 
@@ -42,7 +37,7 @@ class Commands:
         services = self._services
         services.battery.read()    # refuses where there is no battery or no control
         setpoints = [battery.setpoint for battery in services.live.site.control.batteries]
-        sent = await services.dispatch.send(battery_request(message, _sender(request)), setpoints)
+        sent = await services.dispatch.send(battery_request(message, sender_of(request)), setpoints)
         view = services.battery.read() if services.live.report() else None    # control may have died meanwhile
         return respond(answers.battery_command(sent, view, services.clock.utc_s()))
 
@@ -54,7 +49,7 @@ class Commands:
         services = self._services
         if message.command_type == "migrate":
             services.workloads.find(workload_id)
-        command = workload_request(workload_id, message, _sender(request))
+        command = workload_request(workload_id, message, sender_of(request))
         try:
             sent = await services.dispatch.send(command)
         except RefusalError as error:
@@ -67,7 +62,7 @@ class Commands:
         """POST /workload/announce."""
         message = check(WorkloadAnnouncement, await read_json(request))
         self._require_fresh(message.timestamp)
-        workload, conditions = await self._judge(announce_request(message, _sender(request)))
+        workload, conditions = await self._judge(announce_request(message, sender_of(request)))
         services = self._services
         thermal = answers.thermal_coordination(services.thermal.cooling_type(),
                                                recovers_heat=services.thermal.recovers_heat)
@@ -111,14 +106,3 @@ def _conditions(workload: Workload, reason: str, limit: str, outcome: object) ->
 def _insufficient(why: str) -> RefusalError:
     return unavailable("INSUFFICIENT_CAPACITY", f"no capacity can be offered now: {why or 'control could not judge'}",
                        retry_after_s=5)
-
-
-def _sender(request: web.Request) -> Sender:
-    """The id is the user's own Idempotency-Key, or a new one; the user's name before it keeps users apart."""
-    principal = request[PRINCIPAL]
-    key = request.headers.get("Idempotency-Key")
-    if key is None:
-        key = uuid.uuid4().hex
-    elif not _KEY.fullmatch(key):
-        raise invalid([f"Idempotency-Key: got {len(key)} characters: expected 1 to 128 visible ASCII characters"])
-    return Sender(f"{principal.name}:{key}", principal.name, principal.role)

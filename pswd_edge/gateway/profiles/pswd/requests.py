@@ -1,9 +1,8 @@
 """PSWD messages as requests to control: MW to W, the contract's words to ours. Pure."""
 
-from typing import NamedTuple
-
 from pswd_edge.gateway.profiles.pswd.models import BatteryControl, WorkloadAnnouncement, WorkloadControl
 from pswd_edge.gateway.refusal import RefusalError
+from pswd_edge.gateway.sender import Sender
 from pswd_edge.gateway.validation import invalid
 from pswd_edge.model.command import AHEAD_S, OLDEST_S, Announce, ControlWorkload, SetBatteryTarget
 from pswd_edge.model.workload import Announcement
@@ -12,14 +11,6 @@ W_PER_MW = 1e6
 W_PER_KW = 1e3
 BATTERY_DEFAULT_S = 900
 BATTERY_MAX_S = 86_400
-
-
-class Sender(NamedTuple):
-    """What goes into a request's envelope: its id, the user's name and role."""
-
-    id: str
-    name: str
-    role: str
 
 
 def require_fresh(timestamp_utc_s: float, now_utc_s: float) -> None:
