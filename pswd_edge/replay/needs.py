@@ -135,8 +135,8 @@ def export(draw: Draw) -> Case:
 
 
 def full(draw: Draw) -> Case:
-    """45: the job is aborted while half the batteries that are needed are nearly full; load banks take the rest."""
-    make = Maker(draw, 45)
+    """52: the job is aborted while half the batteries that are needed are nearly full; load banks take the rest."""
+    make = Maker(draw, 52)
     banks = tuple(Absorber(f"bank-{i + 1}", 300 + 2 * i, 301 + 2 * i, 40 * MW) for i in range(2))
     make.spec = replace(make.spec, batteries=(battery(0, 4 * MW, 100 * MW),), absorbers=banks)
     return make.case("abort with full batteries, and load banks", make.job([(-FOREVER, 60.0)]), soc=1.0,
@@ -144,8 +144,8 @@ def full(draw: Draw) -> Case:
 
 
 def chillers(draw: Draw) -> Case:
-    """46: the import limit falls below the load for good; a chiller takes two minutes to help."""
-    make = Maker(draw, 46)
+    """53: the import limit falls below the load for good; a chiller takes two minutes to help."""
+    make = Maker(draw, 53)
     slow = tier(0, 16 * MW, action="demand_limit", engaged_value=40.0, released_value=100.0, floor_w=6 * MW,
                 actuation_s=120.0, min_on_s=300.0, min_off_s=600.0, max_events_per_h=4)
     make.spec = replace(make.spec, batteries=(battery(0, 4 * MW, 60 * MW),), tiers=(slow, *tiers()[1:]))

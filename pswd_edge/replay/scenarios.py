@@ -65,8 +65,8 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario(47, "an announced checkpoint", announcements.checkpoint),
     Scenario(50, "frequency of 49.7 Hz for a minute, then within the deadband", excursions.low_frequency),
     Scenario(51, "frequency across the deadband, its meter lost in mid-excursion", excursions.lost_frequency),
-    Scenario(45, "abort with full batteries, and load banks", needs.full),
-    Scenario(46, "a chiller comes while the batteries carry", needs.chillers),
+    Scenario(52, "abort with full batteries, and load banks", needs.full),
+    Scenario(53, "a chiller comes while the batteries carry", needs.chillers),
     Scenario(REFERENCE, "ref-100MW: start, checkpoint, abort, restart, abort", loads.reference, judged=True),
 )
 

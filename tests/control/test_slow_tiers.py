@@ -141,8 +141,8 @@ def events(number: int, seconds: float, **changes) -> tuple[list[tuple[float, in
 
 
 def test_a_chiller_goes_before_the_batteries_are_empty_and_a_rack_only_when_they_are() -> None:
-    """Scenario 46: the import limit falls for good. The batteries carry what is above it while the chiller comes."""
-    told, loop = events(46, 420.0)
+    """Scenario 53: the import limit falls for good. The batteries carry what is above it while the chiller comes."""
+    told, loop = events(53, 420.0)
     assert told[0][1:] == (0, True)
     racks = [at for at, i, on in told if i > 0 and on]
     assert all(at - told[0][0] >= loop.spec.tiers[0].actuation_s for at in racks)

@@ -168,8 +168,8 @@ def test_what_loads_are_about_to_do_is_not_missed(wanted: float, battery: float,
 
 
 def banked(loop_s: float = 200.0, banks: int = 2, **changes) -> tuple[Loop, float]:
-    """Scenario 45 with so many of its banks; the steepest fall of the grid's 60 s mean, MW/min."""
-    case = scenario(45).build(Draw(301, 1.0, 0.25, loop_s))
+    """Scenario 52 with so many of its banks; the steepest fall of the grid's 60 s mean, MW/min."""
+    case = scenario(52).build(Draw(301, 1.0, 0.25, loop_s))
     case.spec = replace(case.spec, absorbers=case.spec.absorbers[:banks])
     case.soaks = case.soaks[:banks]
     for name, value in changes.items():

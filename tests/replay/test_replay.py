@@ -26,6 +26,8 @@ def test_every_number_is_run_here_or_named_with_its_place() -> None:
     """44 pathologies: none is forgotten; 44 itself needs a UPS and stands with the batteries' tests."""
     known = {s.number for s in SCENARIOS} | set(ELSEWHERE)
     assert known >= set(range(1, 44))
+    numbers = [s.number for s in SCENARIOS]
+    assert len(numbers) == len(set(numbers))
 
 
 @pytest.mark.parametrize("number", [s.number for s in SCENARIOS if s.number not in (11, 27)])
