@@ -75,7 +75,8 @@ HELD = st.sampled_from(["free", "still", "window"])
 
 
 @given(st.lists(st.tuples(EDGES, st.sampled_from([1, 10, 300, 1500]), HELD), min_size=4, max_size=8),
-       st.floats(0.4, 1.0), st.floats(0.4, 1.0), st.floats(1e-3, 1 - 1e-3))
+       st.floats(0.4, 1.0), st.floats(0.4, 1.0), st.floats(0.0, 1.0))
+@example([(98 * MW, 1, "free"), (20 * MW, 1500, "free")] + [(20 * MW, 10, "free")] * 2, 1.0, 0.5, 0.0)
 @example([(98 * MW, 1500, "still")] * 8, 1.0, 1.0, 0.5)
 @example([(20 * MW, 1500, "still")] * 8, 1.0, 1.0, 0.5)
 @settings(max_examples=40, deadline=None)
