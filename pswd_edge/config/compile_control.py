@@ -24,6 +24,13 @@ from pswd_edge.model.tuning import Tuning, tuned
 TIER_SETPOINT = {"cap": "power_cap_w", "demand_limit": "demand_limit_percent"}
 DEFAULT_REVERT_S = 12.0
 LEAST_SWING_SHARE = 0.02
+_AS_WRITTEN = (
+    "period_ms", "input_deadline_percent", "start_mode", "auto_after_s", "ramp_limit_w_per_min", "import_limit_w",
+    "delay_s", "frozen_after", "cooling_rating_w", "target_time_s", "energy_time_s", "energy_power_share",
+    "shed_margin_w", "shed_fast_w", "release_after_s", "release_gap_s", "require_commissioning", "disruptive_per_s",
+    "shadow", "firm_resumes",
+)
+"""Keys of the form that the specification has too, with the same meaning and unit."""
 
 
 def tuning_of(form: ControlForm) -> Tuning:
@@ -61,51 +68,32 @@ def compile_control(form: ControlForm, points: Mapping[str, Point], devices: Map
     tuning = tuning_of(form)
     limits: LoadRangeForm = form.load_range
     return ControlSpec(
-        period_ms=form.period_ms,
-        input_deadline_percent=form.input_deadline_percent,
-        start_mode=form.start_mode,
-        auto_after_s=form.auto_after_s,
         grid_power=_input(form.grid_power, points),
         load_meters=tuple(_input(meter, points) for meter in form.load_meters),
         frequency=points[form.frequency].index if form.frequency else None,
-        ramp_limit_w_per_min=form.ramp_limit_w_per_min,
         ramp_up_w_per_s=form.ramp_up_w_per_s or tuning.up_w_per_s,
         ramp_down_w_per_s=form.ramp_down_w_per_s or tuning.down_w_per_s,
-        import_limit_w=form.import_limit_w,
         load_floor_w=limits.floor_w,
         load_ceiling_w=limits.ceiling_w,
         load_maximum_w=limits.maximum_w,
-        delay_s=form.delay_s,
         filter_hz=tuning.filter_hz,
-        frozen_after=form.frozen_after,
         batteries=tuple(_battery(id_, b, points, devices) for id_, b in form.batteries.items()),
         tiers=tuple(_tier(tier, form, points) for tier in form.tiers),
         load_controllers=tuple(
             _load_controller(id_, c.rating_w, points, devices) for id_, c in form.load_controllers.items()
         ),
-        cooling_rating_w=form.cooling_rating_w,
-        target_time_s=form.target_time_s,
-        energy_time_s=form.energy_time_s,
-        energy_power_share=form.energy_power_share,
-        shed_margin_w=form.shed_margin_w,
-        shed_fast_w=form.shed_fast_w,
-        release_after_s=form.release_after_s,
-        release_gap_s=form.release_gap_s,
-        require_commissioning=form.require_commissioning,
-        disruptive_per_s=form.disruptive_per_s,
         export_limit_w=math.inf if form.export_limit_w is None else form.export_limit_w,
         predicts=form.predictor is not None,
         swing_least_w=_least_swing_w(form),
         ups=tuple(_ups(id_, points[f"{id_}.output_source"], ups) for id_, ups in form.ups.items()),
         grid_meters=tuple(_input(meter, points) for meter in form.grid_meters),
         load_substitutes=tuple(tuple(_input(m, points) for m in group) for group in form.load_substitutes),
-        shadow=form.shadow,
         absorbers=tuple(_absorber(a, points) for a in form.absorbers),
-        firm_resumes=form.firm_resumes,
         thermal=compile_thermal(form.thermal, points, tuple(form.load_controllers), [t.id for t in form.tiers]),
         supervision=tuple(_supervisor(s) for s in form.supervision),
         droop=compile_droop(form, nominal_hz),
         branches=compile_branches(form, circuits, points),
+        **{name: getattr(form, name) for name in _AS_WRITTEN},
     )
 
 
