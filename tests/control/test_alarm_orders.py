@@ -127,7 +127,7 @@ def test_a_power_cut_costs_at_most_what_the_last_second_brought(clock: FakeClock
     made.alarms([("safe_state", "SAFE")])
     made.order(acknowledge())
     made.keep()
-    made._file._writing.result(5)  # the power goes here: no close
+    made._file._file._writing.result(5)  # the power goes here: no close
     [alarm] = journal(clock, tmp_path).listed
     assert (alarm.code, alarm.latched, alarm.acknowledged_by) == ("safe_state", True, "console")
 
@@ -145,13 +145,13 @@ def test_nothing_is_written_while_nothing_changes(clock: FakeClock, tmp_path: Pa
     made = journal(clock, tmp_path)
     made.alarms([("safe_state", "SAFE")])
     made.keep()
-    made._file._writing.result(5)
+    made._file._file._writing.result(5)
     (tmp_path / FILE).unlink()
     for second in range(5):
         made.alarms([("safe_state", f"SAFE for {second} s")] if second % 2 else [])
         clock.advance(1.0)
         made.keep()
-    made._file._writing.result(5)
+    made._file._file._writing.result(5)
     assert not (tmp_path / FILE).exists()
 
 
@@ -161,12 +161,12 @@ def test_a_disk_that_cannot_be_written_is_an_alarm_and_costs_no_other(clock: Fak
     (tmp_path / FILE).mkdir()
     made.alarms([("safe_state", "SAFE")])
     made.keep()
-    made._file._writing.result(5)
+    made._file._file._writing.result(5)
     assert "cannot be written" in made.trouble
     assert [a.code for a in made.listed] == ["safe_state"]
     (tmp_path / FILE).rmdir()
     made.keep()
-    made._file._writing.result(5)
+    made._file._file._writing.result(5)
     assert made.trouble == ""
     assert json.loads((tmp_path / FILE).read_bytes())[0]["code"] == "safe_state"
 
