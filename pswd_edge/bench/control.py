@@ -18,11 +18,11 @@ from pswd_edge.replay.scenarios import DELAYS_S, F0_HZ, SCENARIOS, Draw, Scenari
 from pswd_edge.replay.scoring import row_of, scored
 
 SEEDS = tuple(range(301, 313))
-FULL_S, QUICK_S = 900.0, 300.0
-ADVERSARIAL_CYCLES, QUICK_CYCLES = 1_000_000, 300_000
+FULL_S, QUICK_S = 900.0, 240.0
+ADVERSARIAL_CYCLES, QUICK_CYCLES = 1_000_000, 200_000
 CHUNK = 100_000
 OPERATIONS_SEEDS, QUICK_SEEDS = range(4), range(2)
-OPERATIONS_S, QUICK_OPERATIONS_S = 3600.0, 300.0
+OPERATIONS_S, QUICK_OPERATIONS_S = 3600.0, 200.0
 PERIOD_S = 0.1
 ROWS = 9                      # circuits below one more, for what they cost
 LATE_S = (0.25, 0.45)         # delays of the late adversary, with a fifth of the cycles each
@@ -43,13 +43,16 @@ class Plan:
 def draws_of(found: Scenario, plan: Plan) -> Iterator[Draw]:
     """The variants of a scenario: where its ramps are judged each rhythm and delay, with and without predictor.
 
-    The quick plan leaves the predictor with the longer delay out.
+    The quick plan leaves the predictor with the longer delay out, and of the filter there the rhythms in the middle.
     """
     rhythms = F0_HZ if found.judged else (1.0,)
     for seed in plan.seeds:
         for f0_hz in rhythms:
             for delay_s in DELAYS_S if found.judged else DELAYS_S[:1]:
-                both = found.judged and not (plan.quick and delay_s > DELAYS_S[0])
+                longer = plan.quick and delay_s > DELAYS_S[0]
+                if longer and f0_hz not in (F0_HZ[0], F0_HZ[-1]):
+                    continue
+                both = found.judged and not longer
                 for predicts in (False, True) if both else (False,):
                     yield Draw(seed, f0_hz, delay_s, plan.seconds, predicts)
 
@@ -107,11 +110,14 @@ def _run(number: int, draw: Draw, cache: Path) -> dict[str, Any]:
     return row_of(found, draw, scored(found.build(draw), cache, found.steady_from_s))
 
 
-def plan_of(*, quick: bool, numbers: list[int], seeds: list[int], cache: Path) -> Plan:
-    """The plan of the command's arguments. Raises KeyError for a scenario that there is not."""
+def plan_of(*, quick: bool, numbers: list[int], seeds: list[int], cache: Path, seconds: float | None = None) -> Plan:
+    """The plan of the command's arguments; `seconds` is the length of a run, None: the plan's own.
+
+    Raises KeyError for a scenario that there is not.
+    """
     for number in numbers:
         scenario(number)
     chosen = tuple(numbers) or tuple(s.number for s in SCENARIOS)
     default = SEEDS[:1] if quick else SEEDS
-    return Plan(chosen, tuple(seeds) or default, QUICK_S if quick else FULL_S,
+    return Plan(chosen, tuple(seeds) or default, seconds or (QUICK_S if quick else FULL_S),
                 QUICK_CYCLES if quick else ADVERSARIAL_CYCLES, cache, quick)

@@ -37,9 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trials", type=int, default=300, help="event: number of steps (default 300)")
     parser.add_argument("--refresh-ms", type=int, default=10, help="event: the meter's register period (default 10)")
     parser.add_argument("--rate", type=float, default=20.0, help="api: reads a second (default 20)")
-    parser.add_argument("--quick", action="store_true", help="control: one seed, runs of 300 s, under two minutes")
+    parser.add_argument("--quick", action="store_true", help="control: one seed, runs of 240 s, under two minutes")
     parser.add_argument("--scenario", type=int, action="append", default=[], help="control: this number alone; again "
                         "for more")
+    parser.add_argument("--length", type=float, help="control: seconds of each run (default 900, quick 240)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[], help="control: seeds (default 301 to 312)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--site", type=Path, default=Path("config/demo.yaml"))
@@ -66,7 +67,7 @@ def _control(options: argparse.Namespace) -> int:
     """0 where no limit was broken, by a scenario that is viable or by the adversary."""
     try:
         plan = control.plan_of(quick=options.quick, numbers=options.scenario, seeds=options.seeds,
-                               cache=options.folder / "optimum")
+                               cache=options.folder / "optimum", seconds=options.length)
     except KeyError as error:
         known = ", ".join(str(s.number) for s in SCENARIOS)
         raise ConfigError([f"--scenario: got {error}: expected one of {known}"]) from None
