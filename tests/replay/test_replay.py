@@ -9,10 +9,14 @@ import pytest
 
 from pswd_edge.bench.adversary import adversary
 from pswd_edge.cli import main
+from pswd_edge.model.tuning import peak_gain
 from pswd_edge.planning.spectrum import amplification
-from pswd_edge.replay.loop import Loop, bounds_of
+from pswd_edge.planning.traces import STEP_S
+from pswd_edge.replay.loop import Case, Loop, bounds_of
+from pswd_edge.replay.making import store
 from pswd_edge.replay.scenarios import ELSEWHERE, SCENARIOS, Draw, scenario
 from pswd_edge.replay.scoring import scored
+from pswd_edge.replay.site import BASE_W, MW, reference_spec
 
 ROOT = Path(__file__).parents[2]
 SHORT_S = 260.0
@@ -70,6 +74,20 @@ def test_the_loop_has_the_delay_that_it_says() -> None:
         loop = Loop(scenario(0).build(draw(200.0, delay_s=delay_s)))
         loop.run()
         assert loop.measured_delay_s == pytest.approx(delay_s, abs=0.05)
+
+
+@pytest.mark.parametrize(("f_hz", "delay_s"), [(0.2, 0.25), (0.7, 0.25), (2.5, 0.25), (0.4, 0.45)])
+def test_no_frequency_is_amplified_beyond_the_analytic_peak_gain(f_hz: float, delay_s: float) -> None:
+    """A sinusoid in the load, in the closed loop with meters, converter lag and the whole law, against the formula."""
+    spec, time_s = reference_spec(delay_s), np.arange(round(60 / STEP_S)) * STEP_S
+    job_w = 40 * MW + 8 * MW * np.sin(2 * np.pi * f_hz * time_s)
+    loop = Loop(Case("sinusoid", spec, np.full(len(job_w), BASE_W), job_w, [store(b, delay_s, 0.5)
+                                                                            for b in spec.batteries]))
+    run = loop.run()
+    last = slice(len(run.grid_w) - 400, None)  # 40 s: whole periods of each frequency
+    turns = np.exp(-2j * np.pi * f_hz * run.period_s * np.arange(400))
+    grid, load = (abs(((w[last] - w[last].mean()) * turns).sum()) for w in (run.grid_w, run.load_w))
+    assert 0.3 < grid / load <= peak_gain(spec.filter_hz, delay_s, 0.1)
 
 
 def test_the_predictor_takes_the_swing_off() -> None:
