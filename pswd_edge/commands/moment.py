@@ -27,6 +27,17 @@ def utc_of(text: str, now_utc_s: float | None = None) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
+def next_utc(text: str, now_utc_s: float) -> float:
+    """A time to come: as `utc_of`, but `14:00` is the next one, and `+30min` is from now. Raises PswdError."""
+    if text.startswith("+"):
+        try:
+            return now_utc_s + seconds(text[1:])
+        except ValueError as error:
+            raise PswdError(f"got time {text!r}: expected +30min or +90s") from error
+    found = utc_of(text, now_utc_s)
+    return found + 86_400 if found <= now_utc_s and _OF_DAY.fullmatch(text.strip()) else found
+
+
 def _of_day(hour: int, minute: int, second: float, now_utc_s: float) -> float:
     if hour > 23 or minute > 59 or second >= 60:
         raise ValueError(hour)

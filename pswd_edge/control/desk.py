@@ -1,6 +1,7 @@
 """The desk: takes requests, checks them, has them written down, and keeps those that are in force."""
 
 import asyncio
+import math
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -12,7 +13,7 @@ from pswd_edge.clock import Clock
 from pswd_edge.control.arbiter import Bound, Candidate
 from pswd_edge.control.holds import Ends, Held, HeldPoint, ends_of, granted, run_out
 from pswd_edge.control.ledger import ENDED_KEPT, Entry, Ledger, request_head
-from pswd_edge.control.limits import HeldLimit, decide_limit, key_of, level_of, span_of, tightest
+from pswd_edge.control.limits import HeldLimit, decide_limit, key_of, level_of, released, span_of, tightest
 from pswd_edge.control.requests import Facts, check, decide
 from pswd_edge.control.rules.placement import controller_caps, eased_w, is_live, load_ceiling_w, run_orders
 from pswd_edge.control.rules.reserve import Range
@@ -206,12 +207,16 @@ class Desk:
     def _tighten(self, request: SetLimit, entry: Entry, began_s: float) -> None:
         """Hold a limit within what the site file says today: the site may have another than when it was asked."""
         level = level_of(entry.level)
-        key, span = key_of(request.name, level, request.origin), span_of(self._site.control, request.name)
-        self.limits.pop(key, None)
+        key = key_of(request.name, level, request.origin, request.from_utc_s)
+        span = span_of(self._site.control, request.name)
+        gone = [key] if request.value is not None else released(self.limits, request.name, level, request.origin)
+        for old in gone:
+            self.limits.pop(old, None)
         if request.value is not None and span is not None:
             value = min(max(request.value, span.least), span.most)
+            from_s = began_s + request.from_utc_s - entry.received_utc_s if request.from_utc_s > 0 else -math.inf
             self.limits[key] = HeldLimit(request.name, value, level, request.origin, began_s + request.ttl_s,
-                                         self._sequence, request.emergency)
+                                         self._sequence, request.emergency, from_s)
 
     def _keep(self, workload: Workload, entry: Entry, began_s: float) -> None:
         """Keep a workload: those that live, and the last hundred that ended, in the order in which they changed."""
@@ -282,7 +287,7 @@ class Desk:
     @property
     def tightest(self) -> dict[str, HeldLimit]:
         """The limits in force that are tighter than the site file's, by name."""
-        return tightest(self.limits.values()) if self.limits else {}
+        return tightest(self.limits.values(), self._clock.monotonic_s()) if self.limits else {}
 
     @property
     def spec(self) -> ControlSpec:

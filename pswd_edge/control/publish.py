@@ -106,9 +106,9 @@ def _absorbers(spec: ControlSpec, state: LawState) -> tuple[AbsorberReport, ...]
 
 def limits_of(held: Collection[HeldLimit], now_s: float) -> tuple[LimitReport, ...]:
     """Every limit that is held, and which of them bind."""
-    binding = tightest(held)
-    return tuple(LimitReport(h.name, h.value, h.origin, int(h.level), binding[h.name] is h, h.emergency,
-                             max(0.0, h.until_s - now_s)) for h in held)
+    binding = tightest(held, now_s)
+    return tuple(LimitReport(h.name, h.value, h.origin, int(h.level), binding.get(h.name) is h, h.emergency,
+                             max(0.0, h.until_s - now_s), max(0.0, h.from_s - now_s)) for h in held)
 
 
 def _loop(spec: ControlSpec, decision: Decision, state: LawState) -> LoopReport:

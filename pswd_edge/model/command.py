@@ -78,13 +78,15 @@ LIMIT_NAMES = ("import_limit_w", "export_limit_w", "ramp_limit_w_per_min", "load
 class SetLimit(Envelope, frozen=True, kw_only=True, tag=True):
     """Keep a limit of the site tighter than the site file has it, for `ttl_s`; None lets go of it.
 
-    `name`: one of LIMIT_NAMES.
+    `name`: one of LIMIT_NAMES. `from_utc_s` > 0: it counts from then on only, within `ttl_s`; None as value lets go of
+    such ones too.
     `emergency` (operator's socket, import limit): the grid's power goes there at once, whatever the ramp limit.
     """
 
     name: str
     value: float | None
     emergency: bool = False
+    from_utc_s: float = 0.0
 
 
 class Announce(Envelope, frozen=True, kw_only=True, tag=True):

@@ -105,7 +105,7 @@ class LimitReport(Struct, frozen=True):
     """A limit that is tighter than the site file's for a while; W, or W/min for the ramp.
 
     `binds`: it is the tightest of its name. `emergency`: it is reached at once, whatever the ramp. `left_s` is how long
-    it still holds.
+    it still holds; it begins in `begins_s`, 0 where it is in force.
     """
 
     name: str
@@ -115,6 +115,7 @@ class LimitReport(Struct, frozen=True):
     binds: bool
     emergency: bool
     left_s: float
+    begins_s: float = 0.0
 
 
 class InterlockReport(Struct, frozen=True):

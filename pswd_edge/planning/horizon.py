@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pswd_edge.planning.optimum import optimum
+from pswd_edge.planning.optimum import Optimum, optimum
 from pswd_edge.planning.run import Bounds, Series
 
 AHEAD_S = 900.0               # changes further ahead can wait
@@ -19,6 +19,14 @@ _REST_S = 60.0                # after the last ramp: there the horizon ends
 _STEPS, _STEP_MIN_S = 180, 2.0
 MARGIN = 0.02                 # of the energy window, at both ends: for what the forecast does not know
 _SPARED_MOST = 0.45           # of the window, at each end
+
+
+class Capped(NamedTuple):
+    """An import limit of `import_w` between two times from now, s: an event of demand response that was ordered."""
+
+    begin_s: float
+    end_s: float
+    import_w: float
 
 
 class Plan(NamedTuple):
@@ -35,26 +43,44 @@ class Plan(NamedTuple):
 
 
 def plan(load_w: float, coming: Sequence[tuple[float, float]], bounds: Bounds, reference_w: float, energy_wh: float,
-         rest_wh: float, spared_wh: tuple[float, float] = (0.0, 0.0)) -> Plan | None:
+         rest_wh: float, spared_wh: tuple[float, float] = (0.0, 0.0), capped: Sequence[Capped] = ()) -> Plan | None:
     """The best way for a load that is at `load_w` and changes by W after seconds, as `coming` says, by time.
 
     What a ramp takes need not be back in the end: control restores it in its own time, towards `rest_wh` where there is
-    no ramp. `spared_wh`: what to keep above the energy's minimum and below its maximum (`Forecast.waiting_wh`). None
-    where no way was found.
+    no ramp. `spared_wh`: what to keep above the energy's minimum and below its maximum (`Forecast.waiting_wh`).
+    `capped`: import limits to come; energy is gathered before them, and what it does not suffice for is left to
+    control's tiers. None where no way was found.
     """
     near = [(s, w) for s, w in coming if s <= AHEAD_S]
-    last_s = max((s for s, _ in near), default=0.0)
+    caps = [c for c in capped if c.begin_s <= AHEAD_S]
+    last_s = max([s for s, _ in near] + [min(c.end_s, c.begin_s + AHEAD_S) for c in caps], default=0.0)
     gap_w = abs(load_w - reference_w) + sum(abs(w) for _, w in near)
     horizon_s = last_s + gap_w / bounds.ramp_w_per_min * 60 + _REST_S
     step_s = max(_STEP_MIN_S, horizon_s / _STEPS)
     load = _means(load_w, near, step_s, math.ceil(horizon_s / step_s))
     inside = _inside(bounds, energy_wh, spared_wh)
+    if caps:
+        return _around(load, caps, step_s, inside, reference_w, energy_wh)
     climbs_w = float(load[-1]) - reference_w
     end_wh = inside.energy_min_wh if climbs_w > 0 else inside.energy_max_wh if climbs_w < 0 else rest_wh
-    found = optimum(load, step_s, inside, reference_w, energy_wh, end_wh)
+    return _way(optimum(load, step_s, inside, reference_w, energy_wh, end_wh))
+
+
+def _around(load_w: Series, caps: Sequence[Capped], step_s: float, inside: Bounds, reference_w: float,
+            energy_wh: float) -> Plan | None:
+    """With import limits to come: the grid is at each when it begins; energy may be used up, load may be left out."""
+    ends = np.arange(1, len(load_w) + 1) * step_s
+    most = np.full(len(load_w), inside.import_limit_w)
+    for cap in caps:
+        most[(ends > cap.begin_s) & (ends - step_s < cap.end_s)] = min(cap.import_w, inside.import_limit_w)
+    able = replace(inside, shed_max_w=float(load_w.max()))
+    return _way(optimum(load_w, step_s, able, reference_w, energy_wh, inside.energy_min_wh, most))
+
+
+def _way(found: Optimum) -> Plan | None:
     if not found.solved:
         return None
-    times = np.arange(len(load)) * step_s
+    times = np.arange(len(found.grid_w)) * found.step_s
     return Plan(tuple(times.tolist()), tuple(found.grid_w.tolist()), found.viable, found.seconds)
 
 

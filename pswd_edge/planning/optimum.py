@@ -47,17 +47,20 @@ class Optimum:
 
 
 def optimum(
-    load_w: Series, step_s: float, bounds: Bounds, first_grid_w: float, energy_wh: float, end_wh: float | None = None
+    load_w: Series, step_s: float, bounds: Bounds, first_grid_w: float, energy_wh: float, end_wh: float | None = None,
+    import_w: Series | None = None,
 ) -> Optimum:
     """The optimum for a load; batteries hold `energy_wh` at the start.
 
     At the end they hold something between that and `end_wh`, where the run that is compared ended; None: as at the
     start. A run that stops in mid-ramp cannot have its energy back: asking it of the optimum would break the ramp.
+    `import_w`: an import limit for each step, where it changes; None: that of the bounds.
     """
     began = time.perf_counter()
     count = len(load_w)
     model = _model(load_w / 1e6, step_s, bounds, first_grid_w / 1e6, energy_wh / 1e6,
-                   (energy_wh if end_wh is None else end_wh) / 1e6)
+                   (energy_wh if end_wh is None else end_wh) / 1e6,
+                   np.full(count, bounds.import_limit_w / 1e6) if import_w is None else import_w / 1e6)
     values = _solved(model)
     seconds = time.perf_counter() - began
     if values is None:
@@ -73,7 +76,8 @@ def optimum(
         True, seconds)
 
 
-def _model(load: Series, step_s: float, bounds: Bounds, first_grid: float, energy: float, end: float) -> Any:
+def _model(load: Series, step_s: float, bounds: Bounds, first_grid: float, energy: float, end: float,
+           most: Series) -> Any:
     """The programme for HiGHS; columns g, d, c, s, v (each as long as the load) and E (one longer)."""
     import highspy  # noqa: PLC0415  # 0.1 s that only those pay who solve something
 
@@ -89,7 +93,7 @@ def _model(load: Series, step_s: float, bounds: Bounds, first_grid: float, energ
     first, last = (min(max(e, low_e), high_e) for e in (energy, end))
     lower_e[0] = upper_e[0] = first
     lower_e[-1], upper_e[-1] = min(first, last), max(first, last)
-    lower_g, upper_g = zero.copy(), np.full(count, bounds.import_limit_w / 1e6)
+    lower_g, upper_g = zero.copy(), most.copy()
     lower_g[0] = upper_g[0] = first_grid
     lp.col_lower_ = np.concatenate((lower_g, zero, zero, zero, zero, lower_e))
     lp.col_upper_ = np.concatenate((upper_g, bounds.discharge_w / 1e6 * one, bounds.charge_w / 1e6 * one,

@@ -1,5 +1,6 @@
 """Limits at run time: who may tighten what, which one binds, and that the grid keeps them."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -7,13 +8,14 @@ from desk_case import SPEC, Room, _envelope
 from virtual import MW, World, small_spec
 
 from pswd_edge.control.limits import LIMITS_MAX, HeldLimit, ordered, tightest
+from pswd_edge.control.publish import limits_of
 from pswd_edge.control.rules.law import Orders
 from pswd_edge.control.rules.reserve import may_fall
 from pswd_edge.model.command import Accepted, Clamped, Level, Mode, Rejected, SetLimit
 
 
 def limit(name: str = "import_limit_w", value: float | None = 60 * MW, **changes: object) -> SetLimit:
-    own = {k: changes.pop(k) for k in ("emergency",) if k in changes}
+    own = {k: changes.pop(k) for k in ("emergency", "from_utc_s") if k in changes}
     return SetLimit(**_envelope(changes), name=name, value=value, **own)
 
 
@@ -174,3 +176,44 @@ def test_a_lower_floor_is_promised_when_there_is_room_for_it() -> None:
     assert may_fall(20 * MW, 60 * MW, decision.fleet.below_max_wh, 120 * MW, limits)
     assert not may_fall(20 * MW, 60 * MW, 0.0, 120 * MW, limits)
     assert not may_fall(20 * MW, 60 * MW, decision.fleet.below_max_wh, 30 * MW, limits)
+
+
+async def test_a_limit_can_be_ordered_for_later(tmp_path: Path) -> None:
+    """An event of demand response is announced: in force from its begin on, to be seen before, over a restart too."""
+    room = Room(tmp_path)
+    await room.start()
+    begin_utc_s = room.clock.utc_s() + 100.0
+    await room.ask(limit(value=80 * MW, ttl_s=3600.0), Level.OPERATOR)
+    answer = await room.ask(limit(value=50 * MW, ttl_s=700.0, from_utc_s=begin_utc_s), Level.OPERATOR)
+    assert isinstance(answer, Accepted)
+    assert "from " in answer.reason
+    await room.restart(20.0)
+    assert room.desk.tightest["import_limit_w"].value == 80 * MW
+    reports = limits_of(room.desk.limits.values(), room.clock.monotonic_s())
+    assert [(r.value, r.binds, round(r.begins_s)) for r in reports] == [(80 * MW, True, 0), (50 * MW, False, 80)]
+    room.later(81.0)
+    assert room.desk.tightest["import_limit_w"].value == 50 * MW
+    room.later(600.0)
+    assert room.desk.tightest["import_limit_w"].value == 80 * MW
+
+
+async def test_letting_go_of_a_limit_lets_go_of_those_to_come(tmp_path: Path) -> None:
+    """Else a limit that nobody remembers would begin by itself. Others' stay."""
+    room = Room(tmp_path)
+    await room.start()
+    begin_utc_s = room.clock.utc_s() + 100.0
+    await room.ask(limit(value=50 * MW, ttl_s=700.0, from_utc_s=begin_utc_s, origin="api:a"))
+    await room.ask(limit(value=60 * MW, ttl_s=700.0, from_utc_s=begin_utc_s, origin="api:b"))
+    await room.ask(limit(value=None, origin="api:a"))
+    assert [held.value for held in room.desk.limits.values()] == [60 * MW]
+
+
+@pytest.mark.parametrize(("begins_s", "emergency"), [(700.0, False), (math.nan, False), (-1e10, False), (10.0, True)])
+async def test_a_begin_outside_its_time_is_refused(begins_s: float, emergency: bool, tmp_path: Path) -> None:
+    """Beyond its own end, no number, and an emergency that waits."""
+    room = Room(tmp_path)
+    await room.start()
+    asked = limit(ttl_s=600.0, from_utc_s=room.clock.utc_s() + begins_s, emergency=emergency)
+    answer = await room.ask(asked, Level.OPERATOR)
+    assert isinstance(answer, Rejected)
+    assert room.desk.limits == {}

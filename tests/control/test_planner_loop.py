@@ -16,9 +16,10 @@ from pswd_edge.control.rules import law
 from pswd_edge.control.rules.placement import load_ceiling_w
 from pswd_edge.gateway.services.planner import PlannerService
 from pswd_edge.model.command import Hint, Level, Mode, Outcome
-from pswd_edge.model.report import BatteryReport, LoopReport, Report
+from pswd_edge.model.report import BatteryReport, LimitReport, LoopReport, Report
 from pswd_edge.model.site import PlannerSpec
 from pswd_edge.model.workload import Announcement, Headroom, Workload, WorkloadState
+from pswd_edge.planning.horizon import Capped
 
 STEP_W, START_S, SECONDS = 30 * MW, 140.0, 400.0
 SPEC = small_spec(batteries=(battery_spec(1, capacity_wh=10 * MWH),), load_ceiling_w=44 * MW, tiers=())
@@ -34,6 +35,7 @@ class Played:
         self.reader = SimpleNamespace(site_hash="one")
         self.decision: law.Decision | None = None
         self.taken = 0
+        self.event: Capped | None = None
 
     async def ask(self, hint: Hint, _timeout_s: float) -> Outcome:
         self.taken += 1
@@ -43,7 +45,10 @@ class Played:
     def cycle(self) -> None:
         now_s = self.clock.monotonic_s()
         ceiling_w = load_ceiling_w(SPEC, law.range_of(SPEC, SPEC.load_ceiling_w), self.workloads)
-        self.decision = self.world.step(hint_w=self.hints.at(now_s), ceiling_w=ceiling_w)
+        spent_s = now_s - FIRST_S
+        capped = self.event is not None and self.event.begin_s <= spent_s < self.event.end_s
+        self.decision = self.world.step(hint_w=self.hints.at(now_s), ceiling_w=ceiling_w,
+                                        import_limit_w=self.event.import_w if capped else None)
         self.clock.advance(0.1)
 
     def report(self) -> Report | None:
@@ -64,8 +69,17 @@ class Played:
             tiers=(), setpoints=(), workloads=self.workloads, alarms=(), acknowledged_cycle=0, cycles=0,
             cycles_missed=0, late_p50_ms=0.0, late_p99_ms=0.0, late_p999_ms=0.0, late_max_ms=0.0, rules_p99_ms=0.0,
             input_age_p99_ms=0.0, started_utc_s=0.0,
+            limits=self.limits(),
             loop=LoopReport(tuning.delay_s, None, tuning.filter_hz, tuning.peak_gain, tuning.up_w_per_s,
                             tuning.down_w_per_s, None, 0.0))
+
+
+    def limits(self) -> tuple[LimitReport, ...]:
+        if self.event is None:
+            return ()
+        spent_s = self.clock.monotonic_s() - FIRST_S
+        return (LimitReport("import_limit_w", self.event.import_w, "operator:a", 2, spent_s >= self.event.begin_s,
+                            False, max(0.0, self.event.end_s - spent_s), max(0.0, self.event.begin_s - spent_s)),)
 
 
 def job(clock: FakeClock) -> Workload:
@@ -128,3 +142,29 @@ async def test_a_start_that_comes_early_or_never_costs_no_limit(comes_s: float |
     assert seen.largest_w <= SPEC.ramp_up_w_per_s * 0.1 + 1.0
     assert seen.least_mwh >= 1.0
     assert seen.most_mwh <= 9.0
+
+
+async def above_s(*, plans: bool) -> float:
+    """For how long the grid is above a limit of 30 MW under a load of 40, ordered for 140 to 260 s."""
+    played = Played(())
+    played.event = Capped(140.0, 260.0, 30 * MW)
+    planner = PlannerService(played, played, played.clock)
+    above = 0.0
+    for k in range(2600):
+        if plans and k % 3 == 0:
+            await planner.turn()
+            if planner._job is not None:
+                await asyncio.wait([planner._job.future])
+        played.cycle()
+        if k >= 1402:
+            above += 0.1 * (played.world.grid_w > 30.1 * MW)
+    planner.close()
+    return above
+
+
+async def test_an_ordered_import_limit_is_reached_when_it_begins() -> None:
+    """An event of demand response: the law alone begins to ramp when the limit is there."""
+    alone = await above_s(plans=False)
+    planned = await above_s(plans=True)
+    assert alone > 60.0
+    assert planned < 1.0

@@ -220,3 +220,14 @@ async def test_a_plan_keeps_to_the_limits_in_force(desk: Desk) -> None:
     bounds = bounds_of(desk.control.site.control, lost)
     assert (bounds.import_limit_w, bounds.discharge_w, bounds.charge_w) == (80 * MW, 55e6, 50e6)
     assert bounds.ramp_w_per_min == pytest.approx(0.97 * 6 * MW)
+
+
+async def test_an_import_limit_to_come_is_planned_for(desk: Desk) -> None:
+    """It does not bound the way before its begin, and the grid is below it then."""
+    found = (LimitReport("import_limit_w", 40 * MW, "operator:a", 2, False, False, 500.0, 300.0),)
+    sent = await desk.run(12.0, limits=found)
+    assert sent
+    report = desk.live.report()
+    assert report is not None
+    assert bounds_of(desk.control.site.control, report).import_limit_w > 40 * MW
+    assert desk.planner.read().coming == 1

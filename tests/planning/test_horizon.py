@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pswd_edge.planning.horizon import plan
+from pswd_edge.planning.horizon import Capped, plan
 from pswd_edge.planning.run import Bounds
 
 R = 10e6
@@ -85,3 +85,30 @@ def test_a_change_beyond_the_horizon_waits() -> None:
     assert found is not None
     assert max(found.reference_w) <= 31e6
     assert len(found.after_s) <= 181
+
+
+def test_an_import_limit_to_come_is_met_with_energy_that_was_gathered_before() -> None:
+    """20 MW less for five minutes are 1.67 MWh, and 0.5 are there: the grid gives the rest before, at the ramp."""
+    load, event = 60e6, Capped(600.0, 900.0, 40e6)
+    found = plan(load, [], BOUNDS, load, 1e6, 2e6, capped=[event])
+    assert found is not None
+    times, reference = np.array(found.after_s), np.array(found.reference_w)
+    inside = (times >= event.begin_s) & (times < event.end_s)
+    assert reference[inside].max() <= event.import_w + 1
+    assert reference[times < event.begin_s].max() > load + 5e6
+    assert np.abs(np.diff(reference)).max() <= R * times[1] / 60 + 1
+    assert energy_wh(found, np.full(len(times), load), times[1], 1e6).min() >= BOUNDS.energy_min_wh
+
+
+def test_an_import_limit_that_no_energy_suffices_for_is_planned_for_all_the_same() -> None:
+    """What is left is for control's tiers; a plan without a solution would help nobody."""
+    found = plan(60e6, [], BOUNDS, 60e6, 1e6, 2e6, capped=[Capped(100.0, 1000.0, 10e6)])
+    assert found is not None
+    assert found.at(150.0) < 60e6
+
+
+def test_an_import_limit_beyond_the_horizon_waits() -> None:
+    """It is looked at again when it is near."""
+    found = plan(60e6, [], BOUNDS, 60e6, 2e6, 2e6, capped=[Capped(1000.0, 1300.0, 10e6)])
+    assert found is not None
+    assert found.at(50.0) == pytest.approx(60e6, abs=1e6)

@@ -6,7 +6,7 @@ Silent where nothing is announced, and wherever control has other things to do t
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal, NamedTuple
 from uuid import uuid4
@@ -22,7 +22,7 @@ from pswd_edge.model.control import ControlSpec
 from pswd_edge.model.report import Report
 from pswd_edge.planning.announcements import changes
 from pswd_edge.planning.forecast import Change, Forecast
-from pswd_edge.planning.horizon import AHEAD_S, Plan, plan
+from pswd_edge.planning.horizon import AHEAD_S, Capped, Plan, plan
 from pswd_edge.planning.run import Bounds
 
 LOOK_S, PLAN_S = 0.3, 5.0
@@ -36,7 +36,7 @@ _BORNE = frozenset({"reserve_insufficient"})  # the one degraded mode in which a
 _LOG = structlog.get_logger("pswd_edge.gateway")
 
 State = Literal["off", "idle", "planning", "late", "failed"]
-Solver = Callable[[float, Sequence[tuple[float, float]], Bounds, float, float, float, tuple[float, float]], Plan | None]
+Solver = Callable[..., Plan | None]  # as `plan`
 
 
 class PlannerView(NamedTuple):
@@ -110,7 +110,9 @@ class PlannerService:
 
     def _begin(self, report: Report, forecast: Forecast, now_s: float) -> None:
         coming = [c for c in forecast.coming(report.monotonic_s, self._changes) if c[0] <= AHEAD_S]
-        if not _may_lead(report) or (not coming and forecast.settled_s(report.monotonic_s) > SETTLED_S):
+        capped = capped_of(report)
+        settled = not coming and not capped and forecast.settled_s(report.monotonic_s) > SETTLED_S
+        if not _may_lead(report) or settled:
             self._now("idle", coming=len(coming))
             return
         bounds = bounds_of(self._live.site.control, report)
@@ -121,8 +123,9 @@ class PlannerService:
         assert reference_w is not None
         assert energy_wh is not None
         future = asyncio.get_running_loop().run_in_executor(
-            self._thread, lambda: self._solver(level_w, coming, bounds, reference_w, energy_wh, rest_wh, spared_wh))
-        self._job = _Job(report, len(coming), now_s, future)
+            self._thread, lambda: self._solver(level_w, coming, bounds, reference_w, energy_wh, rest_wh, spared_wh,
+                                               capped))
+        self._job = _Job(report, len(coming) + len(capped), now_s, future)
 
     async def _finish(self, job: _Job, now_s: float) -> None:
         """Send what was found. A solver that takes too long is waited for, without a second one beside it."""
@@ -180,12 +183,18 @@ def _may_lead(report: Report) -> bool:
             and _BORNE.issuperset(report.degraded) and not any(t.engaged for t in report.tiers))
 
 
+def capped_of(report: Report) -> list[Capped]:
+    """Import limits that are to begin soon, times from now."""
+    return [Capped(r.begins_s, r.left_s, r.value) for r in report.limits
+            if r.name == "import_limit_w" and 0 < r.begins_s <= AHEAD_S]
+
+
 def bounds_of(spec: ControlSpec, report: Report) -> Bounds:
     """What the plan has to keep to: the limits in force now and what the usable batteries can give."""
     loop, usable = report.loop, [b for b in report.batteries if b.usable]
     ramp_w_per_s = min(spec.ramp_up_w_per_s, spec.ramp_down_w_per_s) if loop is None else min(
         loop.ramp_up_w_per_s, loop.ramp_down_w_per_s)
-    imports = [r.value for r in report.limits if r.name == "import_limit_w"]
+    imports = [r.value for r in report.limits if r.name == "import_limit_w" and r.begins_s == 0]
     return Bounds(
         ramp_w_per_min=RAMP_SHARE * 60 * ramp_w_per_s, import_limit_w=min([spec.import_limit_w, *imports]),
         discharge_w=sum(b.discharge_available_w for b in usable), charge_w=sum(b.charge_available_w for b in usable),
