@@ -30,7 +30,8 @@ class Case:
 
     `base_w`, `job_w`: shape (n,) in steps of 20 ms; tiers act on the job. `events`: seconds after the start, in order.
     `orders` are what people and programs want from the start on; events may change `Loop.orders`. `frequency_hz`: the
-    grid's, as long as the load and in the same steps; None: nominal throughout.
+    grid's, as long as the load and in the same steps; None: nominal throughout. `comparable`: the optimum knows all
+    that the law is bound by; else a ratio of both means nothing.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Case:
     why: str = ""
     frequency_hz: Series | None = None
     soaks: list[Soak] = field(default_factory=list)
+    comparable: bool = True
 
 
 class Loop:

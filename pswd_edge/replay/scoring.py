@@ -83,9 +83,9 @@ def row_of(scenario: Scenario, draw: Draw, found: Scored) -> dict[str, Any]:
         "max_step_100ms_mw": card.max_step_100ms_mw,
         "amplification": None if math.isnan(found.amplification) else found.amplification,
         "throughput_mwh": card.throughput_mwh, "optimum_throughput_mwh": best["throughput_mwh"],
-        "throughput_over_optimum": _ratio(card.throughput_mwh, best["throughput_mwh"]),
+        "throughput_over_optimum": _ratio(found.case, card.throughput_mwh, best["throughput_mwh"]),
         "unserved_mwh": card.unserved_mwh, "optimum_unserved_mwh": best["unserved_mwh"],
-        "unserved_over_optimum": _ratio(card.unserved_mwh, best["unserved_mwh"]),
+        "unserved_over_optimum": _ratio(found.case, card.unserved_mwh, best["unserved_mwh"]),
         "optimum_viable": best["viable"], "optimum_excess_mw_per_min": best["excess_mw_per_min"],
         "energy_min_mwh": card.energy_min_mwh, "energy_max_mwh": card.energy_max_mwh,
         "reversals_per_h": card.reversals_per_h, "shed_events": card.shed_events,
@@ -94,7 +94,7 @@ def row_of(scenario: Scenario, draw: Draw, found: Scored) -> dict[str, Any]:
         "speed": found.speed}
 
 
-def _ratio(mine_mwh: float, best_mwh: float) -> float | None:
-    if not math.isfinite(best_mwh) or best_mwh < _SMALL_MWH:
+def _ratio(case: Case, mine_mwh: float, best_mwh: float) -> float | None:
+    if not case.comparable or not math.isfinite(best_mwh) or best_mwh < _SMALL_MWH:
         return None
     return mine_mwh / best_mwh
