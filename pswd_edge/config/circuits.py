@@ -14,8 +14,13 @@ Circuits = Mapping[str, CircuitForm]
 
 def hangs_somewhere(control: ControlForm) -> bool:
     """Whether anything of `control` says which circuit it hangs on; else circuits are only shown, not guarded."""
-    return any([*(b.circuit for b in control.batteries.values()), *(t.circuit for t in control.tiers),
-                *(c.circuit for c in control.load_controllers.values())])
+    return any(_hung(control))
+
+
+def _hung(control: ControlForm) -> list[str | None]:
+    """The circuit of each battery, tier and load controller."""
+    return [*(b.circuit for b in control.batteries.values()), *(circuit_of(control, t) for t in control.tiers),
+            *(c.circuit for c in control.load_controllers.values())]
 
 
 def above(circuits: Circuits, id_: str | None) -> Iterator[str]:
@@ -92,9 +97,7 @@ def _check_sum(id_: str, circuit: CircuitForm, circuits: Circuits, place: Place)
 def unguarded(form: SiteFile) -> list[tuple[tuple[str | int, ...], str]]:
     """Circuits with something below that cannot be looked at, each with its path."""
     control = form.control
-    hung = [*(b.circuit for b in control.batteries.values()), *(circuit_of(control, t) for t in control.tiers),
-            *(c.circuit for c in control.load_controllers.values())]
-    used = {id_ for on in hung for id_ in above(form.circuits, on)}
+    used = {id_ for on in _hung(control) for id_ in above(form.circuits, on)}
     text = "neither meter nor sums: its rating bounds where workloads are placed, but is not guarded"
     return [(("circuits", id_), f"circuits.{id_}: {text}") for id_, circuit in form.circuits.items()
             if id_ in used and circuit.meter is None and not circuit.sums]
