@@ -5,13 +5,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from pswd_edge.config.droop_form import DroopForm
-from pswd_edge.config.form import Form, Id, Number, PointId, Text, Whole
+from pswd_edge.config.form import Form, Id, NotNegative, Number, Percent, PointId, Positive, Text, Whole
 from pswd_edge.config.thermal_form import ThermalForm
 from pswd_edge.model.control import OnSilence, TierAction
 
-Percent = Annotated[Number, Field(ge=0, le=100)]
-Positive = Annotated[Number, Field(gt=0)]
-NotNegative = Annotated[Number, Field(ge=0)]
 Efficiency = Annotated[Number, Field(gt=0, le=1)]
 Age = Annotated[Whole, Field(gt=0)]
 

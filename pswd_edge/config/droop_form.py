@@ -4,9 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pswd_edge.config.form import Form, Number, Whole
-
-Positive = Annotated[Number, Field(gt=0)]
+from pswd_edge.config.form import Form, Number, Positive, Whole
 
 
 class DroopForm(Form):

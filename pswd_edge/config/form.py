@@ -10,6 +10,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Field,
     StringConstraints,
     TypeAdapter,
     ValidationError,
@@ -44,6 +45,9 @@ def _rising(value: tuple[float, float]) -> tuple[float, float]:
 
 Number = Annotated[float, BeforeValidator(_no_switch)]
 Whole = Annotated[int, BeforeValidator(_no_switch)]
+Positive = Annotated[Number, Field(gt=0)]
+NotNegative = Annotated[Number, Field(ge=0)]
+Percent = Annotated[Number, Field(ge=0, le=100)]
 Span = Annotated[tuple[Number, Number], AfterValidator(_rising)]
 _ID = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
 _POINT_ID = r"^[A-Za-z0-9][A-Za-z0-9_-]*\.[A-Za-z0-9][A-Za-z0-9_\[\]-]*$"

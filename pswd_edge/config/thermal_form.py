@@ -4,13 +4,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pswd_edge.config.form import Form, Id, Number, PointId, Span, Text
+from pswd_edge.config.form import Form, Id, NotNegative, Number, Percent, PointId, Positive, Span, Text
 from pswd_edge.model.thermal import WhenLost
 
-Positive = Annotated[Number, Field(gt=0)]
-NotNegative = Annotated[Number, Field(ge=0)]
 Share = Annotated[Number, Field(gt=0, le=1)]
-Percent = Annotated[Number, Field(ge=0, le=100)]
 
 
 class LeadForm(Form):
