@@ -33,7 +33,7 @@ from pswd_edge.control.rules import firm, law
 from pswd_edge.control.rules.droop import is_excursion
 from pswd_edge.control.rules.expected import Shift
 from pswd_edge.control.rules.flexibility import flexible
-from pswd_edge.control.rules.measured import measured
+from pswd_edge.control.rules.measured import SLOW_MAX_AGE_S, measured
 from pswd_edge.control.rules.placement import headroom
 from pswd_edge.control.rules.shed import stuck
 from pswd_edge.control.setpoints import Setpoints
@@ -62,7 +62,6 @@ from pswd_edge.model.site import Site
 from pswd_edge.model.snapshot import Snapshot
 from pswd_edge.model.workload import Headroom
 
-RACK_MAX_AGE_S = 10.0         # rack controllers are polled slowly
 RECORDINGS = "recordings"     # in the state folder
 _EARLY_S = 0.0005             # a timer may fire early by its resolution
 
@@ -303,7 +302,7 @@ class ControlCycle:
 
     def _firm(self, orders: law.Orders, now_s: float) -> tuple[Shift, ...]:
         """What jobs that we hold will add to the load when we let them go."""
-        powers = [measured(self._field.reading(c.power, now_s), RACK_MAX_AGE_S) for c in self._spec.load_controllers]
+        powers = [measured(self._field.reading(c.power, now_s), SLOW_MAX_AGE_S) for c in self._spec.load_controllers]
         limits = self._limits if self._decision is None else self._decision.limits
         self._awaited = firm.awaited(
             self._spec, self._awaited, tuple(self.desk.workloads.values()), self.desk.pause_ends_s, powers,

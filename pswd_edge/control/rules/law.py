@@ -24,7 +24,7 @@ from pswd_edge.control.rules.derate import ups_on_battery, ups_unknown
 from pswd_edge.control.rules.estimate import Estimate, estimate
 from pswd_edge.control.rules.flexibility import of_site
 from pswd_edge.control.rules.following import Following
-from pswd_edge.control.rules.measured import measured, power_w
+from pswd_edge.control.rules.measured import SLOW_MAX_AGE_S, measured, power_w
 from pswd_edge.control.rules.reference import INSUFFICIENT, Aim, Reference, Step, step, track
 from pswd_edge.control.rules.remembered import observed
 from pswd_edge.control.rules.reserve import Range
@@ -41,7 +41,6 @@ __all__ = ["Decision", "Grid", "LawState", "Orders", "cycle", "range_of", "start
 REMEMBER_S = 5.0              # so long the reference outlives a load that is not known
 HOLD_S = 1.0                  # with no load estimate: hold the batteries for this long, then let them go to zero
 DT_SHORTEST, DT_LONGEST = 0.5, 3.0  # times the period: what a cycle may believe of its own dt
-TIER_MAX_AGE_S = 10.0         # PDUs are polled slowly
 BUDGET_SHARE = 0.95           # of the inner ramp: what the two windows may hold; the rest is for errors to come
 TOLD_SHARE = 0.99             # the same where changes of the load are firm: what is to come has been told
 _TINY_W = 1.0
@@ -259,7 +258,7 @@ def _shed(spec: ControlSpec, state: LawState, snapshot: Snapshot, need: Need | N
     if orders.mode is Mode.OBSERVE:
         return observed(spec, state.shed, snapshot), state
     powers = [math.nan if t.setpoint in orders.barred and not known.engaged  # not to be engaged, as if not measured
-              else measured(snapshot.read(t.power), TIER_MAX_AGE_S)
+              else measured(snapshot.read(t.power), SLOW_MAX_AGE_S)
               for t, known in zip(spec.tiers, state.shed.tiers, strict=True)]
     trusted = allowed.gives_back and orders.mode is not Mode.SAFE
     may, shed = orders.flexible, state.shed
@@ -276,7 +275,7 @@ def _shed(spec: ControlSpec, state: LawState, snapshot: Snapshot, need: Need | N
 
 def _absorbed(spec: ControlSpec, state: LawState, snapshot: Snapshot, need: Need, orders: Orders, dt_s: float,
               tuning: Tuning) -> surplus.SurplusState:
-    powers = [math.nan if a.setpoint in orders.barred else measured(snapshot.read(a.power), TIER_MAX_AGE_S)
+    powers = [math.nan if a.setpoint in orders.barred else measured(snapshot.read(a.power), SLOW_MAX_AGE_S)
               for a in spec.absorbers]
     if orders.mode is Mode.OBSERVE:
         return surplus.observed(spec, powers, snapshot.time_s)

@@ -6,6 +6,7 @@ from pswd_edge.model.control import BatteryControl
 from pswd_edge.model.quality import Quality
 from pswd_edge.model.snapshot import Reading
 
+SLOW_MAX_AGE_S = 10.0         # PDUs and rack controllers are polled slowly
 POSSIBLE_SHARE = 1.3          # of a battery's rating: converters overshoot, factors of a thousand do more
 
 

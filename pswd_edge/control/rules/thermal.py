@@ -8,14 +8,13 @@ from pswd_edge.control.rules import cooling, export, interlock
 from pswd_edge.control.rules.cooling import Coming, CoolerState
 from pswd_edge.control.rules.export import ExportState
 from pswd_edge.control.rules.interlock import InterlockState
-from pswd_edge.control.rules.measured import measured
+from pswd_edge.control.rules.measured import SLOW_MAX_AGE_S, measured
 from pswd_edge.model.control import ControlSpec
 from pswd_edge.model.snapshot import Snapshot
 from pswd_edge.model.thermal import CapStep, Interlock, ThermalSpec
 from pswd_edge.model.workload import Workload
 
 LATCHED = "interlock_latched:"  # the alarm's name, before the interlock's: a restart knows latches by it
-POWER_MAX_AGE_S = 10.0        # rack controllers are polled slowly
 
 
 class ThermalState(NamedTuple):
@@ -76,7 +75,7 @@ def cycle(
         held: points that operator or API lead now; set-points follow them, so that their end makes no step.
         reset: the operator lets go of latches.
     """
-    powers = [measured(snapshot.read(c.power), POWER_MAX_AGE_S) for c in control.load_controllers]
+    powers = [measured(snapshot.read(c.power), SLOW_MAX_AGE_S) for c in control.load_controllers]
     coming = cooling.coming_w(control, spec, workloads, snapshot.utc_s)
     expected = [cooling.expected_w(control, i, p, coming.get(i, Coming())) for i, p in enumerate(powers)]
     coolers = tuple(cooling.led(c, spec.ease_s, s, snapshot, expected, dt_s, acts=acts, held=held)
