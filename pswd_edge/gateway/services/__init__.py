@@ -7,11 +7,14 @@ from pswd_edge.gateway.heavy import HeavyWork
 from pswd_edge.gateway.live import LiveImage
 from pswd_edge.gateway.performance import PerformanceMeter
 from pswd_edge.gateway.services.battery import BatteryService
+from pswd_edge.gateway.services.cooling import CoolingService
+from pswd_edge.gateway.services.cooling_systems import CoolingSystems
 from pswd_edge.gateway.services.dispatch import Dispatch, Door
 from pswd_edge.gateway.services.grid import GridService
 from pswd_edge.gateway.services.health import HealthService
 from pswd_edge.gateway.services.planner import PlannerService
 from pswd_edge.gateway.services.power import PowerService
+from pswd_edge.gateway.services.sensors import SensorService
 from pswd_edge.gateway.services.thermal import ThermalService
 from pswd_edge.gateway.services.workloads import WorkloadService
 
@@ -31,6 +34,9 @@ class Services(NamedTuple):
     dispatch: Dispatch
     health: HealthService
     planner: PlannerService
+    cooling: CoolingService
+    cooling_systems: CoolingSystems
+    sensors: SensorService
 
 
 def open_services(live: LiveImage, door: Door, clock: Clock) -> Services:
@@ -40,5 +46,5 @@ def open_services(live: LiveImage, door: Door, clock: Clock) -> Services:
     return Services(
         live, clock, meter, HeavyWork(), PowerService(live, clock), BatteryService(live), ThermalService(live),
         GridService(live), WorkloadService(live, clock), dispatch, HealthService(live, dispatch, meter, planner),
-        planner,
+        planner, CoolingService(live, dispatch, clock), CoolingSystems(live), SensorService(live, clock),
     )
