@@ -46,6 +46,30 @@ class TrapSpec(Struct, frozen=True):
     v2c: bool = False
 
 
+class OutsideEndpoint(Struct, frozen=True):
+    """Where the gateway speaks to somebody outside: `url` without a slash at its end, `secret` a reference to a token.
+
+    `tls_ca` is the only authority that is trusted; None: those of the machine.
+    """
+
+    url: str
+    secret: str
+    tls_ca: str | None = None
+
+
+class HeatFacts(Struct, frozen=True):
+    """What the site knows of its heat network by contract. None: not known, not shown.
+
+    `price_per_mwh` is in `currency` (ISO 4217). `carbon_kg_per_mwh` is what others would emit for the same heat.
+    """
+
+    id: str = ""
+    name: str = ""
+    price_per_mwh: float | None = None
+    currency: str = "EUR"
+    carbon_kg_per_mwh: float | None = None
+
+
 class GridFacts(Struct, frozen=True):
     """What the site knows of its grid by contract, until a live source brings it. None: not known, not shown."""
 
@@ -90,6 +114,9 @@ class Site(Struct, frozen=True, dict=True):
     runtime_dir: str = "var/run"
     recording: RecordingSpec = RecordingSpec()
     planner: PlannerSpec = PlannerSpec()
+    grid_endpoint: OutsideEndpoint | None = None
+    heat_endpoint: OutsideEndpoint | None = None
+    heat_network: HeatFacts = HeatFacts()
 
     @cached_property
     def point_index(self) -> dict[str, int]:

@@ -1,6 +1,7 @@
 """What several profiles need, once: live facts and commands in SI units and our own words."""
 
-from typing import NamedTuple
+from collections.abc import Callable, Coroutine
+from typing import Any, NamedTuple
 
 from pswd_edge.clock import Clock
 from pswd_edge.gateway.heavy import HeavyWork
@@ -9,14 +10,20 @@ from pswd_edge.gateway.performance import PerformanceMeter
 from pswd_edge.gateway.services.battery import BatteryService
 from pswd_edge.gateway.services.cooling import CoolingService
 from pswd_edge.gateway.services.cooling_systems import CoolingSystems
+from pswd_edge.gateway.services.delivery import Delivery
 from pswd_edge.gateway.services.dispatch import Dispatch, Door
 from pswd_edge.gateway.services.grid import GridService
 from pswd_edge.gateway.services.health import HealthService
+from pswd_edge.gateway.services.heat import HeatService
+from pswd_edge.gateway.services.heat_demand import DemandService
+from pswd_edge.gateway.services.heat_offers import OfferService
+from pswd_edge.gateway.services.outside import Outside
 from pswd_edge.gateway.services.planner import PlannerService
 from pswd_edge.gateway.services.power import PowerService
 from pswd_edge.gateway.services.sensors import SensorService
 from pswd_edge.gateway.services.thermal import ThermalService
 from pswd_edge.gateway.services.workloads import WorkloadService
+from pswd_edge.gateway.store import Store
 
 
 class Services(NamedTuple):
@@ -34,17 +41,38 @@ class Services(NamedTuple):
     dispatch: Dispatch
     health: HealthService
     planner: PlannerService
+    store: Store
+    outside: Outside
+    delivery: Delivery
     cooling: CoolingService
     cooling_systems: CoolingSystems
     sensors: SensorService
+    heat_demand: DemandService
+    heat: HeatService
+    heat_offers: OfferService
+
+    def jobs(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
+        """What runs beside the answers, by name, until it is cancelled."""
+        return {"planner": self.planner.run, "delivery": self.delivery.run, "heat demand": self.heat_demand.run,
+                "heat account": self.heat.run}
+
+    async def close(self) -> None:
+        """End threads and connections; the jobs have been cancelled before."""
+        self.planner.close()
+        self.heavy.close()
+        await self.outside.close()
+        self.store.close()
 
 
-def open_services(live: LiveImage, door: Door, clock: Clock) -> Services:
-    """The services; `Services.heavy` and `planner` own a thread each and are to be closed."""
+def open_services(live: LiveImage, door: Door, clock: Clock, store: Store) -> Services:
+    """The services; to be closed at the end, the store with them."""
     meter = PerformanceMeter()
-    dispatch, planner = Dispatch(live, door, clock), PlannerService(live, door, clock)
+    dispatch, planner, outside = Dispatch(live, door, clock), PlannerService(live, door, clock), Outside(live)
+    delivery, demand = Delivery(store, outside, live, clock), DemandService(outside, clock)
+    offers = OfferService(live, clock, store, delivery)
     return Services(
         live, clock, meter, HeavyWork(), PowerService(live, clock), BatteryService(live), ThermalService(live),
         GridService(live), WorkloadService(live, clock), dispatch, HealthService(live, dispatch, meter, planner),
-        planner, CoolingService(live, dispatch, clock), CoolingSystems(live), SensorService(live, clock),
+        planner, store, outside, delivery, CoolingService(live, dispatch, clock), CoolingSystems(live),
+        SensorService(live, clock), demand, HeatService(live, clock, store, demand, offers), offers,
     )

@@ -1,19 +1,25 @@
 """Heat that is given to a heat network: what flows, what it is worth, and who may change it."""
 
+import asyncio
 import sqlite3
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
+
+import structlog
 
 from pswd_edge.clock import Clock
 from pswd_edge.gateway.live import LiveImage
 from pswd_edge.gateway.refusal import RefusalError, control_unavailable
 from pswd_edge.gateway.services.heat_account import HeatAccount
 from pswd_edge.gateway.services.heat_demand import DemandService, HeatDemand
+from pswd_edge.gateway.services.heat_offers import OfferService
 from pswd_edge.gateway.services.heat_ports import Keeps
 from pswd_edge.gateway.services.thermal import RECOVERY_MIN_W
 
+LOOK_S = 1.0
 HOLD_S = 86_400.0             # heat networks plan by the day
 COLDEST_C, WARMEST_C = 40.0, 90.0
+_LOG = structlog.get_logger("pswd_edge.gateway")
 Connection = Literal["active", "standby", "offline"]
 Quality = Literal["high_temperature_grade", "district_heating_grade", "low_temperature_grade", "below_grade"]
 Priority = Literal["emergency", "high", "normal", "low"]
@@ -62,8 +68,9 @@ class HeatView(NamedTuple):
 class HeatService:
     """Live facts of heat delivery, and the priorities of commands to it."""
 
-    def __init__(self, live: LiveImage, clock: Clock, store: Keeps, demand: DemandService) -> None:
-        self._live, self._clock, self._store, self._demand = live, clock, store, demand
+    def __init__(self, live: LiveImage, clock: Clock, store: Keeps, demand: DemandService, offers: OfferService
+                 ) -> None:
+        self._live, self._clock, self._store, self._demand, self._offers = live, clock, store, demand, offers
         self.account = HeatAccount(store, clock)
         store.run_blocking(lambda db: db.execute(_TABLE).rowcount)
 
@@ -91,13 +98,22 @@ class HeatService:
         if not self.exchangers:
             raise RefusalError(404, "NO_HEAT_NETWORK", "this site has no heat exchanger to a heat network")
 
-    async def look(self) -> float:
-        """Count what was delivered since the last look, Wh; call it every second."""
+    async def run(self) -> None:
+        """Look every second, until cancelled; a disk that fails costs figures, not the delivery."""
+        while True:
+            try:
+                await self.look()
+            except sqlite3.Error as error:
+                _LOG.error("heat account: cannot be written; it goes on in memory", error=str(error))
+            await asyncio.sleep(LOOK_S)
+
+    async def look(self) -> None:
+        """Count what was delivered since the last look."""
         site, demand = self._live.site.heat_network, self._demand.read()
         price = site.price_per_mwh if demand.price_per_mwh is None else demand.price_per_mwh
-        found = self.account.add(self._total("heat_w"), price, site.carbon_kg_per_mwh)
+        energy_wh = self.account.add(self._total("heat_w"), price, site.carbon_kg_per_mwh)
         await self.account.keep()
-        return found
+        await self._offers.count(energy_wh)
 
     # --- who may change what ---------------------------------------------------------------------------------------
 

@@ -79,9 +79,10 @@ class OfferService:
                     "requested_heat_mw": offer.heat_w / 1e6, "available_capacity_mw": round(able_w / 1e6, 6),
                     "suggested_alternatives": [f"Offer at most {able_w / 1e6:.3g} MW"]})
         exports = thermal.exports if thermal else ()
-        if exports and offer.supply_c is not None and offer.supply_c > max(e.high_c for e in exports):
-            raise RefusalError(409, "SUPPLY_TEMPERATURE_UNAVAILABLE", f"{offer.supply_c:g} degC offered: the exchangers "
-                               f"are declared for {max(e.high_c for e in exports):g} degC at most")
+        most_c = max((e.high_c for e in exports), default=None)
+        if most_c is not None and offer.supply_c is not None and offer.supply_c > most_c:
+            raise RefusalError(409, "SUPPLY_TEMPERATURE_UNAVAILABLE", f"{offer.supply_c:g} degC offered: the "
+                               f"exchangers are declared for {most_c:g} degC at most")
 
     async def tell(self, offer: Offer, sender: Sender) -> Offered:
         """Deliver the offer and keep it; the same sender's id again gets what the first one got, as far as it is now.

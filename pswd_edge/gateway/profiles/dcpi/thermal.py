@@ -10,8 +10,8 @@ from pswd_edge.gateway.profile import respond
 from pswd_edge.gateway.profiles.dcpi import thermal_answers as answers
 from pswd_edge.gateway.profiles.dcpi.thermal_models import (
     Coordination,
-    Sensors,
     SensorQuery,
+    Sensors,
     ThermalControl,
     ThermalControlAnswer,
     ThermalStatus,
@@ -80,7 +80,7 @@ class Thermal:
         wish = self._wish(message.coordination, device.id) if message.coordination else None
         now_s = services.clock.utc_s()
         moved = await services.cooling.hold([a.move for a in asked], sender, now_s) if asked else []
-        made = await self._prepare(wish, message.coordination, sender, now_s) if wish else None
+        made = await self._prepare(wish, message.coordination, sender, now_s, bool(moved)) if wish else None
         measured = [services.live.value(a.shows) for a in asked]
         return respond(present({
             "command_id": sender.id, "system_id": device.id, "status": _status(moved, made),
@@ -102,19 +102,21 @@ class Thermal:
             raise RefusalError(404, "WORKLOAD_NOT_FOUND", f"workload {workload}: nobody has announced it here")
         heat_w = (known_w or 0.0) if said_mw is None else said_mw * _W_PER_MW
         if heat_w > cooler.rating_w:
-            raise RefusalError(
-                409, "INSUFFICIENT_COOLING_CAPACITY", f"{system} carries {cooler.rating_w / _W_PER_MW:g} MW at most",
-                details={"requested_heat_mw": mw(heat_w), "available_capacity_mw": mw(cooler.rating_w),
-                         "suggested_alternatives": [f"Prepare {system} for {cooler.rating_w / _W_PER_MW:g} MW, and "
-                                                    "other systems for the rest"]})
+            able_mw = mw(cooler.rating_w)
+            rest = f"Prepare {system} for {able_mw:g} MW, and other systems for the rest"
+            raise RefusalError(409, "INSUFFICIENT_COOLING_CAPACITY", f"{system} carries {able_mw:g} MW at most",
+                               details={"requested_heat_mw": mw(heat_w), "available_capacity_mw": able_mw,
+                                        "suggested_alternatives": [rest]})
         return cooler, heat_w
 
-    async def _prepare(self, wish: tuple[Cooler, float], asked: Coordination, sender: Sender, now_s: float
-                       ) -> dict[str, Any]:
-        """The set-points of the request are held already: a refusal here is told beside them, not instead of them."""
+    async def _prepare(self, wish: tuple[Cooler, float], asked: Coordination, sender: Sender, now_s: float,
+                       beside: bool) -> dict[str, Any]:
+        """`beside` set-points that are held already a refusal is told with them, not instead of them."""
         try:
             made: Prepared = await self._services.cooling.prepare(*wish, asked.preparation_time_sec, sender, now_s)
         except RefusalError as error:
+            if not beside:
+                raise
             return {"status": "failed", "message": error.message}
         return answers.preparation(made)
 

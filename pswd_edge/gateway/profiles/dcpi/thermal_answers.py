@@ -7,6 +7,7 @@ from pswd_edge.gateway.profiles.dcpi.thermal_requests import Asked
 from pswd_edge.gateway.projection import moment, mw, percent, present, scaled
 from pswd_edge.gateway.services.cooling import Moved, Prepared
 from pswd_edge.gateway.services.cooling_systems import CoolingSystem
+from pswd_edge.gateway.services.heat import HeatView
 from pswd_edge.gateway.services.sensors import Sensor
 
 _UNITS = {"degC": "celsius", "L/min": "lpm", "bar": "bar", "%": "percent"}
@@ -33,6 +34,15 @@ def system(view: CoolingSystem, recovered_w: float | None) -> dict[str, Any]:
         "vapor_quality_percent": percent(vapor),
         "condensation_temp_c": scaled(view.condensation_c, 1, 3) if two_phase else None,
         "heat_recovery_mw": mw(recovered_w), "reasons": list(view.reasons) or None,
+    })
+
+
+def recovery(view: HeatView) -> dict[str, Any]:
+    """Heat recovery toward the heat network; its demand while it says it."""
+    return present({
+        "municipal_interface_active": view.connection == "active", "heat_delivered_mw": mw(view.heat_w),
+        "supply_temp_c": scaled(view.supply_c, 1, 3), "return_temp_c": scaled(view.return_c, 1, 3),
+        "municipal_demand_mw": mw(view.demand.request_w),
     })
 
 

@@ -79,7 +79,7 @@ class ThermalControl(Message):
     """POST /thermal/control."""
 
     system_id: Id
-    commands: Annotated[list[ThermalCommand], Field(max_length=16)] = []
+    commands: Annotated[list[ThermalCommand], Field(max_length=16)] = Field(default_factory=list)
     coordination: Coordination | None = None
 
     @model_validator(mode="after")

@@ -1,8 +1,5 @@
 """Cooling: its state, and commands to it."""
 
-from collections.abc import Sequence
-from typing import TypeVar
-
 from aiohttp import web
 
 from pswd_edge.clock import iso_utc
@@ -10,16 +7,14 @@ from pswd_edge.gateway.endpoint import Call, Category, Endpoint
 from pswd_edge.gateway.profile import respond
 from pswd_edge.gateway.profiles.pswd import answers
 from pswd_edge.gateway.profiles.pswd.held import held
+from pswd_edge.gateway.profiles.pswd.needed import needed, settable
 from pswd_edge.gateway.profiles.pswd.requests import require_fresh
 from pswd_edge.gateway.profiles.pswd.thermal_models import ThermalCommandAnswer, ThermalControl, ThermalStatus
 from pswd_edge.gateway.projection import present, scaled
-from pswd_edge.gateway.refusal import RefusalError, control_unavailable
+from pswd_edge.gateway.refusal import control_unavailable
 from pswd_edge.gateway.roles import Operation
 from pswd_edge.gateway.services import Services
 from pswd_edge.gateway.services.cooling import Move, joint
-from pswd_edge.gateway.validation import invalid
-
-_T = TypeVar("_T")
 
 
 def endpoints(services: Services) -> list[Endpoint]:
@@ -63,28 +58,17 @@ class Thermal:
         cooling, command = self._services.cooling, message.command_type
         ramp = message.ramp_rate_c_per_sec or 0.0
         if command == "adjust_flow":
-            flow_lpm = _needed(message.target_flow_rate_l_per_min, "target_flow_rate_l_per_min", command)
-            return cooling.shared(_found(cooling.points(("cdu",), "flow_setpoint_lpm"), "CDU flow"), flow_lpm)
+            flow_lpm = needed(message.target_flow_rate_l_per_min, "target_flow_rate_l_per_min", command)
+            return cooling.shared(settable(cooling.points(("cdu",), "flow_setpoint_lpm"), "CDU flow"), flow_lpm)
         if command == "enable_heat_recovery":
-            on = _needed(message.heat_recovery_enabled, "heat_recovery_enabled", command)
-            points = _found(cooling.points(("heat_exchanger",), "enable"), "heat exchanger's switch")
+            on = needed(message.heat_recovery_enabled, "heat_recovery_enabled", command)
+            points = settable(cooling.points(("heat_exchanger",), "enable"), "heat exchanger's switch")
             return [Move(p, float(on)) for p in points]
-        goal_c = _needed(message.target_temperature_c, "target_temperature_c", command)
+        goal_c = needed(message.target_temperature_c, "target_temperature_c", command)
         if command == "phase_optimization":
             points = cooling.points(("cdu",), "condensation_temperature_setpoint_c")
-            return [Move(p, goal_c, ramp) for p in _found(points, "two-phase CDU's condensation temperature")]
+            return [Move(p, goal_c, ramp) for p in settable(points, "two-phase CDU's condensation temperature")]
         points = (cooling.points(("cdu",), "supply_temperature_setpoint_c")
                   or cooling.points(("chiller",), "leaving_temperature_setpoint_c"))
-        return [Move(p, goal_c, ramp) for p in _found(points, "CDU supply or chiller leaving temperature")]
+        return [Move(p, goal_c, ramp) for p in settable(points, "CDU supply or chiller leaving temperature")]
 
-
-def _needed(found: _T | None, name: str, command: str) -> _T:
-    if found is None:
-        raise invalid([f"{name}: got nothing: expected a value with command_type {command}"])
-    return found
-
-
-def _found(points: Sequence[int], what: str) -> Sequence[int]:
-    if not points:
-        raise RefusalError(409, "SETPOINT_UNAVAILABLE", f"this site has no {what} that can be set")
-    return points
