@@ -10,7 +10,8 @@ from pswd_edge.gateway.services.cooling_systems import CoolingSystem
 from pswd_edge.gateway.services.heat import HeatView
 from pswd_edge.gateway.services.sensors import Sensor
 
-_UNITS = {"degC": "celsius", "L/min": "lpm", "bar": "bar", "%": "percent"}
+_UNITS = {"temperature": "celsius", "flow_rate": "lpm", "pressure": "bar", "vapor_quality": "percent",
+          "pump_speed": "percent"}
 _LOCATIONS = {
     "supply_temperature_c": "coolant_inlet", "return_temperature_c": "coolant_outlet",
     "leaving_temperature_c": "coolant_inlet", "entering_temperature_c": "coolant_outlet",
@@ -53,7 +54,7 @@ def sensor(view: Sensor, kind: str) -> dict[str, Any]:
     return present({
         "sensor_id": view.point.id, "system_id": view.device, "type": view.kind,
         "location": own.get(signal) or signal or view.point.id.rpartition(".")[2],
-        "value": scaled(view.value, 1, 4), "unit": _UNITS[view.point.unit], "accuracy": scaled(view.accuracy, 1, 6),
+        "value": scaled(view.value, 1, 4), "unit": _UNITS[view.kind], "accuracy": scaled(view.accuracy, 1, 6),
         "timestamp": moment(view.utc_s), "status": view.status,
     })
 
