@@ -18,8 +18,9 @@ from pswd_edge.gateway.profiles.dcpi.profile import DcpiProfile
 from pswd_edge.gateway.profiles.pswd.heat_models import MunicipalHeatCommandAnswer, MunicipalHeatStatus
 from pswd_edge.gateway.roles import Operation
 from pswd_edge.gateway.services.heat_account import HeatAccount
-from pswd_edge.gateway.services.heat_demand import OLDEST_S, DemandService
+from pswd_edge.gateway.services.heat_demand import HeatDemand
 from pswd_edge.gateway.services.outside import OutsideError, Reply
+from pswd_edge.gateway.services.polled import OLDEST_S, Polled
 from pswd_edge.gateway.store import Store
 from pswd_edge.model.report import SetpointReport
 from pswd_edge.model.site import HeatFacts, Listener, Site
@@ -237,7 +238,7 @@ async def test_demand_is_shown_while_it_is_said(works: House) -> None:
     network = Network({"current_request_w": 12e6, "peak_forecast_w": 15e6, "season": "winter_heating",
                        "price_per_mwh": 30.0})
     services.heat_demand._outside = network
-    await services.heat_demand.turn()
+    await services.heat_demand.look()
     body = (await works.get("/dcpi/api/v1/heat/municipal/status")).body
     assert body["municipal_demand"] == {"current_request_mw": 12.0, "peak_demand_forecast_mw": 15.0,
                                         "seasonal_profile": "winter_heating"}
@@ -247,18 +248,19 @@ async def test_demand_is_shown_while_it_is_said(works: House) -> None:
     network.content = None
     works.control.clock.advance(OLDEST_S + 1)
     works.control.run(30)
-    await services.heat_demand.turn()
+    await services.heat_demand.look()
     body = (await works.get("/dcpi/api/v1/heat/municipal/status")).body
     assert "municipal_demand" not in body
     assert body["economic_metrics"]["heat_price_eur_per_mwh"] == 25.0
 
 
-@pytest.mark.parametrize("wrong", ["12", True, float("nan"), -1.0, None, 1e300])
+@pytest.mark.parametrize("wrong", ["12", True, -1.0, 1e300])
 async def test_a_demand_that_is_no_number_is_none(works: House, wrong: object) -> None:
     """What comes from outside is believed no further than its form."""
-    service = DemandService(Network({"current_request_w": wrong, "season": 7}), works.control.clock)
-    await service.turn()
-    assert service.read() == (None, None, None, None)
+    network = Network({"current_request_w": wrong})
+    service = Polled(network, works.control.clock, "heat", "/conditions", HeatDemand)
+    await service.look()
+    assert service.read() is None
 
 
 # --- what is offered ----------------------------------------------------------------------------------------------

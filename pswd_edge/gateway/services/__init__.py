@@ -13,12 +13,15 @@ from pswd_edge.gateway.services.cooling_systems import CoolingSystems
 from pswd_edge.gateway.services.delivery import Delivery
 from pswd_edge.gateway.services.dispatch import Dispatch, Door
 from pswd_edge.gateway.services.grid import GridService
+from pswd_edge.gateway.services.grid_events import GridEvents
 from pswd_edge.gateway.services.health import HealthService
 from pswd_edge.gateway.services.heat import HeatService
-from pswd_edge.gateway.services.heat_demand import DemandService
+from pswd_edge.gateway.services.heat_demand import HeatDemand
 from pswd_edge.gateway.services.heat_offers import OfferService
+from pswd_edge.gateway.services.market import GridConditions
 from pswd_edge.gateway.services.outside import Outside
 from pswd_edge.gateway.services.planner import PlannerService
+from pswd_edge.gateway.services.polled import Polled
 from pswd_edge.gateway.services.power import PowerService
 from pswd_edge.gateway.services.sensors import SensorService
 from pswd_edge.gateway.services.thermal import ThermalService
@@ -47,14 +50,17 @@ class Services(NamedTuple):
     cooling: CoolingService
     cooling_systems: CoolingSystems
     sensors: SensorService
-    heat_demand: DemandService
+    heat_demand: Polled[HeatDemand]
     heat: HeatService
     heat_offers: OfferService
+    grid_conditions: Polled[GridConditions]
+    grid_events: GridEvents
 
     def jobs(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
         """What runs beside the answers, by name, until it is cancelled."""
-        return {"planner": self.planner.run, "delivery": self.delivery.run, "heat demand": self.heat_demand.run,
-                "heat account": self.heat.run}
+        return {"planner": self.planner.run, "delivery": self.delivery.run, "grid events": self.grid_events.run,
+                "grid conditions": self.grid_conditions.run,
+                "heat demand": self.heat_demand.run, "heat account": self.heat.run}
 
     async def close(self) -> None:
         """End threads and connections; the jobs have been cancelled before."""
@@ -68,11 +74,13 @@ def open_services(live: LiveImage, door: Door, clock: Clock, store: Store) -> Se
     """The services; to be closed at the end, the store with them."""
     meter = PerformanceMeter()
     dispatch, planner, outside = Dispatch(live, door, clock), PlannerService(live, door, clock), Outside(live)
-    delivery, demand = Delivery(store, outside, live, clock), DemandService(outside, clock)
+    delivery, demand = Delivery(store, outside, live, clock), Polled(outside, clock, "heat", "/conditions", HeatDemand)
+    conditions = Polled(outside, clock, "grid", "/conditions", GridConditions)
     offers = OfferService(live, clock, store, delivery)
     return Services(
         live, clock, meter, HeavyWork(), PowerService(live, clock), BatteryService(live), ThermalService(live),
-        GridService(live), WorkloadService(live, clock), dispatch, HealthService(live, dispatch, meter, planner),
-        planner, store, outside, delivery, CoolingService(live, dispatch, clock), CoolingSystems(live),
-        SensorService(live, clock), demand, HeatService(live, clock, store, demand, offers), offers,
+        GridService(live, clock, conditions), WorkloadService(live, clock), dispatch,
+        HealthService(live, dispatch, meter, planner), planner, store, outside, delivery,
+        CoolingService(live, dispatch, clock), CoolingSystems(live), SensorService(live, clock), demand,
+        HeatService(live, clock, store, demand, offers), offers, conditions, GridEvents(store, outside, clock),
     )

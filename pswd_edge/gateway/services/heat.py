@@ -11,10 +11,11 @@ from pswd_edge.clock import Clock
 from pswd_edge.gateway.live import LiveImage
 from pswd_edge.gateway.refusal import RefusalError, control_unavailable
 from pswd_edge.gateway.services.heat_account import HeatAccount
-from pswd_edge.gateway.services.heat_demand import DemandService, HeatDemand
+from pswd_edge.gateway.services.heat_demand import HeatDemand
 from pswd_edge.gateway.services.heat_offers import OfferService
-from pswd_edge.gateway.services.heat_ports import Keeps
+from pswd_edge.gateway.services.polled import Polled
 from pswd_edge.gateway.services.thermal import RECOVERY_MIN_W
+from pswd_edge.gateway.store import Store
 
 LOOK_S = 1.0
 HOLD_S = 86_400.0             # heat networks plan by the day
@@ -68,8 +69,8 @@ class HeatView(NamedTuple):
 class HeatService:
     """Live facts of heat delivery, and the priorities of commands to it."""
 
-    def __init__(self, live: LiveImage, clock: Clock, store: Keeps, demand: DemandService, offers: OfferService
-                 ) -> None:
+    def __init__(self, live: LiveImage, clock: Clock, store: Store, demand: Polled[HeatDemand],
+                 offers: OfferService) -> None:
         self._live, self._clock, self._store, self._demand, self._offers = live, clock, store, demand, offers
         self.account = HeatAccount(store, clock)
         store.run_blocking(lambda db: db.execute(_TABLE).rowcount)
@@ -83,8 +84,7 @@ class HeatService:
         """The delivery now; 503 where control is not alive."""
         if not self._live.alive:
             raise control_unavailable()
-        site, demand = self._live.site.heat_network, self._demand.read()
-        price = site.price_per_mwh if demand.price_per_mwh is None else demand.price_per_mwh
+        site, demand, price = self._live.site.heat_network, self._demand.read() or HeatDemand(), self._price()
         heat_w, today = self._total("heat_w"), self.account.today
         known = price is not None
         return HeatView(
@@ -109,11 +109,16 @@ class HeatService:
 
     async def look(self) -> None:
         """Count what was delivered since the last look."""
-        site, demand = self._live.site.heat_network, self._demand.read()
-        price = site.price_per_mwh if demand.price_per_mwh is None else demand.price_per_mwh
-        energy_wh = self.account.add(self._total("heat_w"), price, site.carbon_kg_per_mwh)
+        carbon = self._live.site.heat_network.carbon_kg_per_mwh
+        energy_wh = self.account.add(self._total("heat_w"), self._price(), carbon)
         await self.account.keep()
         await self._offers.count(energy_wh)
+
+    def _price(self) -> float | None:
+        """What the heat network says, else what the contract says."""
+        said = self._demand.read()
+        by_contract = self._live.site.heat_network.price_per_mwh
+        return by_contract if said is None or said.price_per_mwh is None else said.price_per_mwh
 
     # --- who may change what ---------------------------------------------------------------------------------------
 

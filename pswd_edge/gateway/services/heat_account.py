@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from pswd_edge.clock import Clock
-from pswd_edge.gateway.services.heat_ports import Keeps
+from pswd_edge.gateway.store import Store
 
 KEEP_EACH_S = 10.0
 GAP_MAX_S = 5.0               # between two looks; what happened in a longer one is not known and not counted
@@ -25,7 +25,7 @@ class HeatDay(NamedTuple):
 class HeatAccount:
     """Adds up what is measured. At most ten seconds of it are lost when the gateway is killed."""
 
-    def __init__(self, store: Keeps, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock) -> None:
         self._store, self._clock = store, clock
         store.run_blocking(lambda db: db.execute(_TABLE).rowcount)
         self._looked_s = self._kept_s = clock.monotonic_s()

@@ -7,8 +7,9 @@ from pswd_edge.clock import Clock, iso_utc
 from pswd_edge.gateway.live import LiveImage
 from pswd_edge.gateway.refusal import RefusalError
 from pswd_edge.gateway.sender import Sender
+from pswd_edge.gateway.services.delivery import Delivery
 from pswd_edge.gateway.services.heat_account import KEEP_EACH_S
-from pswd_edge.gateway.services.heat_ports import Keeps, Tells
+from pswd_edge.gateway.store import Store
 
 WATER_WH_PER_L_K = 4060.0 / 3600    # at 75 degC, as control has it
 KEPT_S = 7 * 86_400.0
@@ -49,7 +50,7 @@ class Offered(NamedTuple):
 class OfferService:
     """Keeps offers for a week."""
 
-    def __init__(self, live: LiveImage, clock: Clock, store: Keeps, delivery: Tells) -> None:
+    def __init__(self, live: LiveImage, clock: Clock, store: Store, delivery: Delivery) -> None:
         self._live, self._clock, self._store, self._delivery = live, clock, store, delivery
         store.run_blocking(lambda db: db.execute(_TABLE).rowcount)
         self.known = store.run_blocking(_read)

@@ -44,7 +44,8 @@ class Heat:
         services.heat.require()
         view = services.heat.read()
         demand = present({
-            "current_request_mw": mw(view.demand.request_w), "peak_demand_forecast_mw": mw(view.demand.peak_w),
+            "current_request_mw": mw(view.demand.current_request_w),
+            "peak_demand_forecast_mw": mw(view.demand.peak_forecast_w),
             "seasonal_profile": view.demand.season})
         return respond(present({
             "municipal_partner": facts.name or facts.id or None, "connection_status": view.connection,

@@ -43,7 +43,7 @@ def recovery(view: HeatView) -> dict[str, Any]:
     return present({
         "municipal_interface_active": view.connection == "active", "heat_delivered_mw": mw(view.heat_w),
         "supply_temp_c": scaled(view.supply_c, 1, 3), "return_temp_c": scaled(view.return_c, 1, 3),
-        "municipal_demand_mw": mw(view.demand.request_w),
+        "municipal_demand_mw": mw(view.demand.current_request_w),
     })
 
 
