@@ -133,15 +133,15 @@ async def test_a_held_set_point_goes_from_where_it_stands(room: Room) -> None:
 async def test_a_preparation_lasts_as_long_as_it_was_asked_for(room: Room) -> None:
     """And through a restart; None ends it before."""
     await room.ask(prepare(1e6))
-    assert room.desk.prepared_w == {"cdu-1": 1e6}
+    assert room.desk.readiness.heat_w == {"cdu-1": 1e6}
     await room.restart(after_s=100.0)
-    assert room.desk.prepared_w == {"cdu-1": 1e6}
+    assert room.desk.readiness.heat_w == {"cdu-1": 1e6}
     assert room.later(201.0) == ["cooling of cdu-1 made ready by dcpi:x expired"]
-    assert room.desk.prepared_w == {}
+    assert room.desk.readiness.heat_w == {}
     await room.ask(prepare(9e6, id="p-2"))
-    assert room.desk.prepared_w == {"cdu-1": 2.2e6}
+    assert room.desk.readiness.heat_w == {"cdu-1": 2.2e6}
     await room.ask(prepare(None, id="p-3", ttl_s=0.0))
-    assert room.desk.prepared_w == {}
+    assert room.desk.readiness.heat_w == {}
 
 
 # --- what the loop makes of it --------------------------------------------------------------------------------
