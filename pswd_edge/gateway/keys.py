@@ -13,7 +13,7 @@ import msgspec
 from pswd_edge.clock import Clock
 from pswd_edge.errors import ConfigError
 from pswd_edge.gateway.private_table import PrivateTable
-from pswd_edge.gateway.roles import KEY_SCOPES, READING, Operation, Role, allowed_by, allowed_to
+from pswd_edge.gateway.roles import KEY_SCOPES, READING, Operation, Role, allowed_by, allowed_of
 
 FILE = "keys.json"
 USES_FILE = "key-uses.json"
@@ -38,7 +38,7 @@ class ApiKey(msgspec.Struct, frozen=True):
     @property
     def allowed(self) -> frozenset[Operation]:
         """What it may do; a command has to be named by a scope."""
-        return allowed_to(self.role) & (allowed_by(self.scopes) if self.scopes else READING)
+        return allowed_of(self.role) & (allowed_by(self.scopes) if self.scopes else READING)
 
 
 class _Stored(msgspec.Struct, frozen=True):
@@ -149,7 +149,7 @@ def _check(name: str, role: str, scopes: Sequence[str], days: float) -> None:
     problems += [f"scope: got {s!r}: expected one of {', '.join(KEY_SCOPES)}" for s in scopes if s not in KEY_SCOPES]
     if not problems:
         problems += [f"scope: got {s!r}: expected one that {role} may use" for s in scopes
-                     if not allowed_by([s]) & allowed_to(role)]
+                     if not allowed_by([s]) & allowed_of(role)]
     if not 0 < days <= DAYS_MAX:
         problems.append(f"days: got {days:g}: expected more than 0, at most {DAYS_MAX}")
     if problems:

@@ -17,19 +17,19 @@ class Operation(StrEnum):
     """What the services can be asked, whatever the profile calls it."""
 
     POWER_READ = "read power"
-    POWER_FORECAST_READ = "read power forecasts"
+    POWER_FORECAST_READ = "read the power forecast"
     POWER_CONTROL = "control power"
     BATTERY_READ = "read battery status"
     BATTERY_CONTROL = "control batteries"
     THERMAL_READ = "read thermal status"
     THERMAL_CONTROL = "control cooling"
     GRID_READ = "read grid status"
-    GRID_SIGNAL = "signal to the grid operator"
-    GRID_FORECAST_SUBMIT = "submit forecasts to the grid operator"
-    GRID_RESPOND = "answer demand response"
-    HEAT_READ = "read heat export"
-    HEAT_CONTROL = "control heat export"
-    HEAT_OFFER = "offer heat"
+    GRID_SIGNAL = "send signals to the grid operator"
+    GRID_FORECAST_SUBMIT = "submit load forecasts to the grid operator"
+    GRID_RESPOND = "answer demand response requests"
+    HEAT_READ = "read heat delivery"
+    HEAT_CONTROL = "control heat delivery"
+    HEAT_OFFER = "offer heat to the heat network"
     WORKLOAD_ANNOUNCE = "announce workloads"
     WORKLOAD_CONTROL = "control workloads"
     WORKLOAD_READ = "read workload status"
@@ -82,13 +82,8 @@ KEY_SCOPES: dict[str, frozenset[Operation]] = {
 """What an API key can be narrowed to: DCPI's words, and two for what DCPI does not have."""
 
 
-def may(role: str, operation: Operation) -> bool:
-    """True where the table allows it; False for roles that it does not have."""
-    return operation in allowed_to(role)
-
-
-def allowed_to(role: str) -> frozenset[Operation]:
-    """What a role may do; nothing for roles that the table does not have."""
+def allowed_of(role: str) -> frozenset[Operation]:
+    """What the table allows a role; nothing for one that it does not have."""
     return next((allowed for known, allowed in ALLOWED.items() if known == role), frozenset())
 
 

@@ -24,7 +24,7 @@ _OPTIONS: Options = {"require": _CLAIMS, "verify_exp": False, "verify_nbf": Fals
 _AHEAD_S = 5    # the wall clock may be set back a little between issue and use
 
 
-class Claims(NamedTuple):
+class Bearer(NamedTuple):
     """What a token says: `name` a user or a DCPI client; `cn`, `scopes` and `family` are a client's alone."""
 
     name: str
@@ -73,19 +73,19 @@ class TokenIssuer:
         self._clock = clock
         self.lifetime_s = min(lifetime_s, LIFETIME_MAX_S)
 
-    def issue(self, claims: Claims) -> str:
+    def issue(self, bearer: Bearer) -> str:
         """A token that holds for `lifetime_s` from now."""
         now_s = int(self._clock.utc_s())
         kid, key = self._ring.signing()
         content: dict[str, Any] = {
-            "iss": self._issuer, "aud": self._audience, "sub": claims.name, "role": claims.role,
+            "iss": self._issuer, "aud": self._audience, "sub": bearer.name, "role": bearer.role,
             "iat": now_s, "nbf": now_s, "exp": now_s + self.lifetime_s, "jti": uuid.uuid4().hex,
         }
-        more = {"gen": claims.generation, "cn": claims.cn, "scope": list(claims.scopes), "fam": claims.family}
+        more = {"gen": bearer.generation, "cn": bearer.cn, "scope": list(bearer.scopes), "fam": bearer.family}
         content |= {name: value for name, value in more.items() if value}
         return jwt.encode(content, key, algorithm=_ALGORITHMS[0], headers={"kid": kid})
 
-    def check(self, token: str) -> Claims:
+    def check(self, token: str) -> Bearer:
         """What the token says.
 
         Raises:
@@ -104,7 +104,7 @@ class TokenIssuer:
             raise TokenError("token: not valid yet; set the clocks")
         if content["jti"] in self._revoked:
             raise TokenError("token: revoked; log in again")
-        return Claims(content["sub"], content["role"], content.get("gen", ""), content.get("cn", ""),
+        return Bearer(content["sub"], content["role"], content.get("gen", ""), content.get("cn", ""),
                       tuple(content.get("scope", ())), content.get("fam", ""))
 
     def _verified(self, token: str) -> dict[str, Any]:
