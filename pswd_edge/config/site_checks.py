@@ -14,7 +14,7 @@ from pswd_edge.config.map_checks import is_text
 from pswd_edge.config.map_form import MAP_FORMS, MapFile
 from pswd_edge.config.mistakes import Mistakes, shown
 from pswd_edge.config.place import Place
-from pswd_edge.config.site_form import ConnectionForm, DeviceForm, SiteFile
+from pswd_edge.config.site_form import ConnectionForm, DeviceForm, ListenerForm, SiteFile
 
 
 def check_site_form(

@@ -37,7 +37,7 @@ class Grant(NamedTuple):
 
 
 class Authority:
-    """Joins users, keys, lockout and tokens. Passwords are checked in one thread of its own: hashing takes tens of ms."""
+    """Joins users, keys, lockout and tokens. Passwords are checked in a thread of its own: hashing takes tens of ms."""
 
     def __init__(self, users: UserStore, tokens: TokenIssuer, keys: KeyStore, lockout: Lockout,
                  intrusions: Intrusions, setup: SetupToken) -> None:

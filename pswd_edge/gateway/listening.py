@@ -73,15 +73,15 @@ def _application(profiles: list[Profile], services: Services) -> web.Application
 
 def _tls(listener: Listener, where: str, intrusions: Intrusions) -> ssl.SSLContext | None:
     if "dcpi" in listener.profiles and (listener.profiles != ("dcpi",) or not listener.client_ca):
-        raise ConfigError([f"{where}: got dcpi without client_ca or beside another profile: expected both otherwise"])
+        raise ConfigError([f"{where}: got dcpi without client_ca or beside others: expected client_ca and dcpi alone"])
     if listener.tls_certificate and listener.tls_key:
         try:
             return tls_context(listener.tls_certificate, listener.tls_key, listener.client_ca, intrusions)
         except OSError as error:      # ssl.SSLError is one too
             raise ConfigError([f"{where}: TLS certificate or key cannot be used ({error})"]) from error
-    if not _loopback(listener.host) or listener.client_ca:
-        raise ConfigError([f"{where}: got no TLS: expected tls_certificate and tls_key, needed beyond loopback and "
-                           "for client certificates"])
+    if listener.client_ca or not _loopback(listener.host):
+        expected = "tls_certificate and tls_key beyond loopback, and with client_ca"
+        raise ConfigError([f"{where}: got no TLS: expected {expected}"])
     return None
 
 

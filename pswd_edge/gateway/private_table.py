@@ -29,7 +29,7 @@ class PrivateTable(Generic[_T]):
         self.read()
 
     def read(self) -> _T:
-        """The table now: a look at the file's date where nothing changed. Raises SecretError as the constructor does."""
+        """The table now; where nothing changed, a look at the file's date. Raises SecretError as the start does."""
         state = self._state()
         seen, found = self._seen
         if state is None:

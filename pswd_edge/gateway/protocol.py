@@ -77,7 +77,7 @@ def tls_context(certificate: str, key: str, client_ca: str | None, intrusions: I
 
 
 def _counting(intrusions: Intrusions) -> type[ssl.SSLObject]:
-    """asyncio says nothing of a handshake that failed: the object that does it has to."""
+    """The event loop says nothing of a handshake that failed: the object that does it has to."""
 
     class CountingSslObject(ssl.SSLObject):
         def do_handshake(self) -> None:

@@ -1,13 +1,14 @@
 """What looks like an attack: counted by kind, and logged without filling the log."""
 
-from collections import Counter
+from collections import Counter, deque
 from enum import StrEnum
 
 import structlog
 
 from pswd_edge.clock import Clock
 
-_QUIET_S = 1.0      # one line a second and kind: a flood is counted, not written down
+_LINES_MAX = 20      # of one kind within 10 s: a flood is counted, not written down
+_WINDOW_S = 10.0
 _LOG = structlog.get_logger("pswd_edge.security")
 
 
@@ -39,7 +40,7 @@ class Intrusions:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._counts: Counter[Kind] = Counter()
-        self._logged_s: dict[Kind, float] = {}
+        self._logged_s: dict[Kind, deque[float]] = {kind: deque(maxlen=_LINES_MAX) for kind in Kind}
         self._unlogged: Counter[Kind] = Counter()
 
     @property
@@ -53,12 +54,13 @@ class Intrusions:
         return dict(self._counts)
 
     def count(self, kind: Kind, **facts: object) -> None:
-        """One more. `facts` go to the log (never a secret): at most one line a second and kind."""
+        """One more. `facts` go to the log (never a secret): at most 20 lines of a kind within 10 s."""
         self._counts[kind] += 1
         now_s = self._clock.monotonic_s()
-        if now_s - self._logged_s.get(kind, -_QUIET_S) < _QUIET_S:
+        logged_s = self._logged_s[kind]
+        if len(logged_s) == _LINES_MAX and now_s - logged_s[0] < _WINDOW_S:
             self._unlogged[kind] += 1
             return
-        self._logged_s[kind] = now_s
+        logged_s.append(now_s)
         missed = self._unlogged.pop(kind, 0)
         _LOG.warning(kind.value, **facts, **({"more_since_last_line": missed} if missed else {}))

@@ -55,7 +55,7 @@ class UserStore:
         """Name to user."""
         return dict(sorted(self._table.read().users.items()))
 
-    def granted(self, username: str, role: str, generation: str = "") -> bool:
+    def granted(self, username: str, role: str, generation: str) -> bool:
         """True where the user is there, not disabled, has the role now, and still the password of this generation."""
         user = self._table.read().users.get(username)
         return _may_be(user, role) and user is not None and user.generation == generation
@@ -112,7 +112,7 @@ class UserStore:
         self._replace(username, hash=fresh.hash, generation=fresh.generation)
 
     def set_roles(self, username: str, roles: Iterable[str]) -> None:
-        """Other roles; tokens for a role that was taken end. Raises ConfigError as `add` does, or for an unknown name."""
+        """Other roles; tokens for a role that was taken end. Raises ConfigError as `set_password` does."""
         wanted = tuple(dict.fromkeys(str(role) for role in roles))
         refuse(_problems_of_roles(wanted))
         self._replace(username, roles=wanted)
