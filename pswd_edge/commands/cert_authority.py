@@ -82,9 +82,10 @@ class CertAuthority:
         """Key and certificate `clients/ID.pem`, `clients/ID-key.pem` for this CN."""
         return self._issue("client", cn, days, f"clients/{client_id}", ExtendedKeyUsageOID.CLIENT_AUTH, None)
 
-    def issued(self) -> list[Issued]:
-        """Everything that was signed here, oldest first."""
-        path = self.folder / ISSUED_FILE
+    @staticmethod
+    def issued_in(folder: Path) -> list[Issued]:
+        """Everything that was signed in this folder, oldest first; nothing where there is no authority."""
+        path = folder / ISSUED_FILE
         return [Issued(**row) for row in json.loads(path.read_text())] if path.exists() else []
 
     def _issue(self, kind: str, name: str, days: float, stem: str, purpose: x509.ObjectIdentifier,
@@ -106,7 +107,7 @@ class CertAuthority:
         _write_public(self.folder / f"{stem}.pem", certificate)
         entry = Issued(kind, name, f"{certificate.serial_number:x}",
                        certificate.not_valid_after_utc.strftime("%Y-%m-%dT%H:%M:%SZ"), f"{stem}.pem")
-        rows = [row._asdict() for row in (*self.issued(), entry)]
+        rows = [row._asdict() for row in (*self.issued_in(self.folder), entry)]
         (self.folder / ISSUED_FILE).write_text(json.dumps(rows, indent=1))
         return entry
 
