@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, NoReturn, TypeVar
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -157,10 +156,7 @@ class ClientAuthority:
     def _refuse_foreign_origin(self, request: web.Request) -> None:
         """A page of elsewhere must not use the certificate of a browser that opens it."""
         origin = request.headers.get("Origin")
-        if origin is None or origin in self._origins:
-            return
-        split = urlsplit(origin)
-        if split.scheme == "https" and split.netloc == request.host:
+        if origin is None or origin == f"https://{request.host}" or origin in self._origins:
             return
         self._intrusions.count(Kind.ORIGIN, origin=origin[:200], remote=request.remote)
         raise RefusalError(403, "FORBIDDEN", "Origin: not a page of this gateway")

@@ -108,8 +108,8 @@ class Families:
 def _room_for_one(families: dict[str, Family], client_id: str, now_s: float) -> dict[str, Family]:
     """Without those that have ended, and with fewer than 700 of this client."""
     alive = {name: family for name, family in families.items() if now_s < family.ends_utc_s}
-    own = sorted((f.began_utc_s, name) for name, f in alive.items() if f.client_id == client_id)
-    for _, name in own[: max(0, len(own) + 1 - FAMILIES_MAX)]:
+    own = [name for name, f in alive.items() if f.client_id == client_id]     # a dict keeps the order of beginning
+    for name in own[: max(0, len(own) + 1 - FAMILIES_MAX)]:
         del alive[name]
     return alive
 
