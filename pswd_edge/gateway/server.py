@@ -15,12 +15,14 @@ from pswd_edge.gateway.auth import ADD_USER
 from pswd_edge.gateway.identity import Identity
 from pswd_edge.gateway.listening import Listening, open_listener
 from pswd_edge.gateway.live import LiveImage
+from pswd_edge.gateway.middleware import traceback_of
 from pswd_edge.gateway.profile import Profile
 from pswd_edge.gateway.profiles.dcpi.profile import DcpiProfile
 from pswd_edge.gateway.profiles.edge.profile import EdgeProfile
 from pswd_edge.gateway.profiles.pswd.profile import PswdProfile
 from pswd_edge.gateway.services import Services, open_services
 from pswd_edge.gateway.services.dispatch import Door
+from pswd_edge.gateway.store import Store
 
 NICENESS = 15              # control goes first on a busy machine
 _LOOK_S = 1.0
@@ -35,10 +37,10 @@ class Gateway:
         """Open users and signing key; raises SecretError where they cannot be used."""
         self._clock = clock or SystemClock()
         self._live = live
-        self.services: Services = open_services(live, door, self._clock)
+        self.services: Services = open_services(live, door, self._clock, Store(state_dir))
         self._identity = Identity.open(state_dir, live.site, self._clock, self.services.security.intrusions)
         self.listening: list[Listening] = []
-        self._planning: asyncio.Task[None] | None = None
+        self._jobs: list[asyncio.Task[None]] = []
         self._offer_setup()
 
     async def open(self, rows_folder: Path) -> None:
@@ -54,7 +56,9 @@ class Gateway:
         except ConfigError:
             await self.close()
             raise
-        self._planning = asyncio.create_task(self.services.planner.run(), name="planner")
+        self._jobs = [asyncio.create_task(job(), name=name) for name, job in self.services.jobs().items()]
+        for job in self._jobs:
+            job.add_done_callback(_tell_end)
 
     def _offer_setup(self) -> None:
         """Without a user: say so, with a one-time token where a listener takes it. The log is its only place."""
@@ -72,18 +76,19 @@ class Gateway:
             self.services.meter.looked(alive=self._live.alive)
             self.services.workloads.look()
             self._identity.users.look()
+            self.services.grid.look()
             on_look()
             await asyncio.sleep(_LOOK_S)
 
     async def close(self) -> None:
         """Finish what is being answered, then end."""
-        if self._planning is not None:
-            self._planning.cancel()
-        self.services.planner.close()
+        for job in self._jobs:
+            job.cancel()
+        await asyncio.gather(*self._jobs, return_exceptions=True)
         for listening in self.listening:
             await listening.close()
         self.listening = []
-        self.services.heavy.close()
+        await self.services.close()
         self._identity.close()
         self._live.close()
 
@@ -92,6 +97,13 @@ class Gateway:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+
+def _tell_end(job: asyncio.Task[None]) -> None:
+    """A job ends only when it is cancelled; all else is a defect that must not pass in silence."""
+    if not job.cancelled() and (error := job.exception()) is not None:
+        _LOG.error("a job of the gateway has ended; what it does is missing until a restart", job=job.get_name(),
+                   traceback=traceback_of(error))
 
 
 async def run_gateway(
