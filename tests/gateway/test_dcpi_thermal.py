@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from test_gateway_heat import heat_site
 from test_gateway_thermal import opened, run_on
 
+from pswd_edge.gateway import listening
 from pswd_edge.gateway.principal import Principal
 from pswd_edge.gateway.profiles.dcpi.profile import DcpiProfile
 from pswd_edge.gateway.profiles.dcpi.thermal_models import Sensors, ThermalControlAnswer, ThermalStatus
@@ -46,7 +47,8 @@ def loop_site() -> Site:
 
 @pytest.fixture(autouse=True)
 def known_client(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client that may do everything: who it is, is tested elsewhere."""
+    """A client that may do everything, on a plain listener: who comes in, is tested elsewhere."""
+    monkeypatch.setattr(listening, "_tls", lambda *_: None)
     client = Principal("scheduler-01", "client", frozenset(Operation), "dcpi:scheduler-01")
     monkeypatch.setattr(DcpiProfile, "authenticate", lambda *_, **__: client)
 

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from test_gateway_thermal import asked, opened, order, settable_site
 
 from pswd_edge.clock import iso_utc
+from pswd_edge.gateway import listening
 from pswd_edge.gateway.principal import Principal
 from pswd_edge.gateway.profiles.dcpi.heat_models import HeatAvailabilityAnswer
 from pswd_edge.gateway.profiles.dcpi.heat_models import MunicipalHeatStatus as DcpiStatus
@@ -46,7 +47,8 @@ def heat_site(**changes: object) -> Site:
 
 @pytest.fixture(autouse=True)
 def known_client(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client that may do everything: who it is, is tested elsewhere."""
+    """A client that may do everything, on a plain listener: who comes in, is tested elsewhere."""
+    monkeypatch.setattr(listening, "_tls", lambda *_: None)
     client = Principal("scheduler-01", "client", frozenset(Operation), "dcpi:scheduler-01")
     monkeypatch.setattr(DcpiProfile, "authenticate", lambda *_, **__: client)
 

@@ -23,6 +23,7 @@ from pswd_edge.gateway.services.outside import Outside
 from pswd_edge.gateway.services.planner import PlannerService
 from pswd_edge.gateway.services.polled import Polled
 from pswd_edge.gateway.services.power import PowerService
+from pswd_edge.gateway.services.security import SecurityService
 from pswd_edge.gateway.services.sensors import SensorService
 from pswd_edge.gateway.services.thermal import ThermalService
 from pswd_edge.gateway.services.workloads import WorkloadService
@@ -55,6 +56,7 @@ class Services(NamedTuple):
     heat_offers: OfferService
     grid_conditions: Polled[GridConditions]
     grid_events: GridEvents
+    security: SecurityService
 
     def jobs(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
         """What runs beside the answers, by name, until it is cancelled."""
@@ -81,6 +83,9 @@ def open_services(live: LiveImage, door: Door, clock: Clock, store: Store) -> Se
         live, clock, meter, HeavyWork(), PowerService(live, clock), BatteryService(live), ThermalService(live),
         GridService(live, clock, conditions), WorkloadService(live, clock), dispatch,
         HealthService(live, dispatch, meter, planner), planner, store, outside, delivery,
-        CoolingService(live, dispatch, clock), CoolingSystems(live), SensorService(live, clock), demand,
-        HeatService(live, clock, store, demand, offers), offers, conditions, GridEvents(store, outside, clock),
+        cooling=CoolingService(live, dispatch, clock), cooling_systems=CoolingSystems(live),
+        sensors=SensorService(live, clock), heat_demand=demand,
+        heat=HeatService(live, clock, store, demand, offers), heat_offers=offers,
+        grid_conditions=conditions, grid_events=GridEvents(store, outside, clock),
+        security=SecurityService(live, clock),
     )
