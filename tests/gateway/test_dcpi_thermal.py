@@ -8,16 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import House
+from dcpi_house import CLIENT_ID
 from gateway_campus import make_workload
 from msgspec.structs import replace
 from test_gateway_heat import heat_site
 from test_gateway_thermal import opened, run_on
 
-from pswd_edge.gateway import listening
-from pswd_edge.gateway.principal import Principal
-from pswd_edge.gateway.profiles.dcpi.profile import DcpiProfile
 from pswd_edge.gateway.profiles.dcpi.thermal_models import Sensors, ThermalControlAnswer, ThermalStatus
-from pswd_edge.gateway.roles import Operation
 from pswd_edge.model.command import Accepted, Clamped, Failed, PrepareCooling, Rejected, SetPoint
 from pswd_edge.model.point import ModbusAddress
 from pswd_edge.model.quality import Quality
@@ -45,17 +42,9 @@ def loop_site() -> Site:
                    control=replace(site.control, thermal=thermal))
 
 
-@pytest.fixture(autouse=True)
-def known_client(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client that may do everything, on a plain listener: who comes in, is tested elsewhere."""
-    monkeypatch.setattr(listening, "_tls", lambda *_: None)
-    client = Principal("scheduler-01", "client", frozenset(Operation), "dcpi:scheduler-01")
-    monkeypatch.setattr(DcpiProfile, "authenticate", lambda *_, **__: client)
-
-
 @pytest.fixture
-async def loop(tmp_path: Path, state_dir: Path) -> AsyncIterator[House]:
-    async for house in opened(tmp_path, state_dir, loop_site()):
+async def loop(tmp_path: Path, state_dir: Path, tls: Path) -> AsyncIterator[House]:
+    async for house in opened(tmp_path, state_dir, loop_site(), tls):
         yield house
 
 
@@ -210,7 +199,7 @@ async def test_several_set_points_of_one_system(loop: House) -> None:
     first, second = loop.door.asked
     assert (first.point, first.value, first.ramp_per_s) == ("cdu-1.flow_setpoint_lpm", 3000.0, 100.0)
     assert (second.point, second.value, second.ttl_s) == ("cdu-1.supply_temperature_setpoint_c", 30.1, 3600.0)
-    assert first.origin == "dcpi:scheduler-01"
+    assert first.origin == f"dcpi:{CLIENT_ID}"
     assert (answer.body["system_id"], answer.body["status"]) == ("cdu-1", "executed")
     one, two = answer.body["commands"]
     assert (one["parameter"], one["unit"], one["applied_value"], one["current_value"]) == (

@@ -6,18 +6,15 @@ from typing import Any, NamedTuple
 
 import pytest
 from conftest import House
+from dcpi_house import CLIENT_ID
 from gateway_campus import make_workload
 from msgspec.structs import replace
 from test_gateway_thermal import asked, opened, order, settable_site
 
 from pswd_edge.clock import iso_utc
-from pswd_edge.gateway import listening
-from pswd_edge.gateway.principal import Principal
 from pswd_edge.gateway.profiles.dcpi.heat_models import HeatAvailabilityAnswer
 from pswd_edge.gateway.profiles.dcpi.heat_models import MunicipalHeatStatus as DcpiStatus
-from pswd_edge.gateway.profiles.dcpi.profile import DcpiProfile
 from pswd_edge.gateway.profiles.pswd.heat_models import MunicipalHeatCommandAnswer, MunicipalHeatStatus
-from pswd_edge.gateway.roles import Operation
 from pswd_edge.gateway.services.heat_account import HeatAccount
 from pswd_edge.gateway.services.heat_demand import HeatDemand
 from pswd_edge.gateway.services.outside import OutsideError, Reply
@@ -33,7 +30,7 @@ OFFER = "/dcpi/api/v1/heat/municipal/availability"
 
 def heat_site(**changes: object) -> Site:
     """The exchanger may carry 4,000 L/min at a fall of 20 K: 5.41 MW."""
-    site = settable_site(listeners=(Listener("127.0.0.1", 0, ("pswd", "dcpi")),),
+    site = settable_site(listeners=(Listener("127.0.0.1", 0, ("pswd",)),),
                          heat_network=HeatFacts("heat-1", "Town heat", 25.0, "EUR", 200.0))
     at = site.point_index
     export = HeatExport(
@@ -45,17 +42,9 @@ def heat_site(**changes: object) -> Site:
     return replace(site, control=replace(site.control, thermal=thermal), **changes)
 
 
-@pytest.fixture(autouse=True)
-def known_client(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client that may do everything, on a plain listener: who comes in, is tested elsewhere."""
-    monkeypatch.setattr(listening, "_tls", lambda *_: None)
-    client = Principal("scheduler-01", "client", frozenset(Operation), "dcpi:scheduler-01")
-    monkeypatch.setattr(DcpiProfile, "authenticate", lambda *_, **__: client)
-
-
 @pytest.fixture
-async def works(tmp_path: Path, state_dir: Path) -> AsyncIterator[House]:
-    async for house in opened(tmp_path, state_dir, heat_site()):
+async def works(tmp_path: Path, state_dir: Path, tls: Path) -> AsyncIterator[House]:
+    async for house in opened(tmp_path, state_dir, heat_site(), tls):
         yield house
 
 
@@ -186,10 +175,10 @@ async def test_revenue_is_measured_heat_times_the_price(works: House) -> None:
     assert body["heat_price_eur_per_mwh"] == 25.0
 
 
-async def test_another_currency_is_not_called_euro(tmp_path: Path, state_dir: Path) -> None:
+async def test_another_currency_is_not_called_euro(tmp_path: Path, state_dir: Path, tls: Path) -> None:
     """A price in crowns under the name of euros would be a lie by a factor of eleven."""
     site = heat_site(heat_network=HeatFacts("heat-1", "", 280.0, "SEK"))
-    async for house in opened(tmp_path, state_dir, site):
+    async for house in opened(tmp_path, state_dir, site, tls):
         body = (await house.get("/dcpi/api/v1/heat/municipal/status")).body
         assert (body["economic_metrics"]["currency"], body["economic_metrics"]["heat_price_per_mwh"]) == ("SEK", 280.0)
         assert [k for k in body["economic_metrics"] if "eur" in k or "carbon" in k] == []
@@ -311,7 +300,7 @@ async def test_an_offer_is_told_to_the_heat_network_and_kept(works: House, post:
     assert (answer.body["status"], answer.body["message"]) == ("acknowledged", "taken")
     assert answer.body["deliverable_heat_mw"] == pytest.approx(5.413, abs=0.001)
     target, kind, payload, origin = post.sent[0]
-    assert (target, kind, origin) == ("heat", "availability", "dcpi:scheduler-01")
+    assert (target, kind, origin) == ("heat", "availability", f"dcpi:{CLIENT_ID}")
     assert (payload["heat_w"], payload["flow_max_lpm"], payload["flexibility_w"]) == (
         5e6, pytest.approx(3333.333, abs=0.01), 2e6)
     heat = works.gateway.services.heat

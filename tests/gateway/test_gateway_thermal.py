@@ -2,18 +2,22 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import aiohttp
 import pytest
 from conftest import House
+from dcpi_house import CLIENT_ID, CN, BothHouse, dcpi_listener
 from gateway_campus import CAMPUS, Control, FakeDoor, make_site
 from msgspec.structs import replace
 
 from pswd_edge.clock import iso_utc
 from pswd_edge.errors import DoorError
+from pswd_edge.gateway.clients import ClientTable
 from pswd_edge.gateway.live import LiveImage
 from pswd_edge.gateway.profiles.pswd.thermal_models import ThermalCommandAnswer, ThermalStatus
+from pswd_edge.gateway.roles import DCPI_SCOPES
 from pswd_edge.gateway.server import Gateway
 from pswd_edge.model.command import Accepted, Clamped, Rejected, SetPoint
 from pswd_edge.model.point import WriteRule
@@ -83,7 +87,11 @@ async def hall(tmp_path: Path, state_dir: Path) -> AsyncIterator[House]:
         yield house
 
 
-async def opened(tmp_path: Path, state_dir: Path, site: Site) -> AsyncIterator[House]:
+async def opened(tmp_path: Path, state_dir: Path, site: Site, tls: Path | None = None) -> AsyncIterator[House]:
+    """`tls`: DCPI too, with a client that may do everything there."""
+    if tls is not None:
+        site = replace(site, listeners=(*site.listeners, dcpi_listener(tls)))
+        ClientTable(state_dir).bind(CLIENT_ID, CN, tuple(DCPI_SCOPES))
     control = Control(tmp_path / "run", site)
     for device, (_, signals) in SETTABLE.items():
         for signal, (value, _) in signals.items():
@@ -93,7 +101,8 @@ async def opened(tmp_path: Path, state_dir: Path, site: Site) -> AsyncIterator[H
     live, door = LiveImage(tmp_path / "run", control.clock), Commanded(control)
     async with Gateway(live, door, state_dir, control.clock) as gateway, aiohttp.ClientSession() as client:
         await gateway.open(tmp_path / "run" / "rows")
-        yield House(control, door, gateway, live, client)
+        house = House if tls is None else partial(BothHouse, tls)
+        yield house(control, door, gateway, live, client)
 
 
 async def run_on(house: House, cycles: int) -> None:
