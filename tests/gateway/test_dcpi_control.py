@@ -19,7 +19,7 @@ from pswd_edge.gateway.roles import Operation
 from pswd_edge.gateway.sender import Sender
 from pswd_edge.gateway.server import Gateway
 from pswd_edge.gateway.services.delivery import Delivered
-from pswd_edge.model.command import Accepted, Clamped, Rejected, SetBatteryTarget, SetPoint
+from pswd_edge.model.command import Clamped, Rejected, SetBatteryTarget, SetPoint
 
 PATH = "/dcpi/api/v1/power/control"
 CLIENT = Principal("scheduler-01", "client", frozenset({Operation.POWER_CONTROL}), "dcpi:scheduler-01")
@@ -60,8 +60,23 @@ class Operator:
         self.heard.append((target, kind, payload, origin))
         return Delivered(message_id, self.status, "noted", 0.0)
 
+    async def run(self):
+        """Nothing is delivered in the background."""
+
     def takes(self, target):
         return True
+
+
+class Configured:
+    """A site file that names a grid operator, or none."""
+
+    there = True
+
+    def endpoint(self, target):
+        return self if self.there else None
+
+    async def close(self):
+        """Nothing is open."""
 
 
 @pytest.fixture
@@ -72,7 +87,7 @@ async def own(tmp_path: Path, state_dir: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(DcpiProfile, "authenticate", lambda *_, **__: CLIENT)
     live, door = LiveImage(tmp_path / "run", control.clock), Door()
     async with Gateway(live, door, state_dir, control.clock) as gateway, aiohttp.ClientSession() as client:
-        gateway.services = gateway.services._replace(delivery=Operator())
+        gateway.services = gateway.services._replace(delivery=Operator(), outside=Configured())
         await gateway.open(tmp_path / "run" / "rows")
         yield House(control, door, gateway, live, client)
 
@@ -100,7 +115,7 @@ async def test_the_contract_s_own_example_is_carried_out(own):
 
 async def test_a_clamped_command_says_what_is_given_and_when(own):
     """A charge is negative inside and positive outside, as it was asked."""
-    own.door.by_kind[SetBatteryTarget] = Clamped(id="", value=-4e6, limit="ramp", reason="at the ramp limit", eta_s=40.0)
+    own.door.by_kind[SetBatteryTarget] = Clamped(id="", value=-4e6, limit="ramp", reason="by ramp", eta_s=40.0)
 
     body = await send(own, {"target": "battery_system", "action": "charge", "parameters": {"power_mw": 9}})
 
@@ -186,11 +201,11 @@ def test_a_site_without_batteries_says_so():
     assert refused.value.status == 404
 
 
-async def test_a_command_that_only_waits_is_pending(own):
-    """The device has not answered within 0.2 s."""
-    own.door.outcome = Accepted(id="", cycle=10**6)
-    own.door.by_kind[SetBatteryTarget] = Accepted(id="", cycle=10**6)
+async def test_a_notice_that_nobody_would_receive_holds_back_everything(own):
+    """503 before the first command is sent: the site file names no grid operator."""
+    own.gateway.services.outside.there = False
 
-    body = await send(own, DISCHARGE)
+    body = await send(own, DISCHARGE, NOTICE, status=503)
 
-    assert body["commands"][0]["status"] == "pending"
+    assert body["error"]["cause"] == "NO_GRID_OPERATOR"
+    assert own.door.asked == []

@@ -1,13 +1,8 @@
-"""The documents that the profiles serve: valid OpenAPI, whole against the contracts, public, and a page to read them."""
+"""The documents that the profiles serve: valid, whole against the contracts, public, and a page to read them."""
 
-import re
-
-import dcpi_contract
 import pswd_contract
 import pytest
 from document_check import Reader
-
-from pswd_edge.gateway.openapi import refusals_of
 
 
 @pytest.fixture

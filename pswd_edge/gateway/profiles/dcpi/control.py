@@ -39,6 +39,9 @@ class PowerOrders:
         services, asked, sender = self._services, call.body, call.sender
         now_utc_s = services.clock.utc_s()
         checked = orders(asked.commands, services.live.site, sender, now_utc_s)
+        if services.outside.endpoint("grid") is None and any(isinstance(order.work, Notice) for order in checked):
+            raise unavailable("NO_GRID_OPERATOR", "no grid operator is configured: nobody would receive it; leave "
+                              "grid_interface out, or name one in the site file", retry_after_s=3600)
         done = await asyncio.gather(*(self._outcome(order, sender.origin) for order in checked))
         refused = [error for _, error in done if error is not None]
         if len(refused) == len(done):
@@ -59,10 +62,7 @@ class PowerOrders:
 
     async def _tell(self, notice: Notice, order_id: str, origin: str) -> dict[str, Any]:
         payload = present({"delta_power_w": notice.delta_w, "in_s": notice.after_s, "duration_s": notice.duration_s})
-        delivery = getattr(self._services, "delivery", None)
-        if delivery is None:
-            raise unavailable("NO_GRID_OPERATOR", "no grid operator is configured: nobody would receive it")
-        told = await delivery.send("grid", "load_change", payload, origin, order_id, inline_s=NOTICE_WAIT_S)
+        told = await self._services.delivery.send("grid", "load_change", payload, origin, order_id, NOTICE_WAIT_S)
         return present({"status": _TOLD[told.status], "message": told.response or None})
 
 
