@@ -50,8 +50,9 @@ _IDEMPOTENCY: Schema = {
     "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"}}
 _REQUEST_ID: Schema = {
     "name": "X-Request-ID", "in": "header", "required": False,
-    "description": "Chosen by the client where it likes to; one of another form is replaced.",
-    "schema": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,64}$"}}
+    "description": "Chosen by the client where it likes to: 1 to 64 letters, digits, `.` `_` `:` `-`. One of another "
+                   "form is replaced.",
+    "schema": {"type": "string"}}
 
 
 class Title(NamedTuple):
