@@ -11,9 +11,12 @@ from pswd_edge.gateway.services.battery import BatteryService
 from pswd_edge.gateway.services.delivery import Delivery
 from pswd_edge.gateway.services.dispatch import Dispatch, Door
 from pswd_edge.gateway.services.grid import GridService
+from pswd_edge.gateway.services.grid_events import GridEvents
 from pswd_edge.gateway.services.health import HealthService
+from pswd_edge.gateway.services.market import GridConditions
 from pswd_edge.gateway.services.outside import Outside
 from pswd_edge.gateway.services.planner import PlannerService
+from pswd_edge.gateway.services.polled import Polled
 from pswd_edge.gateway.services.power import PowerService
 from pswd_edge.gateway.services.thermal import ThermalService
 from pswd_edge.gateway.services.workloads import WorkloadService
@@ -38,10 +41,13 @@ class Services(NamedTuple):
     store: Store
     outside: Outside
     delivery: Delivery
+    grid_conditions: Polled[GridConditions]
+    grid_events: GridEvents
 
     def jobs(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
         """What runs beside the answers, by name, until it is cancelled."""
-        return {"planner": self.planner.run, "delivery": self.delivery.run}
+        return {"planner": self.planner.run, "delivery": self.delivery.run, "grid events": self.grid_events.run,
+                "grid conditions": self.grid_conditions.run}
 
     async def close(self) -> None:
         """End threads and connections; the jobs have been cancelled before."""
@@ -55,8 +61,10 @@ def open_services(live: LiveImage, door: Door, clock: Clock, store: Store) -> Se
     """The services; to be closed at the end, the store with them."""
     meter = PerformanceMeter()
     dispatch, planner, outside = Dispatch(live, door, clock), PlannerService(live, door, clock), Outside(live)
+    conditions = Polled(outside, clock, "grid", "/conditions", GridConditions)
     return Services(
         live, clock, meter, HeavyWork(), PowerService(live, clock), BatteryService(live), ThermalService(live),
-        GridService(live), WorkloadService(live, clock), dispatch, HealthService(live, dispatch, meter, planner),
-        planner, store, outside, Delivery(store, outside, live, clock),
+        GridService(live, clock, conditions), WorkloadService(live, clock), dispatch,
+        HealthService(live, dispatch, meter, planner),
+        planner, store, outside, Delivery(store, outside, live, clock), conditions, GridEvents(store, outside, clock),
     )
