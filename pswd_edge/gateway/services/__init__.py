@@ -18,6 +18,7 @@ from pswd_edge.gateway.services.outside import Outside
 from pswd_edge.gateway.services.planner import PlannerService
 from pswd_edge.gateway.services.polled import Polled
 from pswd_edge.gateway.services.power import PowerService
+from pswd_edge.gateway.services.subsystems import Figures, SubsystemService
 from pswd_edge.gateway.services.thermal import ThermalService
 from pswd_edge.gateway.services.workloads import WorkloadService
 from pswd_edge.gateway.store import Store
@@ -43,6 +44,7 @@ class Services(NamedTuple):
     delivery: Delivery
     grid_conditions: Polled[GridConditions]
     grid_events: GridEvents
+    subsystems: SubsystemService
 
     def jobs(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
         """What runs beside the answers, by name, until it is cancelled."""
@@ -62,9 +64,21 @@ def open_services(live: LiveImage, door: Door, clock: Clock, store: Store) -> Se
     meter = PerformanceMeter()
     dispatch, planner, outside = Dispatch(live, door, clock), PlannerService(live, door, clock), Outside(live)
     conditions = Polled(outside, clock, "grid", "/conditions", GridConditions)
+    delivery = Delivery(store, outside, live, clock)
+    figures = Figures(
+        cooling_efficiency_percent=lambda: None, operator_utc_s=lambda: _operator_utc_s(delivery, conditions, clock),
+        forecast_percent=lambda: None, certificate_ends_utc_s=lambda: None, intrusions=lambda: None)
     return Services(
         live, clock, meter, HeavyWork(), PowerService(live, clock), BatteryService(live), ThermalService(live),
         GridService(live, clock, conditions), WorkloadService(live, clock), dispatch,
         HealthService(live, dispatch, meter, planner),
-        planner, store, outside, Delivery(store, outside, live, clock), conditions, GridEvents(store, outside, clock),
+        planner, store, outside, delivery, conditions, GridEvents(store, outside, clock),
+        SubsystemService(live, figures),
     )
+
+
+def _operator_utc_s(delivery: Delivery, conditions: Polled[GridConditions], clock: Clock) -> float | None:
+    """When the grid operator last answered anything; None: never yet."""
+    told, age_s = delivery.contact("grid").answered_utc_s, conditions.age_s
+    polled = None if age_s is None else clock.utc_s() - age_s
+    return max((found for found in (told, polled) if found is not None), default=None)
