@@ -36,7 +36,8 @@ FORMS = {
     name: getattr(module, name)
     for module, names in (
         (site_form, ("SiteFile", "NameForm", "ConnectionForm", "DeviceForm", "CircuitForm", "GridForm",
-                     "EndpointForm", "HeatNetworkForm", "ListenerForm", "UplinkForm", "TrapsForm", "RecordingForm", "PlannerForm")),
+                     "EndpointForm", "HeatNetworkForm", "ListenerForm", "IdentityForm", "UplinkForm", "TrapsForm",
+                     "RecordingForm", "PlannerForm")),
         (control_form, ("ControlForm", "InputForm", "LoadRangeForm", "BatteryForm", "LoadControllerForm", "TierForm",
                         "AbsorberForm", "EffectForm", "PredictorForm", "UpsForm", "SupervisorForm")),
         (thermal_form, ("ThermalForm", "CoolerForm", "LeadForm", "InterlockForm", "StepForm", "HeatExportForm")),

@@ -80,12 +80,12 @@ def document(title: Title, endpoints: Sequence[Endpoint]) -> dict[str, Any]:
     paths: dict[str, Schema] = {}
     for endpoint in endpoints:
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint, title, schemas)
-    used = {tag_of(endpoint.path) for endpoint in endpoints}
+    used = dict.fromkeys(tag_of(endpoint.path) for endpoint in endpoints)
     return {
         "openapi": VERSION,
         "info": {"title": title.title, "version": title.version, "description": title.description},
         "servers": [{"url": title.prefix}],
-        "tags": [{"name": name, "description": text} for name, text in title.tags.items() if name in used],
+        "tags": [{"name": name, "description": title.tags.get(name, "")} for name in used],
         "paths": paths,
         "components": {
             "securitySchemes": dict(title.schemes), "headers": _HEADERS, "schemas": _used(schemas, paths, title),
@@ -126,7 +126,7 @@ def _operation(endpoint: Endpoint, title: Title, schemas: Schemas) -> Schema:
     made: Schema = {
         "operationId": _identifier(endpoint), "tags": [tag_of(endpoint.path)], "summary": endpoint.summary,
         "x-rate-category": endpoint.category.value,
-        "security": title.needs(endpoint.operation),
+        "security": title.needs(None if endpoint.stream else endpoint.operation),    # a browser sends no bearer there
         "parameters": _parameters(endpoint, schemas),
         "responses": _responses(endpoint, schemas),
     }
@@ -171,10 +171,10 @@ def refusals_of(endpoint: Endpoint) -> list[int]:
     """Every status beyond the good one that the endpoint can answer."""
     found = {429, 503, *endpoint.refusals}
     if endpoint.operation is not None:
-        found |= {401, 403}
+        found |= {400, 401, 403}      # 400: who sends two identities has to choose
     if endpoint.category is Category.AUTH:
         found.add(401)
-    if endpoint.params or endpoint.query or endpoint.body or is_command(endpoint) or endpoint.stream:
+    if endpoint.params or endpoint.query or endpoint.body:
         found.add(400)
     if endpoint.body is not None:
         found |= {413, 415}

@@ -32,7 +32,8 @@ def pswd(now_utc_s: float) -> dict[str, Any]:
                              "ramp_rate_c_per_sec": 0.05},
         "/grid/signal": {
             "signal_type": "load_forecast", "timestamp": now,
-            "load_forecast": {"forecast_horizon_hours": 4, "predicted_load_mw": [{"timestamp": soon, "load_mw": 71.5}]}},
+            "load_forecast": {"forecast_horizon_hours": 4,
+                              "predicted_load_mw": [{"timestamp": soon, "load_mw": 71.5}]}},
         "/municipal/heat/control": {"command_type": "adjust_temperature", "timestamp": now, "target_temperature_c": 80,
                                     "priority_level": "normal"},
     }

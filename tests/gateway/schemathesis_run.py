@@ -12,58 +12,18 @@ import os
 import sys
 import tempfile
 from collections import Counter
-from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
 import structlog
-from gateway_campus import PERIOD_S, Control, make_site, make_workload
-
-from pswd_edge.clock import SystemClock
-from pswd_edge.gateway.live import LiveImage
-from pswd_edge.gateway.principal import Principal
-from pswd_edge.gateway.private_file import write_private
-from pswd_edge.gateway.profiles.dcpi.profile import DcpiProfile
-from pswd_edge.gateway.roles import Operation
-from pswd_edge.gateway.server import Gateway
-from pswd_edge.gateway.tokens import Bearer
-from pswd_edge.gateway.users import FILE, User, _Stored
-from pswd_edge.model.command import Accepted, Announce, Clamped, ControlWorkload, Failed, Outcome, Rejected, Request
-from pswd_edge.model.site import Listener
+from dcpi_house import CLIENT_ID, make_certificates
+from whole_house import WholeHouse, whole_house
 
 HERE = Path(__file__).parent
 CHECKS = ("not_a_server_error", "status_code_conformance", "content_type_conformance", "response_headers_conformance",
           "response_schema_conformance", "negative_data_rejection", "missing_required_header", "unsupported_method",
           "allow_header_conformance", "ignored_auth")
-PROFILES = {"pswd": "/v1", "dcpi": "/dcpi/api/v1", "edge": "/edge"}
-ROLE = "infrastructure_manager"
-
-
-class WallClock(SystemClock):
-    """Time that goes by itself."""
-
-    def advance(self, _: float) -> None:
-        """Nothing is to be done for it."""
-
-
-class Door:
-    """Answers as control may: mostly yes, sometimes less, sometimes no, by what the request's id makes of it."""
-
-    async def ask(self, request: Request, timeout_s: float) -> Outcome:
-        workload = make_workload() if isinstance(request, Announce | ControlWorkload) else None
-        turn = hash(request.id) % 8
-        if turn == 0:
-            return Rejected(id=request.id, code="conflict", reason="two want the same", limit="circuit:hall-a",
-                            workload=workload)
-        if turn == 1:
-            return Failed(id=request.id, code="not_ready", reason="inputs are missing")
-        if turn == 2:
-            return Clamped(id=request.id, value=1e6, limit="ramp", reason="by ramp", eta_s=3.0, workload=workload)
-        return Accepted(id=request.id, workload=workload)
-
-    def close(self) -> None:
-        """Nothing is open."""
+PROFILES = ("pswd", "dcpi", "edge")
 
 
 class Run(NamedTuple):
@@ -77,61 +37,19 @@ class Run(NamedTuple):
     said: str
 
 
-class House(NamedTuple):
-    """A gateway that serves: its address, a good token, and how often each status was answered."""
-
-    base: str
-    token: str
-    statuses: Counter[int]
-
-
-@asynccontextmanager
-async def served(folder: Path):
-    """A gateway with every profile on loopback."""
-    site = make_site(listeners=(Listener("127.0.0.1", 0, ("pswd", "edge", "dcpi")),))
-    control = Control(folder / "run", site, WallClock())
-    control.run(30, workloads=(make_workload(),))
-    write_private(folder / "state" / FILE, msgspec.json.encode(_Stored({"fuzz": User("", (ROLE,))})))
-    everything = Principal("fuzz", "client", frozenset(Operation), "dcpi:fuzz")
-    DcpiProfile.authenticate = lambda *_, **__: everything
-    async with Gateway(LiveImage(folder / "run", control.clock), Door(), folder / "state", control.clock) as gateway:
-        statuses, gateway.services.meter.answered = _counted(gateway.services.meter.answered)
-        await gateway.open(folder / "run" / "rows")
-        beating = asyncio.create_task(_beat(control))
-        try:
-            yield House(f"http://127.0.0.1:{gateway.listening[0].port}",
-                        gateway._authority._tokens.issue(Bearer("fuzz", ROLE)), statuses)
-        finally:
-            beating.cancel()
-            with suppress(asyncio.CancelledError):
-                await beating
-
-
-def _counted(answered):
-    statuses = Counter()
-
-    def count(duration_s, status):
-        statuses[status] += 1
-        answered(duration_s, status)
-
-    return statuses, count
-
-
-async def _beat(control: Control) -> None:
-    while True:
-        control.run()
-        await asyncio.sleep(PERIOD_S)
-
-
-async def run_profile(name: str, house: House, folder: Path, *, seed: int, examples: int, phases: str) -> Run:
+async def run_profile(name: str, house: WholeHouse, folder: Path, *, seed: int, examples: int, phases: str) -> Run:
     """schemathesis against one profile's served document."""
-    report, address = folder / f"{name}.json", house.base + PROFILES[name]
+    report, address = folder / f"{name}.json", house.bases[name]
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(HERE / "schemathesis.toml"),
                "run", address + "/openapi.json", "--url", address,
                "--checks", ",".join(CHECKS), "--phases", phases, "--seed", str(seed), "--max-examples", str(examples),
-               "--header", f"Authorization: Bearer {house.token}", "--workers", "1", "--continue-on-failure",
+               "--header", f"Authorization: Bearer {house.token(name)}", "--workers", "1", "--continue-on-failure",
                "--generation-database", "none", "--suppress-health-check", "all", "--warnings", "off",
                "--report", "json", "--report-json-path", str(report), "--request-timeout", "30"]
+    if name == "dcpi":
+        client = house.tls / "clients" / CLIENT_ID
+        command += ["--tls-verify", str(house.tls / "ca.pem"), "--request-cert", f"{client}.pem",
+                    "--request-cert-key", f"{client}-key.pem"]
     environment = {**os.environ, "SCHEMATHESIS_HOOKS": "schemathesis_hooks",
                    "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path])}
     process = await asyncio.create_subprocess_exec(*command, env=environment, cwd=folder,
@@ -142,9 +60,9 @@ async def run_profile(name: str, house: House, folder: Path, *, seed: int, examp
                process.returncode == 0 and not found["errors"], said.decode())
 
 
-async def run_all(profiles: list[str], folder: Path, **options) -> tuple[list[Run], Counter[int]]:
+async def run_all(profiles: list[str], folder: Path, tls: Path, **options) -> tuple[list[Run], Counter[int]]:
     """Every profile in turn against one gateway."""
-    async with served(folder) as house:
+    async with whole_house(folder, tls, moody=True) as house:
         return [await run_profile(name, house, folder, **options) for name in profiles], house.statuses
 
 
@@ -158,7 +76,8 @@ def main() -> int:
     options = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     with tempfile.TemporaryDirectory(prefix="fuzz-api-") as folder:
-        runs, statuses = asyncio.run(run_all(options.profiles.split(","), Path(folder), seed=options.seed,
+        tls = make_certificates(Path(folder) / "tls").folder
+        runs, statuses = asyncio.run(run_all(options.profiles.split(","), Path(folder), tls, seed=options.seed,
                                              examples=options.examples, phases=options.phases))
     for run in runs:
         print(run.said)  # noqa: T201  # a program of the command line

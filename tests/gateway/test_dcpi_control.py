@@ -3,27 +3,23 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import aiohttp
+import dcpi_house as module
 import pytest
-from conftest import House
-from gateway_campus import CAMPUS, Control, FakeDoor, make_site
+from dcpi_house import CLIENT_ID, DcpiHouse, dcpi_house
+from gateway_campus import CAMPUS, FakeDoor, make_site
 from msgspec.structs import replace
 
-from pswd_edge.gateway.live import LiveImage
-from pswd_edge.gateway.principal import Principal
 from pswd_edge.gateway.profiles.dcpi.control_models import PowerControl, PowerControlAnswer
 from pswd_edge.gateway.profiles.dcpi.control_orders import orders
-from pswd_edge.gateway.profiles.dcpi.profile import DcpiProfile
 from pswd_edge.gateway.refusal import RefusalError
-from pswd_edge.gateway.roles import Operation
 from pswd_edge.gateway.sender import Sender
-from pswd_edge.gateway.server import Gateway
-from pswd_edge.gateway.services.delivery import Delivered
 from pswd_edge.model.command import Clamped, Rejected, SetBatteryTarget, SetPoint
+from pswd_edge.model.site import OutsideEndpoint
+from simulators.grid_operator import GridOperator
 
-PATH = "/dcpi/api/v1/power/control"
-CLIENT = Principal("scheduler-01", "client", frozenset({Operation.POWER_CONTROL}), "dcpi:scheduler-01")
-SENDER = Sender("dcpi:scheduler-01:k", "dcpi:scheduler-01", "client")
+PATH = "/power/control"
+ORIGIN = f"dcpi:{CLIENT_ID}"
+SENDER = Sender(f"{ORIGIN}:k", ORIGIN, "client")
 DISCHARGE = {"target": "battery_system_1", "action": "discharge",
              "parameters": {"power_mw": 7.5, "duration_sec": 1800, "ramp_rate_mw_per_sec": 0.5}}
 NOTICE = {"target": "grid_interface", "action": "signal_load_change",
@@ -50,50 +46,23 @@ class Door(FakeDoor):
         return await super().ask(request, timeout_s)
 
 
-class Operator:
-    """The grid operator's end."""
-
-    def __init__(self):
-        self.heard, self.status = [], "acknowledged"
-
-    async def send(self, target, kind, payload, origin, message_id, inline_s=4.5):
-        self.heard.append((target, kind, payload, origin))
-        return Delivered(message_id, self.status, "noted", 0.0)
-
-    async def run(self):
-        """Nothing is delivered in the background."""
-
-    def takes(self, target):
-        return True
-
-
-class Configured:
-    """A site file that names a grid operator, or none."""
-
-    there = True
-
-    def endpoint(self, target):
-        return self if self.there else None
-
-    async def close(self):
-        """Nothing is open."""
-
-
 @pytest.fixture
-async def own(tmp_path: Path, state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
-    """A client that is known already: who it is belongs to other tests."""
-    control = Control(tmp_path / "run", with_pdu(make_site(("dcpi",), WITH_PDU)))
-    control.run(3)
-    monkeypatch.setattr(DcpiProfile, "authenticate", lambda *_, **__: CLIENT)
-    live, door = LiveImage(tmp_path / "run", control.clock), Door()
-    async with Gateway(live, door, state_dir, control.clock) as gateway, aiohttp.ClientSession() as client:
-        gateway.services = gateway.services._replace(delivery=Operator(), outside=Configured())
-        await gateway.open(tmp_path / "run" / "rows")
-        yield House(control, door, gateway, live, client)
+async def own(tmp_path: Path, state_dir: Path, tls: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[DcpiHouse]:
+    """The house, with a grid operator outside, a PDU inside, and a door that answers by kind."""
+    monkeypatch.setattr(module, "FakeDoor", Door)
+    monkeypatch.setattr(module, "make_site", lambda **site: with_pdu(make_site(**site)))
+    secret = tmp_path / "operator-token"
+    secret.write_text("operator-token")
+    secret.chmod(0o600)
+    async with GridOperator("operator-token") as operator:
+        endpoint = OutsideEndpoint(f"http://127.0.0.1:{operator.port}/grid", f"file:{secret}")
+        async with dcpi_house(tmp_path, state_dir, tls, campus=WITH_PDU, grid_endpoint=endpoint) as house:
+            house.operator = operator
+            yield house
 
 
 async def send(own, *commands, status=200, **more):
-    answer = await own.post(PATH, {"commands": list(commands)}, role=None, **more)
+    answer = await own.post(PATH, {"commands": list(commands)}, **more)
     assert answer.status == status, answer.body
     if status == 200:
         PowerControlAnswer.model_validate(answer.body)
@@ -108,9 +77,9 @@ async def test_the_contract_s_own_example_is_carried_out(own):
     [request] = own.door.asked
     assert isinstance(request, SetBatteryTarget)
     assert (request.id, request.power_w, request.ramp_w_per_s, request.ttl_s) == (
-        "dcpi:scheduler-01:k:0", 7.5e6, 0.5e6, 1800.0)
-    assert own.gateway.services.delivery.heard == [
-        ("grid", "load_change", {"delta_power_w": -50e6, "in_s": 300}, "dcpi:scheduler-01")]
+        f"{ORIGIN}:k:0", 7.5e6, 0.5e6, 1800.0)
+    [heard] = own.operator.received
+    assert (heard["kind"], heard["content"]) == ("load_change", {"delta_power_w": -50e6, "in_s": 300})
 
 
 async def test_a_clamped_command_says_what_is_given_and_when(own):
@@ -158,7 +127,7 @@ async def test_nothing_is_sent_where_the_last_command_is_wrong(own, last, status
     await send(own, CAP, NOTICE, last, status=status)
 
     assert own.door.asked == []
-    assert own.gateway.services.delivery.heard == []
+    assert own.operator.received == []
 
 
 async def test_caps_and_outlets_are_set_points_with_an_end(own):
@@ -171,14 +140,24 @@ async def test_caps_and_outlets_are_set_points_with_an_end(own):
                      "rack-2.power_cap_w": (None, 0.0)}
 
 
-@pytest.mark.parametrize(("told", "status"), [("pending", "pending"), ("rejected", "rejected")])
-async def test_what_the_grid_operator_says_is_the_outcome(own, told, status):
-    """A notice that nobody has taken is not executed."""
-    own.gateway.services.delivery.status = told
+async def test_what_the_grid_operator_refuses_is_rejected(own):
+    """A notice that it does not want is not executed; its own words say why."""
+    own.operator.fault("reject", "not in this hour")
 
     body = await send(own, NOTICE)
 
-    assert (body["commands"][0]["status"], body["commands"][0]["message"]) == (status, "noted")
+    assert body["commands"][0]["status"] == "rejected"
+    assert "not in this hour" in body["commands"][0]["message"]
+
+
+async def test_a_grid_operator_that_is_slow_leaves_it_pending(own, monkeypatch):
+    """The contract wants an answer within a second; the message is on disk, and goes on."""
+    monkeypatch.setattr("pswd_edge.gateway.profiles.dcpi.control.NOTICE_WAIT_S", 0.05)
+    own.operator.fault("fail", 500)
+
+    body = await send(own, NOTICE)
+
+    assert body["commands"][0]["status"] == "pending"
 
 
 def test_a_single_battery_may_be_named_by_its_own_id():
@@ -201,11 +180,9 @@ def test_a_site_without_batteries_says_so():
     assert refused.value.status == 404
 
 
-async def test_a_notice_that_nobody_would_receive_holds_back_everything(own):
+async def test_a_notice_that_nobody_would_receive_holds_back_everything(dcpi):
     """503 before the first command is sent: the site file names no grid operator."""
-    own.gateway.services.outside.there = False
-
-    body = await send(own, DISCHARGE, NOTICE, status=503)
+    body = await send(dcpi, DISCHARGE, NOTICE, status=503)
 
     assert body["error"]["cause"] == "NO_GRID_OPERATOR"
-    assert own.door.asked == []
+    assert dcpi.door.asked == []

@@ -3,10 +3,10 @@
 import schemathesis_run
 
 
-async def test_made_up_cases_break_no_promise_of_the_documents(tmp_path, monkeypatch):
+async def test_made_up_cases_break_no_promise_of_the_documents(tmp_path, tls):
     """No 5xx but a documented 503, no answer beyond its schema, nothing invalid taken; the seed is fixed."""
-    monkeypatch.setattr(schemathesis_run.DcpiProfile, "authenticate", schemathesis_run.DcpiProfile.authenticate)
-    runs, statuses = await schemathesis_run.run_all(["pswd", "dcpi"], tmp_path, seed=5, examples=4, phases="fuzzing")
+    runs, statuses = await schemathesis_run.run_all(["pswd", "dcpi"], tmp_path, tls, seed=5, examples=4,
+                                                    phases="fuzzing")
 
     for run in runs:
         assert run.passed, run.said

@@ -18,6 +18,7 @@ from pswd_edge.gateway.services.outside import Outside
 from pswd_edge.gateway.services.planner import PlannerService
 from pswd_edge.gateway.services.polled import Polled
 from pswd_edge.gateway.services.power import PowerService
+from pswd_edge.gateway.services.security import SecurityService
 from pswd_edge.gateway.services.subsystems import Figures, SubsystemService
 from pswd_edge.gateway.services.thermal import ThermalService
 from pswd_edge.gateway.services.workloads import WorkloadService
@@ -44,6 +45,7 @@ class Services(NamedTuple):
     delivery: Delivery
     grid_conditions: Polled[GridConditions]
     grid_events: GridEvents
+    security: SecurityService
     subsystems: SubsystemService
 
     def jobs(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
@@ -64,21 +66,25 @@ def open_services(live: LiveImage, door: Door, clock: Clock, store: Store) -> Se
     meter = PerformanceMeter()
     dispatch, planner, outside = Dispatch(live, door, clock), PlannerService(live, door, clock), Outside(live)
     conditions = Polled(outside, clock, "grid", "/conditions", GridConditions)
-    delivery = Delivery(store, outside, live, clock)
+    delivery, events = Delivery(store, outside, live, clock), GridEvents(store, outside, clock)
+    security = SecurityService(live, clock)
     figures = Figures(
-        cooling_efficiency_percent=lambda: None, operator_utc_s=lambda: _operator_utc_s(delivery, conditions, clock),
-        forecast_percent=lambda: None, certificate_ends_utc_s=lambda: None, intrusions=lambda: None)
+        cooling_efficiency_percent=lambda: None,
+        operator_utc_s=lambda: _operator_utc_s(delivery, events, conditions, clock),
+        forecast_percent=lambda: None, certificate_ends_utc_s=security.certificate_ends_utc_s,
+        intrusions=lambda: security.intrusions.attempts)
     return Services(
         live, clock, meter, HeavyWork(), PowerService(live, clock), BatteryService(live), ThermalService(live),
         GridService(live, clock, conditions), WorkloadService(live, clock), dispatch,
         HealthService(live, dispatch, meter, planner),
-        planner, store, outside, delivery, conditions, GridEvents(store, outside, clock),
-        SubsystemService(live, figures),
+        planner, store, outside, delivery, conditions, events, security, SubsystemService(live, figures),
     )
 
 
-def _operator_utc_s(delivery: Delivery, conditions: Polled[GridConditions], clock: Clock) -> float | None:
+def _operator_utc_s(
+    delivery: Delivery, events: GridEvents, conditions: Polled[GridConditions], clock: Clock
+) -> float | None:
     """When the grid operator last answered anything; None: never yet."""
-    told, age_s = delivery.contact("grid").answered_utc_s, conditions.age_s
-    polled = None if age_s is None else clock.utc_s() - age_s
-    return max((found for found in (told, polled) if found is not None), default=None)
+    polled = None if conditions.age_s is None else clock.utc_s() - conditions.age_s
+    known = (delivery.contact("grid").answered_utc_s, events.heard_utc_s, polled)
+    return max((found for found in known if found is not None), default=None)

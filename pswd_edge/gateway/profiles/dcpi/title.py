@@ -4,17 +4,7 @@ from pydantic import JsonValue
 
 from pswd_edge.gateway.openapi import Title
 from pswd_edge.gateway.profiles.dcpi.fields import Answer, Time
-from pswd_edge.gateway.roles import Operation
-
-SCOPES = {
-    Operation.WORKLOAD_ANNOUNCE: "workload:announce", Operation.WORKLOAD_CONTROL: "workload:control",
-    Operation.POWER_READ: "power:read", Operation.POWER_FORECAST_READ: "power:read",
-    Operation.POWER_CONTROL: "power:control", Operation.THERMAL_READ: "thermal:read",
-    Operation.THERMAL_CONTROL: "thermal:control", Operation.GRID_FORECAST_SUBMIT: "grid:communicate",
-    Operation.GRID_READ: "grid:read", Operation.GRID_RESPOND: "grid:respond", Operation.HEAT_READ: "heat:read",
-    Operation.HEAT_OFFER: "heat:communicate", Operation.HEALTH_READ: "system:read",
-    Operation.METRICS_READ: "system:read",
-}
+from pswd_edge.gateway.roles import DCPI_SCOPES, Operation
 
 
 class ErrorBody(Answer):
@@ -35,11 +25,11 @@ class Error(Answer):
 
 
 def _needs(operation: Operation | None) -> list[dict[str, list[str]]]:
-    return [{"client_certificate": [], **({"token": _allows(operation)} if operation else {})}]
+    return [{"client_certificate": [], **({"token": []} if operation else {})}]
 
 
 def _allows(operation: Operation) -> list[str]:
-    return [SCOPES[operation]] if operation in SCOPES else []
+    return sorted(scope for scope, operations in DCPI_SCOPES.items() if operation in operations)
 
 
 TITLE = Title(

@@ -18,7 +18,7 @@ class Error(BaseModel):
 
 
 def _needs(operation: Operation | None) -> list[dict[str, list[str]]]:
-    return [{"token": []}] if operation else []
+    return [{"token": []}, {"key": []}] if operation else []
 
 
 def _allows(operation: Operation) -> list[str]:
@@ -28,7 +28,10 @@ def _allows(operation: Operation) -> list[str]:
 TITLE = Title(
     "The gateway's own API", "1.0.0", "What the PSWD contract has no word for.", "/edge",
     {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT",
-               "description": "Token of `POST /v1/auth/login`."}},
+               "description": "Token of `POST /v1/auth/login`."},
+     "key": {"type": "apiKey", "in": "header", "name": "X-API-Key",
+             "description": "A key that an administrator of this gateway made."}},
     _needs, _allows, Error,
-    {"alarms": "What is wrong, and who has seen it.", "heartbeat": "Supervisors say that they are there."},
+    {"setup": "The first user.", "alarms": "What is wrong, and who has seen it.",
+     "heartbeat": "Supervisors say that they are there."},
 )
