@@ -1,6 +1,6 @@
 """Schemas of the OpenAPI document, made from the models. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -37,19 +37,20 @@ class Schemas:
 
 
 def plain(found: Any) -> Any:
-    """A schema of pydantic without titles, nulls and defaults that stand for "left out"."""
+    """A schema of pydantic without titles, and without nulls that stand for "left out"."""
     if isinstance(found, list):
         return [plain(item) for item in found]
     if not isinstance(found, Mapping):
         return found
-    kept = {key: _properties(value) if key == "properties" else plain(value) for key, value in found.items()
-            if not _noise(key, value)}
-    return _without_null(kept)
+    required = found.get("required", ())
+    return {key: _properties(value, required) if key == "properties" else plain(value)
+            for key, value in found.items() if not _noise(key, value)}
 
 
-def _properties(found: Mapping[str, Any]) -> Schema:
-    """A field may be called "title"; only its schema is cleaned."""
-    return {name: plain(schema) for name, schema in found.items()}
+def _properties(found: Mapping[str, Any], required: Sequence[str]) -> Schema:
+    """A field may be called "title": only its schema is cleaned. One that must be there may be null in earnest."""
+    return {name: plain(schema) if name in required else _without_null(plain(schema))
+            for name, schema in found.items()}
 
 
 def _noise(key: str, value: Any) -> bool:

@@ -1,7 +1,7 @@
-"""Everything that the gateway serves, at once: PSWD and its own API on one listener, DCPI behind certificates on another.
+"""Everything that the gateway serves, at once: PSWD and its own API on one listener, DCPI behind certificates.
 
-Control is played on wall time, its door answers by rule, the grid operator and the heat network are the simulated ones. So
-each operation of both contracts finds what it needs.
+Control is played on wall time, its door answers by rule, the grid operator and the heat network are the simulated
+ones. So each operation of both contracts finds what it needs.
 """
 
 import asyncio
@@ -49,6 +49,8 @@ class Door:
 
     async def ask(self, request: Request, timeout_s: float) -> Outcome:
         workload = make_workload() if isinstance(request, Announce | ControlWorkload) else None
+        if isinstance(request, ControlWorkload) and request.workload_id != WORKLOAD and not self.moody:
+            return Rejected(id=request.id, code="not_found", reason=f"{request.workload_id}: no such workload here")
         turn = hash(request.id) % 8 if self.moody else 7
         if turn == 0:
             return Rejected(id=request.id, code="conflict", reason="two want the same", limit="circuit:hall-a",
