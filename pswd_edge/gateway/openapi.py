@@ -24,6 +24,7 @@ _REFUSED = {
     413: "The body is over 64 KiB.",
     415: "The body is no plain `application/json`.",
     422: "The Idempotency-Key was used for another request.",
+    426: "A stream is opened by a WebSocket handshake.",
     429: "More requests than the category of this operation allows.",
     503: "Nothing is wrong with the request; asking again after `Retry-After` may help.",
 }

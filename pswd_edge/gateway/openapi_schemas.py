@@ -21,9 +21,9 @@ class Schemas:
         unique = list(dict.fromkeys(models))
         found, definitions = models_json_schema([(model, "validation") for model in unique],
                                                 ref_template=REFERENCE + "{model}")
-        self._reference = {model: found[model, "validation"] for model in unique}
+        self._reference = {model: _renamed(found[model, "validation"]) for model in unique}
         self.components: dict[str, Schema] = {
-            name: plain(schema) for name, schema in sorted(definitions.get("$defs", {}).items())}
+            short(name): plain(_renamed(schema)) for name, schema in sorted(definitions.get("$defs", {}).items())}
 
     def reference(self, model: type[BaseModel]) -> Schema:
         """`{"$ref": …}` to the model's component."""
@@ -34,6 +34,24 @@ class Schemas:
         schema = self.components[self._reference[model]["$ref"].removeprefix(REFERENCE)]
         required = schema.get("required", ())
         return [(name, rule, name in required) for name, rule in schema.get("properties", {}).items()]
+
+
+def short(name: str) -> str:
+    """Pydantic tells two models of one name apart by their modules' paths; the module's own name will do.
+
+    "gateway__profiles__dcpi__forecast_models__Flexibility" is "ForecastFlexibility".
+    """
+    *path, own = name.split("__")
+    return path[-1].removesuffix("_models").title().replace("_", "") + own if path else name
+
+
+def _renamed(found: Any) -> Any:
+    if isinstance(found, list):
+        return [_renamed(item) for item in found]
+    if not isinstance(found, Mapping):
+        return found
+    return {key: REFERENCE + short(value.removeprefix(REFERENCE)) if key == "$ref" and isinstance(value, str)
+            else _renamed(value) for key, value in found.items()}
 
 
 def plain(found: Any) -> Any:

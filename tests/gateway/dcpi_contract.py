@@ -41,7 +41,7 @@ REQUESTS = {
         "thermal_profile": {
             "heat_generation_mw": POSITIVE, "preferred_coolant_temp_c": float, "max_silicon_temp_c": float,
             "critical_temp_c": float,
-            "heat_distribution": {"gpu_percent": PERCENT, "cpu_percent": PERCENT, "memory_percent": PERCENT}},
+            "heat_distribution": {"gpu_percent": POSITIVE, "cpu_percent": POSITIVE, "memory_percent": POSITIVE}},
         "flexibility": {
             "can_delay": bool, "max_delay_sec": int, "can_throttle": bool, "min_power_mw": POSITIVE, "can_pause": bool,
             "max_pause_duration_sec": int, "can_migrate": bool},
@@ -49,7 +49,7 @@ REQUESTS = {
             "priority": str, "deadline": "time", "earliest_start": "time", "latest_start": "time",
             "business_criticality": str, "preemption_allowed": bool},
         "dependencies": [str],
-        "resource_requirements": {"compute_nodes": int, "gpu_count": int, "memory_gb": float, "storage_tb": float}},
+        "resource_requirements": {"compute_nodes": float, "gpu_count": float, "memory_gb": float, "storage_tb": float}},
     "workload command": {
         "action": ("throttle", "pause", "resume", "terminate"),
         "parameters": {"target_power_mw": POSITIVE, "ramp_rate_mw_per_sec": POSITIVE, "reason": str}},
@@ -61,7 +61,7 @@ REQUESTS = {
         "commands": [{"parameter": str, "target_value": float, "unit": str, "ramp_rate_per_sec": float,
                       "tolerance": float}],
         "coordination": {"prepare_for_workload": str, "estimated_heat_load_mw": POSITIVE,
-                         "preparation_time_sec": int}},
+                         "preparation_time_sec": float}},
     "grid forecast": {
         "facility_id": str, "forecast_horizon_hours": int, "baseline_load_mw": POSITIVE,
         "forecast_data": [{
@@ -84,8 +84,8 @@ ANSWERS = {
                      "message": str},
     "workload": {
         "workload_id": str, "status": str, "approval_timestamp": "time",
-        "conditions": {"start_time": "time", "max_power_mw": POSITIVE, "duration_limit_sec": float},
-        "infrastructure_allocation": {"cooling_loop": str, "power_circuit": str, "thermal_capacity_mw": POSITIVE},
+        "conditions": {"start_time": "time", "max_power_mw": float, "duration_limit_sec": float},
+        "infrastructure_allocation": {"cooling_loop": str, "power_circuit": str, "thermal_capacity_mw": float},
         "grid_status": {"green_energy_available": bool, "carbon_intensity_g_co2_kwh": float, "grid_stability": str}},
     "power": {
         "facility_id": str, "measurement_timestamp": "time", "total_power_mw": float,

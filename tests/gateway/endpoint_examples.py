@@ -82,7 +82,7 @@ def dcpi(now_utc_s: float) -> dict[str, Any]:
                                "flexibility_up_mw": 4.0, "flexibility_down_mw": 2.5, "response_time_sec": 30}]},
         "/grid/demand-response": {
             "event_id": EVENT, "response": "accept",
-            "commitment": {"load_reduction_mw": 7.5, "duration_hours": 2, "response_time_sec": 300,
+            "commitment": {"load_reduction_mw": 2.5, "duration_hours": 2, "response_time_sec": 300,
                            "affected_workloads": [WORKLOAD]}},
         "/heat/municipal/availability": {
             "availability_window": {"start_time": soon, "end_time": later},
