@@ -11,9 +11,9 @@ from pswd_edge.errors import ConfigError
 from pswd_edge.gateway.clients import ClientTable
 
 EPILOG = """examples:
-  pswd-edge cert init --folder /root/pswd-ca                          an authority: ca.pem and ca-key.pem
-  pswd-edge cert server gateway.site.example 10.0.4.2 --folder /root/pswd-ca
-  pswd-edge cert client scheduler-01 --scope workload:announce --scope power:read --folder /root/pswd-ca
+  pswd-edge cert init --folder /srv/pswd-ca                          an authority: ca.pem and ca-key.pem
+  pswd-edge cert server gateway.site.example 10.0.4.2 --folder /srv/pswd-ca
+  pswd-edge cert client scheduler-01 --scope workload:announce --scope power:read --folder /srv/pswd-ca
   pswd-edge cert bind scheduler-02 --cn sched02.example.com --scope power:read     its certificate is of elsewhere
   pswd-edge cert list
   pswd-edge cert disable scheduler-01          refused from the next request on; until: cert enable scheduler-01

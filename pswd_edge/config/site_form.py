@@ -136,7 +136,7 @@ class PlannerForm(Form):
 class IdentityForm(Form):
     """How long tokens hold, and who else may open streams."""
 
-    token_lifetime_s: Annotated[Whole, Field(ge=60, le=3600)] = 3600
+    access_lifetime_s: Annotated[Whole, Field(ge=60, le=3600)] = 3600
     refresh_lifetime_s: Annotated[Whole, Field(ge=3600, le=2_592_000)] = 86_400
     origins: tuple[Annotated[str, Field(pattern=r"^https://[a-z0-9.-]+(:[0-9]{1,5})?$")], ...] = ()
 

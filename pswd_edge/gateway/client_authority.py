@@ -52,7 +52,6 @@ class ClientAuthority:
 
     def authenticate(self, request: web.Request) -> Principal:
         """Who asks, by certificate and bearer token together; raises 401, or 400 for a credential in the URL."""
-        self._refuse_credentials_in_url(request)
         client_id, client, peer = self._client(request)
         authorization = request.headers.get("Authorization")
         if authorization is None:
@@ -67,7 +66,6 @@ class ClientAuthority:
         Raises:
             RefusalError: 400 for a credential in the URL, 401 as `authenticate`, 403 for a page of elsewhere.
         """
-        self._refuse_credentials_in_url(request)
         self._refuse_foreign_origin(request)
         client_id, client, peer = self._client(request)
         authorization = request.headers.get("Authorization")
@@ -116,6 +114,7 @@ class ClientAuthority:
 
     def _client(self, request: web.Request) -> tuple[str, Client, Peer]:
         """By the certificate of the connection; a header that claims another name is reported, never believed."""
+        self._refuse_credentials_in_url(request)
         peer = peer_of(request)
         if peer is None or self._clock.utc_s() >= peer.ends_utc_s:
             self._refuse(Kind.CLIENT, request, "client certificate: none that is valid")

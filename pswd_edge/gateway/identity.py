@@ -13,7 +13,7 @@ from pswd_edge.gateway.lockout import Lockout
 from pswd_edge.gateway.security_log import Intrusions
 from pswd_edge.gateway.setup_token import SetupToken
 from pswd_edge.gateway.signing import KeyRing
-from pswd_edge.gateway.tokens import DCPI_AUDIENCE, RevokedTokens, TokenIssuer
+from pswd_edge.gateway.tokens import CLIENTS_AUDIENCE, RevokedTokens, TokenIssuer
 from pswd_edge.gateway.users import UserStore
 from pswd_edge.model.site import Site
 
@@ -29,8 +29,8 @@ class Identity(NamedTuple):
         """Read every file of the folder; raises SecretError where one is damaged or open to others."""
         ring, revoked = KeyRing(state_dir, clock), RevokedTokens(state_dir, clock)
         issuer, spec = f"pswd-edge/{site.id}", site.identity
-        pswd = TokenIssuer(ring, revoked, issuer, clock, lifetime_s=spec.token_lifetime_s)
-        dcpi = TokenIssuer(ring, revoked, issuer, clock, audience=DCPI_AUDIENCE, lifetime_s=spec.token_lifetime_s)
+        pswd = TokenIssuer(ring, revoked, issuer, clock, lifetime_s=spec.access_lifetime_s)
+        dcpi = TokenIssuer(ring, revoked, issuer, clock, audience=CLIENTS_AUDIENCE, lifetime_s=spec.access_lifetime_s)
         users = Authority(UserStore(state_dir), pswd, KeyStore(state_dir, clock), Lockout(clock), intrusions,
                           SetupToken(clock))
         families = Families(state_dir, clock, spec.refresh_lifetime_s)

@@ -19,6 +19,7 @@ from pswd_edge.gateway.validation import BODY_MAX
 from pswd_edge.model.site import Listener
 
 SHUTDOWN_S = 5.0
+HANDSHAKE_S = 10.0      # whoever connects and says nothing holds a socket no longer
 
 
 class Listening:
@@ -55,7 +56,8 @@ async def open_listener(listener: Listener, profiles: Mapping[str, Profile], ser
     loop = asyncio.get_running_loop()
     try:
         server = await loop.create_server(protocol_factory(runner.server, own[0]), listener.host, listener.port,
-                                          ssl=context, reuse_address=True, backlog=128)
+                                          ssl=context, reuse_address=True, backlog=128,
+                                          ssl_handshake_timeout=HANDSHAKE_S if context else None)
     except OSError as error:
         await runner.cleanup()
         reason = error.strerror or error

@@ -49,6 +49,8 @@ class PrivateTable(Generic[_T]):
             after = changed(before)
             if after is not before:
                 write_private(self._path, msgspec.json.format(msgspec.json.encode(after), indent=1))
+                # Two changes within one tick of the file system's clock may look like none: ours are known anyway.
+                self._seen = (self._state(), after)
             return after
 
     def _state(self) -> tuple[int, ...] | None:

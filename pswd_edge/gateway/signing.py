@@ -36,25 +36,31 @@ class KeyRing:
         """Read the key, made at the first start; raises SecretError where a file is damaged or open to others."""
         self._path, self._clock = state_dir / KEY_FILE, clock
         self._old = PrivateTable(state_dir / OLD_FILE, dict[str, OldKey], {})
-        self._key = open_key(state_dir)
         self._seen = self._state()
+        self._load()
 
     def signing(self) -> tuple[str, Ed25519PrivateKey]:
         """Id and key for a new token."""
         state = self._state()
         if state != self._seen:
-            self._key, self._seen = open_key(self._path.parent), state
-        return key_id(self._key.public_key()), self._key
+            self._load()
+            self._seen = state
+        return self._kid, self._key
 
     def public(self, kid: str) -> Ed25519PublicKey | None:
         """The key of this id; None where there is none, or it is not believed any more."""
-        current, key = self.signing()
+        current, _ = self.signing()
         if kid == current:
-            return key.public_key()
+            return self._public
         old = self._old.read().get(kid)
         if old is None or self._clock.utc_s() >= old.until_utc_s:
             return None
         return Ed25519PublicKey.from_public_bytes(bytes.fromhex(old.public))
+
+    def _load(self) -> None:
+        self._key = open_key(self._path.parent)
+        self._public = self._key.public_key()
+        self._kid = key_id(self._public)
 
     def _state(self) -> tuple[int, int] | None:
         try:

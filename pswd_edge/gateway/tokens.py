@@ -13,8 +13,8 @@ from pswd_edge.gateway.private_table import PrivateTable
 from pswd_edge.gateway.signing import LIFETIME_MAX_S, KeyRing
 
 LIFETIME_S = 3600
-PSWD_AUDIENCE = "pswd-edge"
-DCPI_AUDIENCE = "pswd-edge/dcpi"
+USERS_AUDIENCE = "pswd-edge"
+CLIENTS_AUDIENCE = "pswd-edge/dcpi"
 REVOKED_FILE = "revoked-tokens.json"
 TOKEN_MAX = 4096
 _ALGORITHMS = ("EdDSA",)
@@ -66,7 +66,7 @@ class TokenIssuer:
     """Makes and checks tokens of one issuer for one audience: a token of another profile is none here."""
 
     def __init__(self, ring: KeyRing, revoked: RevokedTokens, issuer: str, clock: Clock, *,
-                 audience: str = PSWD_AUDIENCE, lifetime_s: int = LIFETIME_S) -> None:
+                 audience: str = USERS_AUDIENCE, lifetime_s: int = LIFETIME_S) -> None:
         """`lifetime_s` is an hour at most: so long is a key believed after its rotation."""
         self._ring, self._revoked = ring, revoked
         self._issuer, self._audience = issuer, audience

@@ -30,7 +30,7 @@ class Listener(Struct, frozen=True):
 class IdentitySpec(Struct, frozen=True):
     """How long tokens hold, and which browser pages of elsewhere may open streams."""
 
-    token_lifetime_s: int = 3600
+    access_lifetime_s: int = 3600
     refresh_lifetime_s: int = 86_400
     origins: tuple[str, ...] = ()
 

@@ -500,7 +500,7 @@ async def test_dcpi_without_client_certificates_does_not_start(tmp_path, state_d
 
 async def test_the_lifetimes_are_the_site_s(tmp_path, state_dir, tls):
     """An hour is the contract's example, not a law."""
-    spec = IdentitySpec(token_lifetime_s=600, refresh_lifetime_s=3600)
+    spec = IdentitySpec(access_lifetime_s=600, refresh_lifetime_s=3600)
     async with dcpi_house(tmp_path, state_dir, tls, identity=spec) as house:
         body = await token_of(house)
         house.control.clock.advance(3601)

@@ -22,7 +22,7 @@ from pswd_edge.gateway.refusal import RefusalError
 from pswd_edge.gateway.security_log import Intrusions
 from pswd_edge.gateway.setup_token import SetupToken
 from pswd_edge.gateway.signing import KeyRing, key_id, open_key
-from pswd_edge.gateway.tokens import DCPI_AUDIENCE, LIFETIME_S, Bearer, RevokedTokens, TokenIssuer
+from pswd_edge.gateway.tokens import CLIENTS_AUDIENCE, LIFETIME_S, Bearer, RevokedTokens, TokenIssuer
 from pswd_edge.gateway.users import UserStore, add_user
 
 LOGIN = {"username": "grid_operator", "password": PASSWORDS["grid_operator"], "role": "grid_operator"}
@@ -248,7 +248,7 @@ def forgeries(house):
         "payload changed": f"{header}.{encoded({**claims, 'sub': 'root'})}.{signature}",
         "no signature": f"{header}.{payload}.",
         "wrong audience": signed(aud="other"), "no audience": signed(aud=None),
-        "audience of DCPI": signed(aud=DCPI_AUDIENCE),
+        "audience of DCPI": signed(aud=CLIENTS_AUDIENCE),
         "wrong issuer": signed(iss="pswd-edge/other"), "no expiry": signed(exp=None), "no id": signed(jti=None),
         "expiry as text": signed(exp="9999999999"), "expiry as truth": signed(exp=True),
         "not yet valid": signed(nbf=claims["nbf"] + 60), "expired": signed(exp=claims["iat"] - 1),
