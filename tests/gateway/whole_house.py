@@ -14,9 +14,10 @@ from pathlib import Path
 
 import msgspec
 from conftest import PASSWORDS
+from cooled_campus import COOLED, cooled_site
 from dcpi_house import CLIENT_ID, CN, OTHER_CN, OTHER_ID, client_context, dcpi_listener
 from endpoint_examples import EVENT, WORKLOAD
-from gateway_campus import PERIOD_S, Control, make_site, make_workload
+from gateway_campus import PERIOD_S, Control, make_workload
 
 from pswd_edge.clock import SystemClock
 from pswd_edge.gateway.clients import ClientTable
@@ -100,7 +101,10 @@ class WholeHouse:
 @asynccontextmanager
 async def whole_house(folder: Path, tls: Path, users: dict[str, User] | None = None, *,
                       moody: bool = False, **site: object) -> AsyncIterator[WholeHouse]:
-    """`users` by name; without, one for each role, who cannot log in with a password. `site`: changes of it."""
+    """`users` by name; without, one for each role, who cannot log in with a password. `site`: changes of it.
+
+    `moody`: for made-up cases by the thousand.
+    """
     state, token = folder / "state", secrets.token_hex()
     found = users or {role: User("", (role,)) for role in PASSWORDS}
     write_private(state / FILE, msgspec.json.encode(_Stored(found)))
@@ -112,12 +116,17 @@ async def whole_house(folder: Path, tls: Path, users: dict[str, User] | None = N
         operator.demand(7.5e6, 2 * 3600.0, 600.0, event_id=EVENT)
         at = {side: OutsideEndpoint(f"http://127.0.0.1:{operator.port}/{side}", f"file:{folder}/operator-token")
               for side in ("grid", "heat")}
-        made = make_site(**{"listeners": (dcpi_listener(tls), Listener("127.0.0.1", 0, ("pswd", "edge"))),
-                            "grid_endpoint": at["grid"], "heat_endpoint": at["heat"], **site})
+        made = cooled_site(**{"listeners": (dcpi_listener(tls), Listener("127.0.0.1", 0, ("pswd", "edge"))),
+                              "grid_endpoint": at["grid"], "heat_endpoint": at["heat"], **site})
         control = Control(folder / "run", made, WallClock())
+        for device, (_, signals) in COOLED.items():
+            for signal, (value, _) in signals.items():
+                control.set(f"{device}.{signal}", value)
         control.run(30, workloads=(make_workload(WORKLOAD),))
         live = LiveImage(folder / "run", control.clock)
         async with Gateway(live, Door(moody=moody), state, control.clock) as gateway:
+            if moody:
+                _patient(gateway)
             await gateway.open(folder / "run" / "rows")
             beating = asyncio.create_task(_beat(control))
             try:
@@ -126,6 +135,12 @@ async def whole_house(folder: Path, tls: Path, users: dict[str, User] | None = N
                 beating.cancel()
                 with suppress(asyncio.CancelledError):
                     await beating
+
+
+def _patient(gateway: Gateway) -> None:
+    """Thousands of made-up keys from one address would lock it, and nothing but that would be seen."""
+    lockout = gateway._identity.users._lockout
+    lockout._pairs._most = lockout._addresses._most = 10**9
 
 
 async def _beat(control: Control) -> None:
