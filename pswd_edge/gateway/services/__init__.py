@@ -8,18 +8,24 @@ from pswd_edge.gateway.heavy import HeavyWork
 from pswd_edge.gateway.live import LiveImage
 from pswd_edge.gateway.performance import PerformanceMeter
 from pswd_edge.gateway.services.battery import BatteryService
+from pswd_edge.gateway.services.cooling import CoolingService
+from pswd_edge.gateway.services.cooling_systems import CoolingSystems
 from pswd_edge.gateway.services.delivery import Delivery
 from pswd_edge.gateway.services.dispatch import Dispatch, Door
 from pswd_edge.gateway.services.grid import GridService
 from pswd_edge.gateway.services.grid_events import GridEvents
 from pswd_edge.gateway.services.health import HealthService
+from pswd_edge.gateway.services.heat import HeatService
+from pswd_edge.gateway.services.heat_demand import HeatDemand
+from pswd_edge.gateway.services.heat_offers import OfferService
 from pswd_edge.gateway.services.market import GridConditions
 from pswd_edge.gateway.services.outside import Outside
 from pswd_edge.gateway.services.planner import PlannerService
 from pswd_edge.gateway.services.polled import Polled
 from pswd_edge.gateway.services.power import PowerService
 from pswd_edge.gateway.services.security import SecurityService
-from pswd_edge.gateway.services.subsystems import Figures, SubsystemService
+from pswd_edge.gateway.services.sensors import SensorService
+from pswd_edge.gateway.services.subsystems import SubsystemService, figures_of
 from pswd_edge.gateway.services.thermal import ThermalService
 from pswd_edge.gateway.services.workloads import WorkloadService
 from pswd_edge.gateway.store import Store
@@ -43,6 +49,12 @@ class Services(NamedTuple):
     store: Store
     outside: Outside
     delivery: Delivery
+    cooling: CoolingService
+    cooling_systems: CoolingSystems
+    sensors: SensorService
+    heat_demand: Polled[HeatDemand]
+    heat: HeatService
+    heat_offers: OfferService
     grid_conditions: Polled[GridConditions]
     grid_events: GridEvents
     security: SecurityService
@@ -51,7 +63,8 @@ class Services(NamedTuple):
     def jobs(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
         """What runs beside the answers, by name, until it is cancelled."""
         return {"planner": self.planner.run, "delivery": self.delivery.run, "grid events": self.grid_events.run,
-                "grid conditions": self.grid_conditions.run}
+                "grid conditions": self.grid_conditions.run,
+                "heat demand": self.heat_demand.run, "heat account": self.heat.run}
 
     async def close(self) -> None:
         """End threads and connections; the jobs have been cancelled before."""
@@ -65,26 +78,29 @@ def open_services(live: LiveImage, door: Door, clock: Clock, store: Store) -> Se
     """The services; to be closed at the end, the store with them."""
     meter = PerformanceMeter()
     dispatch, planner, outside = Dispatch(live, door, clock), PlannerService(live, door, clock), Outside(live)
+    delivery, demand = Delivery(store, outside, live, clock), Polled(outside, clock, "heat", "/conditions", HeatDemand)
     conditions = Polled(outside, clock, "grid", "/conditions", GridConditions)
-    delivery, events = Delivery(store, outside, live, clock), GridEvents(store, outside, clock)
-    security = SecurityService(live, clock)
-    figures = Figures(
-        cooling_efficiency_percent=lambda: None,
-        operator_utc_s=lambda: _operator_utc_s(delivery, events, conditions, clock),
-        forecast_percent=lambda: None, certificate_ends_utc_s=security.certificate_ends_utc_s,
-        intrusions=lambda: security.intrusions.attempts)
+    offers, events = OfferService(live, clock, store, delivery), GridEvents(store, outside, clock)
+    cooling_systems, security = CoolingSystems(live), SecurityService(live, clock)
+    figures = figures_of(cooling_systems, delivery, events, conditions, security, clock)
     return Services(
-        live, clock, meter, HeavyWork(), PowerService(live, clock), BatteryService(live), ThermalService(live),
-        GridService(live, clock, conditions), WorkloadService(live, clock), dispatch,
-        HealthService(live, dispatch, meter, planner),
-        planner, store, outside, delivery, conditions, events, security, SubsystemService(live, figures),
+        live=live, clock=clock, meter=meter, heavy=HeavyWork(), store=store, outside=outside, delivery=delivery,
+        power=PowerService(live, clock),
+        battery=BatteryService(live),
+        thermal=ThermalService(live),
+        grid=GridService(live, clock, conditions),
+        workloads=WorkloadService(live, clock),
+        dispatch=dispatch,
+        health=HealthService(live, dispatch, meter, planner),
+        planner=planner,
+        cooling=CoolingService(live, dispatch, clock),
+        cooling_systems=cooling_systems,
+        sensors=SensorService(live, clock),
+        heat_demand=demand,
+        heat=HeatService(live, clock, store, demand, offers),
+        heat_offers=offers,
+        grid_conditions=conditions,
+        grid_events=events,
+        security=security,
+        subsystems=SubsystemService(live, figures),
     )
-
-
-def _operator_utc_s(
-    delivery: Delivery, events: GridEvents, conditions: Polled[GridConditions], clock: Clock
-) -> float | None:
-    """When the grid operator last answered anything; None: never yet."""
-    polled = None if conditions.age_s is None else clock.utc_s() - conditions.age_s
-    known = (delivery.contact("grid").answered_utc_s, events.heard_utc_s, polled)
-    return max((found for found in known if found is not None), default=None)

@@ -3,7 +3,14 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+from pswd_edge.clock import Clock
 from pswd_edge.gateway.live import LiveImage
+from pswd_edge.gateway.services.cooling_systems import CoolingSystems
+from pswd_edge.gateway.services.delivery import Delivery
+from pswd_edge.gateway.services.grid_events import GridEvents
+from pswd_edge.gateway.services.market import GridConditions
+from pswd_edge.gateway.services.polled import Polled
+from pswd_edge.gateway.services.security import SecurityService
 from pswd_edge.model.report import Report
 
 _COOLING = ("cdu", "chiller", "heat_exchanger")
@@ -39,6 +46,23 @@ class Figures(NamedTuple):
     forecast_percent: Callable[[], float | None]
     certificate_ends_utc_s: Callable[[], float | None]
     intrusions: Callable[[], int | None]
+
+
+def figures_of(
+    cooling: CoolingSystems, delivery: Delivery, events: GridEvents, conditions: Polled[GridConditions],
+    security: SecurityService, clock: Clock,
+) -> Figures:
+    """The figures from those who have them."""
+
+    def operator_utc_s() -> float | None:
+        polled = None if conditions.age_s is None else clock.utc_s() - conditions.age_s
+        known = (delivery.contact("grid").answered_utc_s, events.heard_utc_s, polled)
+        return max((found for found in known if found is not None), default=None)
+
+    return Figures(
+        cooling_efficiency_percent=cooling.efficiency_percent, operator_utc_s=operator_utc_s,
+        forecast_percent=lambda: None, certificate_ends_utc_s=security.certificate_ends_utc_s,
+        intrusions=lambda: security.intrusions.attempts)
 
 
 class SubsystemService:
