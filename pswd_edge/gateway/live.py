@@ -127,6 +127,11 @@ class LiveImage:
             return
         asyncio.get_running_loop().add_reader(self._listener.socket.fileno(), self._on_row)
 
+    @property
+    def rings(self) -> bool:
+        """True where control can tell of a new row at once."""
+        return self._listener is not None
+
     def _on_row(self) -> None:
         if self._listener is not None and self._listener.drain() is not None:
             rung, self._rung = self._rung, asyncio.Event()

@@ -41,7 +41,7 @@ class Gateway:
         self._authority = Authority(users, tokens, Lockout(self._clock))
         self.services: Services = open_services(live, door, self._clock)
         self.listening: list[Listening] = []
-        self._planning: asyncio.Task[None] | None = None
+        self._running: list[asyncio.Task[None]] = []
         if users.empty:
             _LOG.warning("no users: every login is refused", next=f"add one with: {ADD_USER}")
 
@@ -57,7 +57,8 @@ class Gateway:
         except ConfigError:
             await self.close()
             raise
-        self._planning = asyncio.create_task(self.services.planner.run(), name="planner")
+        self._running = [asyncio.create_task(self.services.planner.run(), name="planner"),
+                         asyncio.create_task(self.services.hub.run(), name="streams")]
 
     async def watch(self, on_look: Callable[[], object] = lambda: None) -> None:
         """Once a second, for ever: follow the image, note whether control lives, keep workload figures, `on_look`."""
@@ -70,8 +71,9 @@ class Gateway:
 
     async def close(self) -> None:
         """Finish what is being answered, then end."""
-        if self._planning is not None:
-            self._planning.cancel()
+        await self.services.hub.close()
+        for task in self._running:
+            task.cancel()
         self.services.planner.close()
         for listening in self.listening:
             await listening.close()

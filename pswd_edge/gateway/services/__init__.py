@@ -14,6 +14,7 @@ from pswd_edge.gateway.services.planner import PlannerService
 from pswd_edge.gateway.services.power import PowerService
 from pswd_edge.gateway.services.thermal import ThermalService
 from pswd_edge.gateway.services.workloads import WorkloadService
+from pswd_edge.gateway.streams.hub import StreamHub
 
 
 class Services(NamedTuple):
@@ -31,6 +32,7 @@ class Services(NamedTuple):
     dispatch: Dispatch
     health: HealthService
     planner: PlannerService
+    hub: StreamHub
 
 
 def open_services(live: LiveImage, door: Door, clock: Clock) -> Services:
@@ -40,5 +42,5 @@ def open_services(live: LiveImage, door: Door, clock: Clock) -> Services:
     return Services(
         live, clock, meter, HeavyWork(), PowerService(live, clock), BatteryService(live), ThermalService(live),
         GridService(live), WorkloadService(live, clock), dispatch, HealthService(live, dispatch, meter, planner),
-        planner,
+        planner, StreamHub(live, clock),
     )

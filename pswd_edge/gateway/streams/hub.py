@@ -1,0 +1,156 @@
+"""All streams of the gateway: driven by control's rows, watched for clients that lag or are gone."""
+
+import asyncio
+from collections import Counter
+from typing import NamedTuple
+
+import numpy as np
+import structlog
+
+from pswd_edge.clock import Clock
+from pswd_edge.errors import TornReadError
+from pswd_edge.gateway.live import LiveImage
+from pswd_edge.gateway.middleware import traceback_of
+from pswd_edge.gateway.refusal import RefusalError, unavailable
+from pswd_edge.gateway.streams.client import StreamClient
+from pswd_edge.gateway.streams.frame import PING
+from pswd_edge.gateway.streams.stream import Maker, Stream
+
+TOTAL_MAX = 300
+PRINCIPAL_MAX = 25
+BEAT_S = 10.0
+SILENT_S = 25.0             # two pings unanswered
+_LOOK_S = 0.01              # where no bell rings
+_LOST_BELL_PERIODS = 1.5    # a datagram may be lost: then the row is seen so long after the one before
+_LOG = structlog.get_logger("pswd_edge.streams")
+
+
+class Counts(NamedTuple):
+    """Since start: clients cut because they lagged, or gave no sign of life; connections refused for their number."""
+
+    slow: int = 0
+    silent: int = 0
+    refused: int = 0
+
+
+class StreamHub:
+    """Owns the streams and the seats of their clients. `run` is to be running while anybody listens."""
+
+    def __init__(self, live: LiveImage, clock: Clock) -> None:
+        self._live, self._clock = live, clock
+        self.counts = Counts()
+        self._streams: list[Stream] = []
+        self._seats: Counter[str] = Counter()
+        self._row = live.reader.row_count
+        self._beat_s = self._look_s = clock.monotonic_s()
+        self._closing = False
+
+    def open(self, name: str, make: Maker | None = None, *, keep: int = 0) -> Stream:
+        """A new stream; see `Stream`."""
+        stream = Stream(name, make, keep=keep)
+        self._streams.append(stream)
+        return stream
+
+    @property
+    def seats_taken(self) -> int:
+        """Clients connected now."""
+        return self._seats.total()
+
+    def seat(self, origin: str) -> None:
+        """Room for one client more; raises 503 where the gateway is full or ends, 429 where `origin` has its share."""
+        if self._closing or self.seats_taken >= TOTAL_MAX:
+            self.counts = self.counts._replace(refused=self.counts.refused + 1)
+            raise unavailable("BUSY", f"{TOTAL_MAX} stream clients are connected already; ask again in 10 s",
+                              retry_after_s=10)
+        if self._seats[origin] >= PRINCIPAL_MAX:
+            self.counts = self.counts._replace(refused=self.counts.refused + 1)
+            raise RefusalError(429, "TOO_MANY_STREAMS", f"{PRINCIPAL_MAX} streams of this client are open already; "
+                               "close one", headers={"Retry-After": "10"})
+        self._seats[origin] += 1
+
+    def unseat(self, origin: str) -> None:
+        """Its connection has ended."""
+        self._seats[origin] -= 1
+        if not self._seats[origin]:
+            del self._seats[origin]
+
+    async def run(self) -> None:
+        """For ever: a message of every stream at each row, and a look at the clients each second."""
+        while True:
+            self.step()
+            await self._live.next_row(self._patience_s())
+
+    def step(self) -> None:
+        """What is due now; nothing twice."""
+        self._live.follow()
+        row = self._live.reader.row_count
+        if row != self._row:
+            step, self._row = (row - self._row if row > self._row else 1), row
+            self._publish(step)
+        now_s = self._clock.monotonic_s()
+        if now_s - self._look_s >= 1.0:
+            self._look_s = now_s
+            self._look(now_s)
+
+    def _patience_s(self) -> float:
+        period_s = self._live.site.control.period_ms / 1000
+        return _LOST_BELL_PERIODS * period_s if self._live.rings else _LOOK_S
+
+    def _publish(self, step: int) -> None:
+        utc_s = self._row_utc_s()
+        for stream in self._streams:
+            if stream.make is None:
+                continue
+            content = _made(stream, utc_s) if stream.clients else None
+            if content is None:
+                stream.sequence += step
+            else:
+                stream.send(content, step=step)
+
+    def _row_utc_s(self) -> float:
+        try:
+            rows = self._live.reader.rows(1)
+        except TornReadError:
+            return self._clock.utc_s()
+        return float(rows.utc_s[-1]) if len(rows.utc_s) and np.isfinite(rows.utc_s[-1]) else self._clock.utc_s()
+
+    def _look(self, now_s: float) -> None:
+        due = now_s - self._beat_s >= BEAT_S
+        if due:
+            self._beat_s = now_s
+        for stream in self._streams:
+            for client in tuple(stream.clients):
+                if client.too_slow():
+                    self.counts = self.counts._replace(slow=self.counts.slow + 1)
+                    self._cut(stream, client, "does not keep up")
+                elif now_s - client.heard_s > SILENT_S:
+                    self.counts = self.counts._replace(silent=self.counts.silent + 1)
+                    self._cut(stream, client, f"gave no sign of life for {SILENT_S:g} s")
+                elif due:
+                    client.beat(PING)
+
+    def _cut(self, stream: Stream, client: StreamClient, why: str) -> None:
+        stream.leave(client)
+        client.cut()
+        _LOG.warning("stream: client cut", stream=stream.name, client=client.origin, reason=why,
+                     clients=self.seats_taken)
+
+    async def close(self) -> None:
+        """Tell every client that this gateway goes away; none is let in any more."""
+        self._closing = True
+        leaving = [(stream, client) for stream in self._streams for client in stream.clients]
+        for stream, client in leaving:
+            stream.leave(client)
+        await asyncio.gather(*(client.close(1001, b"the gateway stops") for _, client in leaving))
+
+
+def _made(stream: Stream, utc_s: float) -> dict[str, object] | None:
+    """The stream's message; None where there is nothing to tell, or its making failed: the others go on."""
+    assert stream.make is not None  # asked only of streams of rows
+    try:
+        return stream.make(utc_s)
+    except RefusalError:      # control does not live: nothing is measured
+        return None
+    except Exception as error:  # noqa: BLE001  # one stream's mistake must not end the others
+        _LOG.error("stream: a message could not be made", stream=stream.name, traceback=traceback_of(error))
+        return None
