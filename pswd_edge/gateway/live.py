@@ -127,23 +127,18 @@ class LiveImage:
             return
         asyncio.get_running_loop().add_reader(self._listener.socket.fileno(), self._on_row)
 
-    @property
-    def rings(self) -> bool:
-        """True where control can tell of a new row at once."""
-        return self._listener is not None
-
     def _on_row(self) -> None:
         if self._listener is not None and self._listener.drain() is not None:
             rung, self._rung = self._rung, asyncio.Event()
             rung.set()
 
-    async def next_row(self, timeout_s: float) -> None:
-        """Wait for control's next row, at most `timeout_s`."""
+    async def next_row(self, timeout_s: float) -> bool:
+        """Wait for control to tell of its next row, at most `timeout_s`; True where it did."""
         try:
             async with asyncio.timeout(timeout_s):
-                await self._rung.wait()
+                return await self._rung.wait()
         except TimeoutError:
-            return
+            return False
 
     def close(self) -> None:
         """Stop listening and let go of the image."""

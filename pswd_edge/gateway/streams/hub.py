@@ -20,7 +20,7 @@ TOTAL_MAX = 300
 PRINCIPAL_MAX = 25
 BEAT_S = 10.0
 SILENT_S = 25.0             # two pings unanswered
-_LOOK_S = 0.01              # where no bell rings
+_LOOK_S = 0.005             # while no bell rings
 _LOST_BELL_PERIODS = 1.5    # a datagram may be lost: then the row is seen so long after the one before
 _LOG = structlog.get_logger("pswd_edge.streams")
 
@@ -76,9 +76,10 @@ class StreamHub:
 
     async def run(self) -> None:
         """For ever: a message of every stream at each row, and a look at the clients each second."""
+        rung = False
         while True:
             self.step()
-            await self._live.next_row(self._patience_s())
+            rung = await self._live.next_row(self._patience_s() if rung else _LOOK_S)
 
     def step(self) -> None:
         """What is due now; nothing twice."""
@@ -93,8 +94,7 @@ class StreamHub:
             self._look(now_s)
 
     def _patience_s(self) -> float:
-        period_s = self._live.site.control.period_ms / 1000
-        return _LOST_BELL_PERIODS * period_s if self._live.rings else _LOOK_S
+        return _LOST_BELL_PERIODS * self._live.site.control.period_ms / 1000
 
     def _publish(self, step: int) -> None:
         utc_s = self._row_utc_s()
