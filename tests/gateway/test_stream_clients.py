@@ -208,6 +208,17 @@ async def test_client_without_a_sign_of_life_is_cut_within_30_s(house: StreamHou
     assert await silent.ended()
 
 
+async def test_client_whose_certificate_is_revoked_is_cut_within_10_s(house: StreamHouse) -> None:
+    """A stream lasts for weeks: it must end when its next handshake would be refused."""
+    revoked = await Raw.open(house)
+    house.allowed = frozenset()
+    for _ in range(12):
+        house.control.clock.advance(0.9)
+        await house.rows(1)
+    assert (house.hub.counts.dismissed, house.hub.seats_taken) == (1, 0)
+    assert await revoked.ended()
+
+
 async def test_client_that_answers_pings_stays(house: StreamHouse) -> None:
     """It never says anything else: pongs are its signs of life."""
     raw = await Raw.open(house, THERMAL)

@@ -17,11 +17,14 @@ CLOSE_S = 2.0
 
 
 class StreamClient:
-    """A connection after its handshake. `heard_s` is when its last frame came, monotonic."""
+    """A connection after its handshake.
+
+    `heard_s` is when its last frame came, monotonic; `admission` raises RefusalError once it would not be let in again.
+    """
 
     def __init__(self, origin: str, socket: web.WebSocketResponse, transport: asyncio.Transport,
-                 now_s: Callable[[], float]) -> None:
-        self.origin = origin
+                 now_s: Callable[[], float], admission: Callable[[], object]) -> None:
+        self.origin, self.admission = origin, admission
         self._socket, self._transport, self._now_s = socket, transport, now_s
         self.heard_s = now_s()
         self._slow_since_s: float | None = None

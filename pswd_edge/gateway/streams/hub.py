@@ -26,10 +26,11 @@ _LOG = structlog.get_logger("pswd_edge.streams")
 
 
 class Counts(NamedTuple):
-    """Since start: clients cut because they lagged, or gave no sign of life; connections refused for their number."""
+    """Since start: clients cut because they lagged, were gone or may no longer listen; and those without a seat."""
 
     slow: int = 0
     silent: int = 0
+    dismissed: int = 0
     refused: int = 0
 
 
@@ -59,11 +60,11 @@ class StreamHub:
     def seat(self, origin: str) -> None:
         """Room for one client more; raises 503 where the gateway is full or ends, 429 where `origin` has its share."""
         if self._closing or self.seats_taken >= TOTAL_MAX:
-            self.counts = self.counts._replace(refused=self.counts.refused + 1)
+            self._count("refused")
             raise unavailable("BUSY", f"{TOTAL_MAX} stream clients are connected already; ask again in 10 s",
                               retry_after_s=10)
         if self._seats[origin] >= PRINCIPAL_MAX:
-            self.counts = self.counts._replace(refused=self.counts.refused + 1)
+            self._count("refused")
             raise RefusalError(429, "TOO_MANY_STREAMS", f"{PRINCIPAL_MAX} streams of this client are open already; "
                                "close one", headers={"Retry-After": "10"})
         self._seats[origin] += 1
@@ -121,19 +122,30 @@ class StreamHub:
         for stream in self._streams:
             for client in tuple(stream.clients):
                 if client.too_slow():
-                    self.counts = self.counts._replace(slow=self.counts.slow + 1)
-                    self._cut(stream, client, "does not keep up")
+                    self._cut(stream, client, "slow", "does not keep up")
                 elif now_s - client.heard_s > SILENT_S:
-                    self.counts = self.counts._replace(silent=self.counts.silent + 1)
-                    self._cut(stream, client, f"gave no sign of life for {SILENT_S:g} s")
+                    self._cut(stream, client, "silent", f"gave no sign of life for {SILENT_S:g} s")
                 elif due:
-                    client.beat(PING)
+                    self._beat(stream, client)
 
-    def _cut(self, stream: Stream, client: StreamClient, why: str) -> None:
+    def _beat(self, stream: Stream, client: StreamClient) -> None:
+        """A ping; and whether it may still listen: a certificate can end or be revoked while a stream runs."""
+        try:
+            client.admission()
+        except RefusalError as refusal:
+            self._cut(stream, client, "dismissed", refusal.message)
+        else:
+            client.beat(PING)
+
+    def _cut(self, stream: Stream, client: StreamClient, kind: str, why: str) -> None:
+        self._count(kind)
         stream.leave(client)
         client.cut()
         _LOG.warning("stream: client cut", stream=stream.name, client=client.origin, reason=why,
                      clients=self.seats_taken)
+
+    def _count(self, kind: str) -> None:
+        self.counts = self.counts._replace(**{kind: getattr(self.counts, kind) + 1})
 
     async def close(self) -> None:
         """Tell every client that this gateway goes away; none is let in any more."""

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from pswd_edge.gateway.middleware import TIME_LIMIT
+from pswd_edge.gateway.reception import ADMISSION
 from pswd_edge.gateway.refusal import RefusalError, control_unavailable
 from pswd_edge.gateway.services import Services
 from pswd_edge.gateway.streams.client import CLOSE_S, MESSAGE_MAX_BYTES, StreamClient
@@ -40,7 +41,8 @@ async def serve_stream(services: Services, stream: Stream, origin: str, request:
     try:
         await socket.prepare(request)
         request[TIME_LIMIT].reschedule(None)
-        client = StreamClient(origin, socket, cast("asyncio.Transport", request.transport), clock.monotonic_s)
+        client = StreamClient(origin, socket, cast("asyncio.Transport", request.transport), clock.monotonic_s,
+                              request[ADMISSION])
         stream.join(client, clock.utc_s())
         try:
             await client.listen()
