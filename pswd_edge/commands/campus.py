@@ -11,7 +11,7 @@ import secrets
 import shutil
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -64,9 +64,14 @@ class Simulators:
 
 @asynccontextmanager
 async def running_site(
-    path: Path, folder: Path, http_port: int, simulator_words: Sequence[str] = ()
+    path: Path, folder: Path, http_port: int, simulator_words: Sequence[str] = (), *, simulated: Path | None = None,
+    prepare: Callable[[Site], object] = lambda _: None
 ) -> AsyncIterator[Rig]:
-    """Start everything and wait for READY; stop everything at the end. `folder` is made anew."""
+    """Start everything and wait for READY; stop everything at the end. `folder` is made anew.
+
+    `simulated` is the site file whose devices are simulated here, where others are beside them; `prepare` is called
+    with the compiled site before control starts.
+    """
     folder = _fresh_folder(folder)
     async with Broker() as broker, contextlib.AsyncExitStack() as stack:
         stack.enter_context(_environment(folder, http_port, broker))
@@ -74,7 +79,8 @@ async def running_site(
         site = compiled_site(path)
         _write_access(folder, site, users, broker)
         record_all(site, Path(site.state_dir), "demo", time.time(), "simulated")  # nothing here can be damaged
-        simulators = await stack.enter_async_context(_simulators(path, folder, simulator_words))
+        simulators = await stack.enter_async_context(_simulators(simulated or path, folder, simulator_words))
+        prepare(site)
         supervisor = await stack.enter_async_context(_supervised(path, site, folder))
         yield Rig(site, ImageReader(Path(site.runtime_dir)), simulators, broker, users, folder, supervisor)
 
