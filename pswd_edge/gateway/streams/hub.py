@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import Counter
-from typing import NamedTuple
+from collections.abc import Callable, Coroutine
+from typing import Any, NamedTuple
 
 import numpy as np
 import structlog
@@ -41,6 +42,7 @@ class StreamHub:
         self._live, self._clock = live, clock
         self.counts = Counts()
         self._streams: list[Stream] = []
+        self._feeders: list[Callable[[], Coroutine[Any, Any, None]]] = []
         self._seats: Counter[str] = Counter()
         self._row = live.reader.row_count
         self._beat_s = self._look_s = clock.monotonic_s()
@@ -51,6 +53,10 @@ class StreamHub:
         stream = Stream(name, make, keep=keep)
         self._streams.append(stream)
         return stream
+
+    def feed(self, feeder: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run this beside the rows: it sends what comes as events."""
+        self._feeders.append(feeder)
 
     @property
     def seats_taken(self) -> int:
@@ -76,7 +82,13 @@ class StreamHub:
             del self._seats[origin]
 
     async def run(self) -> None:
-        """For ever: a message of every stream at each row, and a look at the clients each second."""
+        """For ever: a message of every stream at each row, what feeders bring, a look at the clients each second."""
+        async with asyncio.TaskGroup() as group:
+            for feeder in self._feeders:
+                group.create_task(feeder())
+            await self._run_rows()
+
+    async def _run_rows(self) -> None:
         rung = False
         while True:
             self.step()
@@ -106,7 +118,7 @@ class StreamHub:
             if content is None:
                 stream.sequence += step
             else:
-                stream.send(content, step=step)
+                stream.send(content, stream.sequence + step)
 
     def _row_utc_s(self) -> float:
         try:

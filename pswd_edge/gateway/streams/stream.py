@@ -1,8 +1,7 @@
-"""A stream: its clients in the order in which they came, and the last messages where latecomers need them."""
+"""A stream: its clients in the order in which they came, and what those who come later need."""
 
-from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -12,10 +11,17 @@ from pswd_edge.gateway.streams.frame import text_frame
 Maker = Callable[[float], dict[str, Any] | None]
 
 
+class Kept(NamedTuple):
+    """A message for those who join before `until_utc_s`; `key` tells it from others of its kind."""
+
+    key: str
+    until_utc_s: float
+
+
 class Stream:
     """Messages of one kind. `make` builds one from a row's UTC time; None where the messages come as events.
 
-    `sequence` is the number of the last message. `kept` messages are remembered with `keep`'s answer for them.
+    `sequence` is the number of the last message; `keep` says how many are kept at most for who comes later.
     """
 
     def __init__(self, name: str, make: Maker | None = None, *, keep: int = 0) -> None:
@@ -23,11 +29,12 @@ class Stream:
         self.sequence = 0
         self.clients: dict[StreamClient, None] = {}      # in order: each client is served at the same place of the row
         self.messages_made = 0
-        self._kept: deque[tuple[float, bytes]] = deque(maxlen=keep)
+        self._keep = keep
+        self._kept: dict[str, tuple[float, bytes]] = {}
 
     def join(self, client: StreamClient, now_utc_s: float) -> None:
         """From now on it gets every message; first those that are kept and still hold."""
-        for until_utc_s, frame in self._kept:
+        for until_utc_s, frame in self._kept.values():
             if until_utc_s > now_utc_s:
                 client.write(frame)
         self.clients[client] = None
@@ -36,18 +43,24 @@ class Stream:
         """Nothing more is sent to it."""
         self.clients.pop(client, None)
 
-    def send(self, content: dict[str, Any], *, step: int = 1, until_utc_s: float | None = None) -> None:
+    def send(self, content: dict[str, Any], sequence: int, kept: Kept | None = None) -> None:
         """Number, encode and frame a message once, and write it to every client.
 
         Args:
             content: the message, ready for JSON.
-            step: how far its number is from the last one: over 1 where messages between were never made.
-            until_utc_s: who joins before gets it too; None for nobody.
+            sequence: its number, above that of the last one; one more, where none between was left out.
+            kept: whether who joins later gets it too.
         """
-        self.sequence += step
-        frame = text_frame(orjson.dumps({**content, "sequence": self.sequence}))
+        self.sequence = sequence
+        frame = text_frame(orjson.dumps({**content, "sequence": sequence}))
         self.messages_made += 1
-        if until_utc_s is not None:
-            self._kept.append((until_utc_s, frame))
+        if kept is not None:
+            self._kept[kept.key] = (kept.until_utc_s, frame)
+            for key in list(self._kept)[: -self._keep]:
+                del self._kept[key]
         for client in self.clients:
             client.write(frame)
+
+    def forget(self, key: str) -> None:
+        """Who joins from now on does not get what was kept under `key`."""
+        self._kept.pop(key, None)

@@ -1,10 +1,11 @@
-"""Messages of DCPI's streams. Each carries, beyond the contract, a `sequence`: a gap in it is a message never made."""
+"""Messages of DCPI's streams. Each carries, beyond the contract, a `sequence`: a gap in it is a message not sent."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
 from pswd_edge.gateway.profiles.dcpi.fields import Answer, Percent, Time
+from pswd_edge.gateway.services.grid_event import EventType
 
 BASELINE = "baseline_infrastructure"
 
@@ -47,20 +48,27 @@ class ThermalMessage(Answer):
     sequence: Sequence
 
 
-class StreamedRequest(Answer):
-    """What the grid's operator asks for."""
+class StreamedEvent(Answer):
+    """What an event says: a request by its first four; an end by what was measured, mean and least over its time."""
 
     requested_reduction_mw: Megawatts | None = None
     duration_hours: Annotated[float, Field(ge=0)] | None = None
     response_deadline: Time | None = None
     compensation_rate: float | None = None
+    message: str | None = None
+    reason: str | None = None
+    agreed_reduction_mw: float | None = None
+    mean_reduction_mw: float | None = None
+    least_reduction_mw: float | None = None
+    energy_mwh: float | None = None
+    measured_sec: Annotated[float, Field(ge=0)] | None = None
 
 
 class GridEventMessage(Answer):
-    """An event of the grid's operator, when it comes."""
+    """An event of the grid when it comes: the operator's own, and begin and end of what was promised to it."""
 
-    event_type: Literal["demand_response_request"]
+    event_type: EventType
     timestamp: Time
     event_id: str
-    parameters: StreamedRequest
+    parameters: StreamedEvent
     sequence: Sequence
