@@ -1,7 +1,9 @@
 """What DCPI's streams say, in which order, and to how many at what price."""
 
 import json
+import random
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from stream_house import POWER, THERMAL, StreamHouse, stream_house
 from pswd_edge.gateway.profiles.dcpi import streams
 from pswd_edge.gateway.profiles.dcpi.streams_models import PowerMessage, ThermalMessage
 from pswd_edge.gateway.streams.frame import text_frame
+from pswd_edge.gateway.streams.pace import Pace
 from pswd_edge.image import ImageWriter
 from pswd_edge.model.workload import WorkloadState
 
@@ -185,6 +188,28 @@ async def test_stream_outlasts_the_time_limit_of_a_request(
         await socket.close()
         await house.settle()
         assert house.gateway.services.meter.read().response_mean_ms is None
+
+
+def test_rows_leave_at_a_steady_while_after_their_cycle_began() -> None:
+    """Devices that answer in 5 to 15 ms make rows that much uneven; the stream must not be."""
+    pace, period_s, chance = Pace(), 0.1, random.Random(7)
+    sent_s = [pace.due_s(row * period_s, row * period_s + chance.uniform(0.005, 0.015), period_s)
+              for row in range(2000)]
+    jitter_s = sorted(abs(b - a - period_s) for a, b in pairwise(sent_s[50:]))
+    assert jitter_s[int(0.99 * len(jitter_s))] < 0.001
+    assert max(jitter_s) < 0.003
+
+
+def test_row_never_waits_for_long() -> None:
+    """One slow cycle must not make a stream late for minutes, nor hold a row until the next one comes."""
+    pace = Pace()
+    assert pace.due_s(0.0, 0.065, 0.1) == 0.065
+    assert pace.due_s(0.1, 0.105, 0.1) == pytest.approx(0.165, abs=1e-4)
+    assert pace.due_s(0.2, 0.275, 0.1) == 0.275            # beyond the most: at once
+    assert pace.due_s(9.0, 12.0, 0.1) == 12.0              # an old row: at once
+    for row in range(1, 5000):
+        due_s = pace.due_s(20 + row * 0.1, 20.005 + row * 0.1, 0.1)
+    assert due_s - (20 + row * 0.1) == pytest.approx(0.005)
 
 
 @pytest.mark.parametrize("size", [0, 125, 126, 65535, 65536])

@@ -15,6 +15,7 @@ from pswd_edge.gateway.middleware import traceback_of
 from pswd_edge.gateway.refusal import RefusalError, unavailable
 from pswd_edge.gateway.streams.client import StreamClient
 from pswd_edge.gateway.streams.frame import PING
+from pswd_edge.gateway.streams.pace import Pace
 from pswd_edge.gateway.streams.stream import Maker, Stream
 
 TOTAL_MAX = 300
@@ -46,6 +47,7 @@ class StreamHub:
         self._seats: Counter[str] = Counter()
         self._row = live.reader.row_count
         self._beat_s = self._look_s = clock.monotonic_s()
+        self._pace = Pace()
         self._closing = False
 
     def open(self, name: str, make: Maker | None = None, *, keep: int = 0) -> Stream:
@@ -91,16 +93,16 @@ class StreamHub:
     async def _run_rows(self) -> None:
         rung = False
         while True:
-            self.step()
+            await self.step()
             rung = await self._live.next_row(self._patience_s() if rung else _LOOK_S)
 
-    def step(self) -> None:
+    async def step(self) -> None:
         """What is due now; nothing twice."""
         self._live.follow()
         row = self._live.reader.row_count
         if row != self._row:
             step, self._row = (row - self._row if row > self._row else 1), row
-            self._publish(step)
+            await self._publish(step)
         now_s = self._clock.monotonic_s()
         if now_s - self._look_s >= 1.0:
             self._look_s = now_s
@@ -109,23 +111,30 @@ class StreamHub:
     def _patience_s(self) -> float:
         return _LOST_BELL_PERIODS * self._live.site.control.period_ms / 1000
 
-    def _publish(self, step: int) -> None:
-        utc_s = self._row_utc_s()
-        for stream in self._streams:
-            if stream.make is None:
-                continue
-            content = _made(stream, utc_s) if stream.clients else None
+    async def _publish(self, step: int) -> None:
+        """Make every stream's message at once, send all of them when it is time."""
+        began_s, utc_s = self._row_times()
+        period_s = self._live.site.control.period_ms / 1000
+        due_s = self._pace.due_s(began_s, self._clock.monotonic_s(), period_s)
+        by_rows = [stream for stream in self._streams if stream.make is not None]
+        made = [(stream, _made(stream, utc_s) if stream.clients else None) for stream in by_rows]
+        if (left_s := due_s - self._clock.monotonic_s()) > 0:
+            await asyncio.sleep(left_s)
+        for stream, content in made:
             if content is None:
                 stream.sequence += step
             else:
                 stream.send(content, stream.sequence + step)
 
-    def _row_utc_s(self) -> float:
+    def _row_times(self) -> tuple[float, float]:
+        """Of the newest row: when its cycle began, monotonic, and UTC; now where it is being overwritten."""
         try:
             rows = self._live.reader.rows(1)
         except TornReadError:
-            return self._clock.utc_s()
-        return float(rows.utc_s[-1]) if len(rows.utc_s) and np.isfinite(rows.utc_s[-1]) else self._clock.utc_s()
+            return self._clock.monotonic_s(), self._clock.utc_s()
+        if not len(rows.utc_s) or not np.isfinite(rows.utc_s[-1]):
+            return self._clock.monotonic_s(), self._clock.utc_s()
+        return float(rows.monotonic_s[-1]), float(rows.utc_s[-1])
 
     def _look(self, now_s: float) -> None:
         due = now_s - self._beat_s >= BEAT_S
