@@ -14,11 +14,13 @@ from pswd_edge.bench.campus_site import CHEAP_PORT, REGISTERS, with_cheap_meters
 from pswd_edge.bench.field import process, wait_for
 from pswd_edge.clock import SystemClock
 from pswd_edge.commands.campus import Rig, running_site, until_auto
-from pswd_edge.gateway.tokens import Bearer, TokenIssuer, open_key
-from pswd_edge.gateway.users import add_user
+from pswd_edge.commands.cert_authority import CA_FILE, CertAuthority
+from pswd_edge.gateway.clients import ClientTable
+from pswd_edge.gateway.keys import KeyStore
+from pswd_edge.gateway.roles import DCPI_SCOPES, KEY_SCOPES, Role
 from pswd_edge.model.site import Site
 
-_ROLE = "infrastructure_manager"
+KEY_HEADER = "X-API-Key"
 
 
 class Place(NamedTuple):
@@ -43,13 +45,22 @@ async def bench_rig(place: Place, prepare: Callable[[Site], object] = lambda _: 
 
 
 def identities(rig: Rig, count: int) -> list[dict[str, str]]:
-    """Headers of so many infrastructure managers; their tokens are made here, since logins are limited."""
-    state = Path(rig.site.state_dir)
-    tokens = TokenIssuer(open_key(state), f"pswd-edge/{rig.site.id}", SystemClock())
-    names = [f"bench-{n}" for n in range(count)]
-    for name in names:
-        add_user(state, name, f"{name}-password-of-the-benchmark", [_ROLE])
-    return [{"Authorization": f"Bearer {tokens.issue(Bearer(name, _ROLE))}"} for name in names]
+    """Headers of so many clients that may do everything: an API key each, so that each has its own rate limits."""
+    keys = KeyStore(Path(rig.site.state_dir), SystemClock())
+    made = [keys.create(f"bench-{n}", Role.INFRASTRUCTURE_MANAGER, tuple(KEY_SCOPES), 1.0)[1] for n in range(count)]
+    return [{KEY_HEADER: text} for text in made]
+
+
+def stream_identities(rig: Rig, count: int) -> list[dict[str, str]]:
+    """Files of so many DCPI clients with a certificate each."""
+    folder, table = rig.folder / "tls", ClientTable(Path(rig.site.state_dir))
+    authority, found = CertAuthority(folder), []
+    for name in (f"bench-{n}" for n in range(count)):
+        table.bind(name, f"{name}.example.com", tuple(DCPI_SCOPES))
+        issued = folder / authority.client(name, f"{name}.example.com", 1.0).file
+        found.append({"ca": str(folder / CA_FILE), "certificate": str(issued),
+                      "key": str(issued.with_name(f"{issued.stem}-key.pem"))})
+    return found
 
 
 class Generator(NamedTuple):

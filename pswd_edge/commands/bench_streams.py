@@ -1,17 +1,18 @@
 """`pswd-edge bench streams`: how evenly rows reach many WebSocket clients, some of which do not read."""
 
-import json
+import math
 import os
 import re
 from pathlib import Path
 from typing import Any
 
 from pswd_edge.bench.field import memory_mb
-from pswd_edge.commands.bench_site import Place, generator
+from pswd_edge.commands.bench_site import Place, generator, stream_identities
 from pswd_edge.commands.campus import Rig, running_site, until_auto
 
 _PATHS = ("/dcpi/api/v1/stream/power/realtime", "/dcpi/api/v1/stream/thermal/realtime")
 _CUT = re.compile(r"client cut.*(does not keep up|no sign of life)")
+_EACH = 20          # streams of one client; the gateway gives it 25
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -39,10 +40,10 @@ async def measure(place: Place, clients: int, stalled: int, seconds: float) -> d
 
 
 def stream_targets(rig: Rig, count: int) -> list[dict[str, Any]]:
-    """So many connections of the site's DCPI clients, in turn on either stream."""
-    access = json.loads((rig.folder / "access.json").read_text(encoding="utf-8"))
+    """So many connections on either stream in turn, `_EACH` of every client."""
     listener = next(found for found in rig.site.listeners if "dcpi" in found.profiles)
-    return [{"host": listener.host, "port": listener.port, "path": _PATHS[n % 2], "tls": access["tls"]}
+    who = stream_identities(rig, math.ceil(count / _EACH))
+    return [{"host": listener.host, "port": listener.port, "path": _PATHS[n % 2], "tls": who[n // _EACH]}
             for n in range(count)]
 
 

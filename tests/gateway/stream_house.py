@@ -1,4 +1,7 @@
-"""A gateway with DCPI on plain loopback, identity given, and a control whose bell rings: what stream tests need."""
+"""A gateway with DCPI on plain loopback, identity given, and a control whose bell rings: what stream tests need.
+
+Certificates are tried in test_stream_identity.py.
+"""
 
 import asyncio
 import contextlib
@@ -10,6 +13,7 @@ from typing import Any
 import aiohttp
 from gateway_campus import Control, FakeDoor, make_site
 
+from pswd_edge.gateway import listening
 from pswd_edge.gateway.live import LiveImage
 from pswd_edge.gateway.principal import Principal
 from pswd_edge.gateway.profiles.dcpi.profile import DcpiProfile
@@ -72,6 +76,7 @@ class StreamHouse:
 
 @asynccontextmanager
 async def stream_house(tmp_path: Path, state_dir: Path, monkeypatch: Any, **site: Any) -> AsyncIterator[StreamHouse]:
+    monkeypatch.setattr(listening, "_tls", lambda *_: None)
     folder = tmp_path / "run"
     control = Control(folder, make_site(("dcpi",), **site))
     control.run(3)

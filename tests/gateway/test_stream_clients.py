@@ -102,14 +102,6 @@ async def test_query_is_refused(house: StreamHouse, query: str) -> None:
     assert (await refused(house, f"{POWER}?{query}"))[0] in (400, 401)
 
 
-async def test_page_of_another_site_is_refused(house: StreamHouse) -> None:
-    """A browser sends its certificate whoever asks: only the Origin tells that it was another site's page."""
-    for origin in ("https://evil.example", "null", f"https://127.0.0.1:{house.port + 1}"):
-        assert (await refused(house, headers={"Origin": origin}))[0] == 403
-    socket = await house.open(headers={"Origin": f"https://127.0.0.1:{house.port}"})
-    await socket.close()
-
-
 async def test_plain_request_is_told_to_upgrade(house: StreamHouse) -> None:
     """A GET of a stream's address is no mistake of the server."""
     async with house.client.get(house.url + POWER) as answer:

@@ -18,6 +18,7 @@ from pswd_edge.gateway.services.outside import Outside
 from pswd_edge.gateway.services.planner import PlannerService
 from pswd_edge.gateway.services.polled import Polled
 from pswd_edge.gateway.services.power import PowerService
+from pswd_edge.gateway.services.security import SecurityService
 from pswd_edge.gateway.services.thermal import ThermalService
 from pswd_edge.gateway.services.workloads import WorkloadService
 from pswd_edge.gateway.store import Store
@@ -45,6 +46,7 @@ class Services(NamedTuple):
     grid_conditions: Polled[GridConditions]
     grid_events: GridEvents
     hub: StreamHub
+    security: SecurityService
 
     def jobs(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
         """What runs beside the answers, by name, until it is cancelled."""
@@ -70,4 +72,5 @@ def open_services(live: LiveImage, door: Door, clock: Clock, store: Store) -> Se
         HealthService(live, dispatch, meter, planner),
         planner, store, outside, Delivery(store, outside, live, clock), conditions, GridEvents(store, outside, clock),
         StreamHub(live, clock),
+        SecurityService(live, clock),
     )

@@ -2,7 +2,6 @@
 
 import asyncio
 from typing import cast
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -26,10 +25,11 @@ async def serve_stream(services: Services, stream: Stream, origin: str, request:
         request: the handshake, admitted already.
 
     Raises:
-        RefusalError: 400 with a query, 403 from another site's page, 426 where it is no WebSocket handshake, 429 or 503
-            where there is no room, 503 where control does not live.
+        RefusalError: 400 with a query, 426 where it is no WebSocket handshake, 429 or 503 where there is no room, 503
+            where control does not live.
     """
-    check_handshake(request)
+    if request.query_string:
+        raise RefusalError(400, "INVALID_REQUEST", "a stream takes no query; a token never belongs into a URL")
     hub, clock = services.hub, services.clock
     if not services.live.alive:
         raise control_unavailable()
@@ -51,12 +51,3 @@ async def serve_stream(services: Services, stream: Stream, origin: str, request:
     finally:
         hub.unseat(origin)
     return socket
-
-
-def check_handshake(request: web.Request) -> None:
-    """Refuse what a stream must not be asked with: anything in the URL, and a page of another origin."""
-    if request.query_string:
-        raise RefusalError(400, "INVALID_REQUEST", "a stream takes no query; a token never belongs into a URL")
-    origin = request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc.lower() != request.host.lower():
-        raise RefusalError(403, "FORBIDDEN", "Origin: a page of another site may not open this stream")
