@@ -196,8 +196,7 @@ def _responses(endpoint: Endpoint, schemas: Schemas) -> dict[str, Schema]:
 
 
 def _refused(status: int, text: str, error: Schema) -> Schema:
-    rates = () if status in (401, 413) else _RATES
-    return {"description": text, "content": _json(error), "headers": _headers(*_OWN_HEADERS.get(status, ()), *rates)}
+    return {"description": text, "content": _json(error), "headers": _headers(*_OWN_HEADERS.get(status, ()), *_RATES)}
 
 
 def _headers(*names: str) -> dict[str, Schema]:

@@ -29,6 +29,7 @@ from pswd_edge.gateway.services.subsystems import SubsystemService, figures_of
 from pswd_edge.gateway.services.thermal import ThermalService
 from pswd_edge.gateway.services.workloads import WorkloadService
 from pswd_edge.gateway.store import Store
+from pswd_edge.gateway.streams.hub import StreamHub
 
 
 class Services(NamedTuple):
@@ -57,13 +58,14 @@ class Services(NamedTuple):
     heat_offers: OfferService
     grid_conditions: Polled[GridConditions]
     grid_events: GridEvents
+    hub: StreamHub
     security: SecurityService
     subsystems: SubsystemService
 
     def jobs(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
         """What runs beside the answers, by name, until it is cancelled."""
         return {"planner": self.planner.run, "delivery": self.delivery.run, "grid events": self.grid_events.run,
-                "grid conditions": self.grid_conditions.run,
+                "grid conditions": self.grid_conditions.run, "streams": self.hub.run,
                 "heat demand": self.heat_demand.run, "heat account": self.heat.run}
 
     async def close(self) -> None:
@@ -101,6 +103,7 @@ def open_services(live: LiveImage, door: Door, clock: Clock, store: Store) -> Se
         heat_offers=offers,
         grid_conditions=conditions,
         grid_events=events,
+        hub=StreamHub(live, clock),
         security=security,
         subsystems=SubsystemService(live, figures),
     )
