@@ -76,6 +76,12 @@ class Delivery:
         """How the connection to the target is."""
         return self._contact[target]
 
+    def require(self, target: Target) -> None:
+        """Raise 503 where the site has no such receiver: a message that nobody can receive must not look sent."""
+        if self._outside.endpoint(target) is None:
+            raise unavailable(f"NO_{NAMES[target].upper().replace(' ', '_')}", f"no {NAMES[target]} is configured: "
+                              "nobody would receive it; name one in the site file", retry_after_s=3600)
+
     async def send(self, target: Target, kind: str, payload: dict[str, Any], origin: str, message_id: str,
                    inline_s: float = INLINE_S) -> Delivered:
         """Deliver, waiting `inline_s` at most. The same id again gets what the first one got.
@@ -84,9 +90,7 @@ class Delivery:
             RefusalError: 503 where the site has no such receiver or too much waits for it already, 409 where the id
                 has been used for another message.
         """
-        if self._outside.endpoint(target) is None:
-            raise unavailable(f"NO_{NAMES[target].upper().replace(' ', '_')}", f"no {NAMES[target]} is configured: "
-                              "nobody would receive it; name one in the site file", retry_after_s=3600)
+        self.require(target)
         message = _Message(message_id, target, kind, orjson.dumps(payload), origin, self._clock.utc_s())
         known = await self._store.run(lambda db: _keep(db, message))
         if known is not None and (known.status != "pending" or message_id in self._busy):
