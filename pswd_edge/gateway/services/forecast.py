@@ -228,7 +228,7 @@ def _view(basis: _Basis, horizon_s: float, step_s: float, accuracy: dict[float, 
 
 def _moments(basis: _Basis, made: LoadForecast) -> tuple[Moment, ...]:
     """The moments; what depends on the running workloads alone is worked out once for each set of them."""
-    running = np.array([runs(s, made.utc_s) for s in basis.spans], bool).reshape(len(basis.spans), -1)
+    running = np.array([runs(s, made.utc_s) for s in basis.spans], bool).reshape(len(basis.spans), len(made.utc_s))
     seen: dict[bytes, tuple[float, dict[str, float]]] = {}
     moments = []
     for i, (utc_s, load_w, half_w) in enumerate(zip(made.utc_s, made.load_w, made.half_w, strict=True)):
