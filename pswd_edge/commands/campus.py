@@ -24,7 +24,7 @@ from pswd_edge.image import ImageReader
 from pswd_edge.model.command import Mode
 from pswd_edge.model.site import Site
 from pswd_edge.supervisor import Supervisor, site_children
-from simulators.broker import Broker
+from simulators.broker import Broker, free_port
 
 ROLES = ("infrastructure_manager", "workload_operator", "grid_operator", "municipal_utility")
 _SECRETS = ("snmp-auth", "snmp-priv", "snmp-community", "grid-operator")
@@ -124,7 +124,8 @@ def _environment(folder: Path, http_port: int, broker: Broker) -> Iterator[Path]
     set_here = {
         "PSWD_STATE_DIR": str(folder / "state"), "PSWD_RUNTIME_DIR": str(runtime),
         "PSWD_SECRETS_DIR": str(folder / "secrets"), "PSWD_HTTP_PORT": str(http_port), "PSWD_LOG_DIR": str(folder),
-        "PSWD_MQTT_PORT": str(broker.port), "PSWD_MQTT_VERSION": broker.version}
+        "PSWD_MQTT_PORT": str(broker.port), "PSWD_MQTT_VERSION": broker.version,
+        "PSWD_OPERATOR_PORT": os.environ.get("PSWD_OPERATOR_PORT") or str(free_port())}
     os.environ |= set_here
     try:
         yield runtime
