@@ -65,7 +65,8 @@ async def test_an_accepted_reduction_is_a_limit_that_control_keeps(grid):
     (limit,) = limits(grid)
     assert (limit.name, limit.value, limit.origin, limit.role) == (
         "import_limit_w", 50 * MW, "dcpi:scheduler-01", "client")
-    assert (limit.from_utc_s, limit.ttl_s) == (now_s + 60, 60 + 900)
+    assert (limit.from_utc_s, limit.ttl_s) == (now_s, 60 + 900)      # the ramp needs longer than the 60 s
+    assert found["commitment"]["note"].startswith("within the ramp limit all of it is there 100 s after")
     assert found["commitment_status"] == "scheduled"
     assert found["commitment"]["baseline_mw"] == 60.0
     assert found["commitment"]["import_limit_mw"] == 50.0
@@ -75,6 +76,16 @@ async def test_an_accepted_reduction_is_a_limit_that_control_keeps(grid):
     assert found["acknowledgment_status"] == "acknowledged"
     (told,) = grid.operator.received
     assert (told["kind"], told["content"]["response"]) == ("demand_response_response", "accept")
+
+
+async def test_the_limit_begins_as_long_before_as_the_ramp_needs(grid):
+    """10 MW at 0.1 MW/s: control, which moves within its ramp, is there when it was promised."""
+    await demanded(grid)
+    found = await answer(grid, accept(response_time_sec=300))
+    now_s = grid.control.clock.utc_s()
+    assert limits(grid)[0].from_utc_s == pytest.approx(now_s + 300 - 100.25)
+    assert found["commitment"]["start_time"] == iso_utc(now_s + 300)
+    assert "note" not in found["commitment"]
 
 
 async def test_what_is_delivered_is_measured_every_second_shown_and_told(grid):

@@ -56,7 +56,8 @@ class Commitment(Struct, frozen=True):
     """An answer. All but the first group is empty where it was declined.
 
     The grid's power is to be at most `limit_w` from `begin_utc_s` to `end_utc_s`; that is `baseline_w`, the mean of the
-    `baseline_s` before the answer, less the reduction. `note` is what control said to it. `told_id` is the message that
+    `baseline_s` before the answer, less the reduction. Control is led there from `from_utc_s` on, since it moves within
+    its ramp. `note` is what control said to it. `told_id` is the message that
     told the operator.
     """
 
@@ -68,6 +69,7 @@ class Commitment(Struct, frozen=True):
     stage: Stage
     told_id: str
     offer: Offer | None = None
+    from_utc_s: float = 0.0
     begin_utc_s: float = 0.0
     end_utc_s: float = 0.0
     baseline_w: float = 0.0

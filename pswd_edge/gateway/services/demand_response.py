@@ -33,6 +33,7 @@ from pswd_edge.gateway.services.grid_event import ENDED, STARTED
 from pswd_edge.gateway.services.grid_events import GridEvents
 from pswd_edge.gateway.services.throttles import Throttles
 from pswd_edge.model.command import AHEAD_S, Clamped, SetLimit
+from pswd_edge.planning.flexibility import lead_s
 
 LONGEST_S = 86_400.0 - 2 * AHEAD_S    # from the answer to the end: as long as control holds a limit
 TELL_S = 0.6                  # for the operator's word, of the second that a command may take
@@ -120,10 +121,13 @@ class DemandResponse:
             raise unavailable("BASELINE_UNKNOWN", "the grid's power is not measured: there is nothing to reduce from")
         self._require_possible(offer, baseline[0])
         now_utc_s = self._clock.utc_s()
-        begin_utc_s = self._free_begin(now_utc_s + offer.response_s)
+        needs_s, begin_utc_s = lead_s(self._live.site.control, offer.reduction_w), now_utc_s + offer.response_s
         made = Commitment(
             event_id, "accept", sender.origin, sender.role, now_utc_s, "scheduled", f"dr:{event_id}:accept", offer,
-            begin_utc_s, begin_utc_s + offer.duration_s, *baseline, max(0.0, baseline[0] - offer.reduction_w))
+            self._free(max(now_utc_s, begin_utc_s - needs_s)), begin_utc_s, begin_utc_s + offer.duration_s, *baseline,
+            max(0.0, baseline[0] - offer.reduction_w),
+            f"within the ramp limit all of it is there {needs_s:.0f} s after the answer"
+            if needs_s > offer.response_s else "")
         outcome = accepted(await self._dispatch.ask(self._limit(made, made.limit_w, "limit")))
         if isinstance(outcome, Clamped):
             made = replace(made, note=f"control keeps {outcome.value / 1e6:g} MW in any case: {outcome.reason}")
@@ -132,12 +136,12 @@ class DemandResponse:
                   limit_w=made.limit_w, baseline_w=made.baseline_w)
         return made
 
-    def _free_begin(self, begin_utc_s: float) -> float:
+    def _free(self, from_utc_s: float) -> float:
         """Control tells limits of one origin apart by the second in which they begin: no two commitments share one."""
-        taken = {round(c.begin_utc_s) for c in self._table.live()}
-        while round(begin_utc_s) in taken:
-            begin_utc_s -= 1.0
-        return begin_utc_s
+        taken = {round(c.from_utc_s) for c in self._table.live()}
+        while round(from_utc_s) in taken:
+            from_utc_s -= 1.0
+        return from_utc_s
 
     def _require_possible(self, offer: Offer, baseline_w: float) -> None:
         """Raise 409 where batteries, tiers and workloads together cannot take so much off for so long."""
@@ -158,7 +162,7 @@ class DemandResponse:
         return SetLimit(
             id=f"dr:{commitment.event_id}:{what}", origin=commitment.origin, role=commitment.role,
             issued_utc_s=now_utc_s, ttl_s=max(1.0, commitment.end_utc_s - now_utc_s), name="import_limit_w",
-            value=value_w, from_utc_s=commitment.begin_utc_s)
+            value=value_w, from_utc_s=commitment.from_utc_s)
 
     async def _told(self, made: Commitment) -> ResponseView:
         """Tell the operator; a commitment that it does not want is let go of."""
@@ -213,10 +217,7 @@ class DemandResponse:
 
     async def _carry(self, commitment: Commitment) -> None:
         now_utc_s = self._clock.utc_s()
-        assert commitment.offer is not None
-        ramp = min(self._live.site.control.ramp_up_w_per_s, self._live.site.control.ramp_down_w_per_s)
-        lead_s = commitment.offer.reduction_w / ramp if ramp > 0 else commitment.offer.response_s
-        if now_utc_s >= commitment.begin_utc_s - lead_s and now_utc_s < commitment.end_utc_s:
+        if commitment.from_utc_s <= now_utc_s < commitment.end_utc_s:
             throttled = await self._throttles.begin(commitment)
             if throttled != commitment.throttled:
                 commitment = replace(commitment, throttled=throttled)
