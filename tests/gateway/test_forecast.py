@@ -164,13 +164,32 @@ async def test_turns_keep_minutes_and_compare_forecasts_with_them(grid):
         grid.control.clock.advance(0.9)
         grid.control.run(1)
         await service.turn()
-    minutes = await service._record.minutes()
-    assert len(minutes.load_w) >= 16
-    assert minutes.load_w == pytest.approx(70 * MW)
-    assert np.all(np.diff(minutes.utc_s) == 60.0)
     errors = await service._record.errors_w()
     assert errors[900.0] == pytest.approx([0.0], abs=1.0)
     assert len(errors[3600.0]) == 0
+
+
+class Days:
+    """Two days that were 20 MW higher in the second half of each UTC day."""
+
+    def minutes(self, since_utc_s):
+        begin_s = int(since_utc_s) // 86_400 * 86_400
+        rows = np.zeros(2880, [("utc_s", np.int64), ("load_mean_w", float)])
+        rows["utc_s"] = begin_s + 60 * np.arange(2880)
+        rows["load_mean_w"] = np.where(rows["utc_s"] % 86_400 < 43_200, 50 * MW, 70 * MW)
+        return rows
+
+
+async def test_past_days_give_the_forecast_their_shape(grid):
+    """Now it is evening, and as on past days: the load falls at midnight UTC and rises at noon."""
+    assert 43_200 < grid.control.clock.utc_s() % 86_400 < 80_000
+    assert grid.services.forecast._daily_profile() is None
+    grid.services.forecast._minutes = Days()
+    await grid.services.forecast._learn(0)
+    for moment in (await dcpi(grid))["forecast_data"]:
+        hour = int(moment["timestamp"][11:13])
+        if hour not in (0, 11, 12, 23):
+            assert moment["predicted_load_mw"] == pytest.approx(50 if hour < 12 else 70), moment["timestamp"]
 
 
 async def test_an_answer_is_kept_for_ten_seconds(grid, monkeypatch):

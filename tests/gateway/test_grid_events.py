@@ -6,8 +6,6 @@ from contextlib import suppress
 import pytest
 from grid_house import open_house
 
-from pswd_edge.gateway.profiles.dcpi.grid_answers import event_message
-from pswd_edge.gateway.profiles.dcpi.grid_models import GridEventMessage
 from pswd_edge.gateway.services.grid_events import QUEUE_MAX, GridEvents
 
 MW = 1e6
@@ -19,18 +17,18 @@ async def grid(tmp_path, state_dir, monkeypatch):
         yield house
 
 
-async def test_a_request_reaches_every_listener_in_dcpi_s_words(grid):
-    """The stream's message, field by field."""
+async def test_a_request_reaches_every_listener_in_si(grid):
+    """Watts, seconds and moments; each API makes its own words of them."""
     events, listener = grid.services.grid_events, grid.services.grid_events.subscribe()
+    now_s = grid.control.clock.utc_s()
     grid.operator.demand(75 * MW, 7200.0, 300.0, 150.0, "dr-event-154")
     assert await events.look(0.0)
 
-    message = event_message(await anext(listener))
-    GridEventMessage.model_validate(message)
-    deadline = message["parameters"].pop("response_deadline")
-    assert deadline > message.pop("timestamp")
-    assert message == {"event_type": "demand_response_request", "event_id": "dr-event-154", "parameters": {
-        "requested_reduction_mw": 75.0, "duration_hours": 2.0, "compensation_rate": 150.0}}
+    event = await anext(listener)
+    assert (event.number, event.event_type, event.event_id) == (1, "demand_response_request", "dr-event-154")
+    assert event.utc_s == pytest.approx(now_s, abs=0.001)
+    assert event.parameters == {"requested_reduction_w": 75 * MW, "duration_s": 7200.0, "compensation_per_mwh": 150.0,
+                                "response_deadline_utc_s": pytest.approx(now_s + 300, abs=0.001)}
     assert [e.event_id for e in events.recent()] == ["dr-event-154"]
 
 

@@ -7,7 +7,7 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import structlog
@@ -38,13 +38,21 @@ from pswd_edge.planning.load_forecast import (
 ACCURACY_LEADS_S = (900.0, 3600.0)
 CACHE_S = 10.0
 REMEMBER_S = 300.0
-PROFILE_S = 900.0
+PROFILE_S, PROFILE_DAYS = 900.0, 14
 _LEVEL_S, _SPREAD_S = 60.0, 900.0
 _SPREAD_LEAST = 0.02          # of the level: before the load has been seen for long
 _FLOOR_SHARE = 0.01           # of the load's maximum: the least truth that an error is divided by
 _CACHED_MAX = 16
 _LOOKS_LEAST = 30             # in a minute, for a mean of it
 _LOG = structlog.get_logger("pswd_edge.gateway")
+
+
+class PastMinutes(Protocol):
+    """Who keeps the past of the site by minutes."""
+
+    def minutes(self, since_utc_s: float) -> NDArray[np.void]:
+        """Finished minutes since then: rows with `utc_s` (their begin) and `load_mean_w` (NaN: not known)."""
+        ...
 
 
 class Moment(NamedTuple):
@@ -93,8 +101,10 @@ class ForecastService:
     """Makes forecasts; keeps the last ones for ten seconds."""
 
     def __init__(self, live: LiveImage, clock: Clock, heavy: HeavyWork, workloads: WorkloadService,
-                 record: LoadRecord) -> None:
+                 record: LoadRecord, past: PastMinutes | None = None) -> None:
+        """`past` None: no day is known, and the present level is all that there is."""
         self._live, self._clock, self._heavy, self._workloads, self._record = live, clock, heavy, workloads, record
+        self._minutes = past
         self._loads: deque[tuple[float, float]] = deque(maxlen=int(_SPREAD_S))
         self._drawn_w: dict[str, float] = {}
         self._minute: tuple[int, float, int] = (0, 0.0, 0)
@@ -193,10 +203,20 @@ class ForecastService:
         self._errors_w = await self._record.errors_w()
         now_s, floor_w = self._clock.monotonic_s(), _FLOOR_SHARE * self._live.site.control.load_maximum_w
         if now_s - self._profile[0] >= PROFILE_S:
-            minutes = await self._record.minutes()
-            self._profile = now_s, await self._heavy.run(lambda: daily_profile(minutes.utc_s, minutes.load_w))
+            self._profile = now_s, await self._heavy.run(self._daily_profile)
         found = {lead: await self._record.accuracy(lead, minute, floor_w) for lead in ACCURACY_LEADS_S}
         self._accuracy = {lead: percent for lead, percent in found.items() if percent is not None}
+
+    def _daily_profile(self) -> NDArray[np.float64] | None:
+        if self._minutes is None:
+            return None
+        rows = self._minutes.minutes(self._clock.utc_s() - PROFILE_DAYS * 86_400.0)
+        return daily_profile(rows["utc_s"].astype(np.float64), rows["load_mean_w"])
+
+    def accuracy_share(self) -> float | None:
+        """The accuracy at an hour's lead, 0 to 1; None until it is measured."""
+        percent = self._accuracy.get(ACCURACY_LEADS_S[1])
+        return None if percent is None else percent / 100.0
 
     async def _remember(self) -> None:
         """What is forecast now for whole minutes, so that each can be compared with its truth."""

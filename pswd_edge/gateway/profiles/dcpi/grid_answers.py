@@ -1,14 +1,13 @@
-"""Grid, commitments and grid events in DCPI's words and units. Pure."""
+"""Grid and commitments in DCPI's words and units. Pure."""
 
 from typing import Any
 
 from pswd_edge.clock import iso_utc
-from pswd_edge.gateway.projection import moment, mw, percent, present, scaled
+from pswd_edge.gateway.projection import mw, percent, present, scaled
 from pswd_edge.gateway.services.commitment import Commitment, Measured
 from pswd_edge.gateway.services.delivery import Delivered
 from pswd_edge.gateway.services.demand_response import ResponseView
 from pswd_edge.gateway.services.grid import GridView
-from pswd_edge.gateway.services.grid_event import GridEvent
 
 
 def grid_status(view: GridView, current: list[Commitment], utc_s: float, *, active: bool) -> dict[str, Any]:
@@ -66,17 +65,3 @@ def forecast_submitted(facility_id: str, found: Delivered) -> dict[str, Any]:
     """GridForecastAnswer."""
     return {"submission_id": found.id, "facility_id": facility_id, "acknowledgment_status": found.status,
             "grid_operator_response": found.response, "timestamp": iso_utc(found.at_utc_s)}
-
-
-def event_message(event: GridEvent) -> dict[str, Any]:
-    """GridEventMessage, as the stream of grid events sends it."""
-    said = event.parameters
-    hours = scaled(said.get("duration_s"), 1 / 3600, 6)
-    return {"event_type": event.event_type, "timestamp": iso_utc(event.utc_s), "event_id": event.event_id,
-            "parameters": present({
-                "requested_reduction_mw": mw(said.get("requested_reduction_w")), "duration_hours": hours,
-                "response_deadline": moment(said.get("response_deadline_utc_s")),
-                "compensation_rate": said.get("compensation_per_mwh"), "reduction_mw": mw(said.get("reduction_w")),
-                "mean_reduction_mw": mw(said.get("mean_reduction_w")),
-                "minimum_reduction_mw": mw(said.get("least_reduction_w")), "energy_mwh": mw(said.get("energy_wh")),
-                "measured_sec": said.get("seconds"), "message": said.get("message") or said.get("reason")})}

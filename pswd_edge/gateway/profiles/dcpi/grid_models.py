@@ -145,28 +145,3 @@ class DemandResponseAnswer(Answer):
     acknowledgment_status: Acknowledgment
     grid_operator_response: str
     timestamp: Time
-
-
-class EventParameters(Answer):
-    """Of a request its first four; of the end of a commitment what was delivered."""
-
-    requested_reduction_mw: NotNegative | None = None
-    duration_hours: NotNegative | None = None
-    response_deadline: Time | None = None
-    compensation_rate: float | None = None
-    reduction_mw: float | None = None
-    mean_reduction_mw: float | None = None
-    minimum_reduction_mw: float | None = None
-    energy_mwh: float | None = None
-    measured_sec: NotNegative | None = None
-    message: str | None = None
-
-
-class GridEventMessage(Answer):
-    """A message of the stream of grid events."""
-
-    event_type: Literal["demand_response_request", "demand_response_cancelled", "grid_notification",
-                        "demand_response_started", "demand_response_ended"]
-    timestamp: Time
-    event_id: str
-    parameters: EventParameters
