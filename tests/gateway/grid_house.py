@@ -38,6 +38,7 @@ class GridHouse(House):
 async def open_house(folder: Path, state_dir: Path, monkeypatch: Any, *, endpoint: bool = True,
                      **site: Any) -> AsyncIterator[GridHouse]:
     monkeypatch.setattr(DcpiProfile, "authenticate", lambda *_, **__: CLIENT)
+    monkeypatch.setattr("pswd_edge.gateway.listening._tls", lambda *_: None)    # certificates are tested elsewhere
     monkeypatch.setattr("pswd_edge.gateway.services.Services.jobs", lambda _: {})
     secret = folder / "token"
     secret.write_text(TOKEN)

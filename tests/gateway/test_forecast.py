@@ -1,5 +1,7 @@
 """The forecast service: both APIs' answers, its record of errors, and the accuracy that comes of it."""
 
+import asyncio
+
 import numpy as np
 import pytest
 from gateway_campus import make_workload
@@ -205,6 +207,16 @@ async def test_an_answer_is_kept_for_ten_seconds(grid, monkeypatch):
     grid.control.run(1)
     await pswd(grid)
     assert len(made) == 3
+
+
+async def test_many_who_ask_at_once_wait_for_one_forecast(grid, monkeypatch):
+    """Else nine dashboards that renew together would find the thread busy."""
+    made = []
+    real = grid.services.forecast._basis
+    monkeypatch.setattr(grid.services.forecast, "_basis", lambda *a: made.append(1) or real(*a))
+    found = await asyncio.gather(*(dcpi(grid, "?resolution_minutes=1") for _ in range(20)))
+    assert len(made) == 1
+    assert all(f == found[0] for f in found)
 
 
 @pytest.mark.parametrize("trouble", ["dead", "blind"])

@@ -22,6 +22,7 @@ from pswd_edge.gateway.services.outside import Outside
 from pswd_edge.gateway.services.planner import PlannerService
 from pswd_edge.gateway.services.polled import Polled
 from pswd_edge.gateway.services.power import PowerService
+from pswd_edge.gateway.services.security import SecurityService
 from pswd_edge.gateway.services.thermal import ThermalService
 from pswd_edge.gateway.services.workloads import WorkloadService
 from pswd_edge.gateway.store import Store
@@ -47,6 +48,7 @@ class Services(NamedTuple):
     delivery: Delivery
     grid_conditions: Polled[GridConditions]
     grid_events: GridEvents
+    security: SecurityService
     forecast: ForecastService
     demand_response: DemandResponse
 
@@ -75,6 +77,8 @@ def open_services(live: LiveImage, door: Door, clock: Clock, store: Store) -> Se
     return Services(
         live, clock, meter, heavy, PowerService(live, clock), BatteryService(live), ThermalService(live),
         GridService(live, clock, conditions), workloads, dispatch, HealthService(live, dispatch, meter, planner),
-        planner, store, outside, delivery, conditions, events, forecast,
-        DemandResponse(live, clock, heavy, dispatch, delivery, events, forecast, CommitmentTable(store)),
+        planner, store, outside, delivery, conditions, events,
+        security=SecurityService(live, clock), forecast=forecast,
+        demand_response=DemandResponse(live, clock, heavy, dispatch, delivery, events, forecast,
+                                       CommitmentTable(store)),
     )

@@ -95,6 +95,8 @@ class Delivery:
         known = await self._store.run(lambda db: _keep(db, message))
         if known is not None and (known.status != "pending" or message_id in self._busy):
             return known
+        if known is not None:
+            message = await self._store.run(lambda db: _message(db, message_id))
         self._busy.add(message_id)
         try:
             async with asyncio.timeout(inline_s):
@@ -235,6 +237,11 @@ def _read(db: sqlite3.Connection, message_id: str) -> Delivered:
 def _note(db: sqlite3.Connection, found: Delivered) -> None:
     db.execute("UPDATE deliveries SET status = ?, response = ?, at_utc_s = ?, tries = tries + 1 WHERE id = ?",
                (found.status, found.response, found.at_utc_s, found.id))
+
+
+def _message(db: sqlite3.Connection, message_id: str) -> _Message:
+    return _Message(*db.execute("SELECT id, target, kind, payload, origin, made_utc_s FROM deliveries WHERE id = ?",
+                                (message_id,)).fetchone())
 
 
 def _waiting(db: sqlite3.Connection, target: Target) -> list[_Message]:

@@ -111,6 +111,7 @@ class ForecastService:
         self._profile: tuple[float, NDArray[np.float64] | None] = (-math.inf, None)
         self._errors_w: dict[float, NDArray[np.float64]] = {}
         self._accuracy: dict[float, float] = {}
+        self._making: dict[tuple[float, float], asyncio.Task[ForecastView]] = {}
         self._made: dict[tuple[float, float], tuple[float, ForecastView]] = {}
         self._remembered_s = -math.inf
 
@@ -126,8 +127,15 @@ class ForecastService:
         found = self._made.get(key)
         if found is not None and 0 <= now_s - found[0] < CACHE_S:
             return found[1]
-        basis, accuracy = self._basis(), dict(self._accuracy)
-        view = await self._heavy.run(lambda: _view(basis, horizon_s, step_s, accuracy))
+        making = self._making.get(key)
+        if making is None:
+            making = self._making[key] = asyncio.get_running_loop().create_task(self._make(key, self._basis()))
+            making.add_done_callback(lambda _: self._making.pop(key, None))
+        return await asyncio.shield(making)    # of all who wait for it, one may go away
+
+    async def _make(self, key: tuple[float, float], basis: _Basis) -> ForecastView:
+        now_s, accuracy = self._clock.monotonic_s(), dict(self._accuracy)
+        view = await self._heavy.run(lambda: _view(basis, *key, accuracy))
         self._made = dict([*self._made.items()][-_CACHED_MAX:]) | {key: (now_s, view)}
         return view
 
@@ -199,6 +207,10 @@ class ForecastService:
             self._remembered_s = self._clock.monotonic_s()
             await self._remember()
 
+    async def _begin(self) -> None:
+        """What earlier runs have learnt."""
+        await self._learn(int(self._clock.utc_s() // 60))
+
     async def _learn(self, minute: int) -> None:
         self._errors_w = await self._record.errors_w()
         now_s, floor_w = self._clock.monotonic_s(), _FLOOR_SHARE * self._live.site.control.load_maximum_w
@@ -229,9 +241,11 @@ class ForecastService:
 
     async def run(self) -> None:
         """Until cancelled. What goes wrong in one turn is told; the next one is tried."""
+        turn = self._begin
         while True:
             try:
-                await self.turn()
+                await turn()
+                turn = self.turn
             except Exception as error:  # noqa: BLE001  # a figure is missing; forecasts go on
                 _LOG.error("forecast: a turn failed", error=f"{type(error).__name__}: {error}")
             await asyncio.sleep(1.0)

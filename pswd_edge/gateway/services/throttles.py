@@ -66,6 +66,7 @@ class Throttles:
     async def end(self, commitment: Commitment) -> None:
         """Let go of those that are still throttled as the commitment did it."""
         known = self._workloads()
+        self._refused = {key for key in self._refused if key[0] != commitment.event_id}
         for made in commitment.throttled:
             workload = known.get(made.workload_id)
             if workload is not None and workload.state is WorkloadState.THROTTLED and workload.target_w is not None \
