@@ -219,6 +219,16 @@ async def test_many_who_ask_at_once_wait_for_one_forecast(grid, monkeypatch):
     assert all(f == found[0] for f in found)
 
 
+async def test_a_forecast_that_fails_is_tried_anew_by_the_next(grid):
+    """A refusal is no answer that is kept."""
+    grid.control.run(1, load_w=None)
+    grid.control.clock.advance(120.0)
+    grid.control.run(1)
+    assert (await grid.dcpi("GET", "/power/forecast")).status == 503
+    grid.control.run(1, load_w=70 * MW)
+    assert len((await dcpi(grid))["forecast_data"]) == 96
+
+
 @pytest.mark.parametrize("trouble", ["dead", "blind"])
 async def test_without_a_load_nothing_is_forecast(grid, trouble):
     """503, not a line of zeros."""

@@ -9,6 +9,8 @@ from pswd_edge.gateway.live import LiveImage
 from pswd_edge.gateway.performance import PerformanceMeter
 from pswd_edge.gateway.services.battery import BatteryService
 from pswd_edge.gateway.services.commitment import CommitmentTable
+from pswd_edge.gateway.services.cooling import CoolingService
+from pswd_edge.gateway.services.cooling_systems import CoolingSystems
 from pswd_edge.gateway.services.delivery import Delivery
 from pswd_edge.gateway.services.demand_response import DemandResponse
 from pswd_edge.gateway.services.dispatch import Dispatch, Door
@@ -16,6 +18,9 @@ from pswd_edge.gateway.services.forecast import ForecastService
 from pswd_edge.gateway.services.grid import GridService
 from pswd_edge.gateway.services.grid_events import GridEvents
 from pswd_edge.gateway.services.health import HealthService
+from pswd_edge.gateway.services.heat import HeatService
+from pswd_edge.gateway.services.heat_demand import HeatDemand
+from pswd_edge.gateway.services.heat_offers import OfferService
 from pswd_edge.gateway.services.load_record import LoadRecord
 from pswd_edge.gateway.services.market import GridConditions
 from pswd_edge.gateway.services.outside import Outside
@@ -23,9 +28,11 @@ from pswd_edge.gateway.services.planner import PlannerService
 from pswd_edge.gateway.services.polled import Polled
 from pswd_edge.gateway.services.power import PowerService
 from pswd_edge.gateway.services.security import SecurityService
+from pswd_edge.gateway.services.sensors import SensorService
 from pswd_edge.gateway.services.thermal import ThermalService
 from pswd_edge.gateway.services.workloads import WorkloadService
 from pswd_edge.gateway.store import Store
+from pswd_edge.gateway.streams.hub import StreamHub
 
 
 class Services(NamedTuple):
@@ -46,8 +53,15 @@ class Services(NamedTuple):
     store: Store
     outside: Outside
     delivery: Delivery
+    cooling: CoolingService
+    cooling_systems: CoolingSystems
+    sensors: SensorService
+    heat_demand: Polled[HeatDemand]
+    heat: HeatService
+    heat_offers: OfferService
     grid_conditions: Polled[GridConditions]
     grid_events: GridEvents
+    hub: StreamHub
     security: SecurityService
     forecast: ForecastService
     demand_response: DemandResponse
@@ -55,7 +69,8 @@ class Services(NamedTuple):
     def jobs(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
         """What runs beside the answers, by name, until it is cancelled."""
         return {"planner": self.planner.run, "delivery": self.delivery.run, "grid events": self.grid_events.run,
-                "grid conditions": self.grid_conditions.run, "forecast": self.forecast.run,
+                "grid conditions": self.grid_conditions.run, "streams": self.hub.run,
+                "heat demand": self.heat_demand.run, "heat account": self.heat.run, "forecast": self.forecast.run,
                 "demand response": self.demand_response.run}
 
     async def close(self) -> None:
@@ -68,17 +83,34 @@ class Services(NamedTuple):
 
 def open_services(live: LiveImage, door: Door, clock: Clock, store: Store) -> Services:
     """The services; to be closed at the end, the store with them."""
-    meter, heavy, outside = PerformanceMeter(), HeavyWork(), Outside(live)
-    dispatch, planner = Dispatch(live, door, clock), PlannerService(live, door, clock)
+    meter, heavy, workloads = PerformanceMeter(), HeavyWork(), WorkloadService(live, clock)
+    dispatch, planner, outside = Dispatch(live, door, clock), PlannerService(live, door, clock), Outside(live)
+    delivery, demand = Delivery(store, outside, live, clock), Polled(outside, clock, "heat", "/conditions", HeatDemand)
     conditions = Polled(outside, clock, "grid", "/conditions", GridConditions)
-    delivery, events = Delivery(store, outside, live, clock), GridEvents(store, outside, clock)
-    workloads = WorkloadService(live, clock)
+    events = GridEvents(store, outside, clock)
     forecast = ForecastService(live, clock, heavy, workloads, LoadRecord(store))
+    offers = OfferService(live, clock, store, delivery)
     return Services(
-        live, clock, meter, heavy, PowerService(live, clock), BatteryService(live), ThermalService(live),
-        GridService(live, clock, conditions), workloads, dispatch, HealthService(live, dispatch, meter, planner),
-        planner, store, outside, delivery, conditions, events,
-        security=SecurityService(live, clock), forecast=forecast,
+        live=live, clock=clock, meter=meter, heavy=heavy, store=store, outside=outside, delivery=delivery,
+        power=PowerService(live, clock),
+        battery=BatteryService(live),
+        thermal=ThermalService(live),
+        grid=GridService(live, clock, conditions),
+        workloads=workloads,
+        dispatch=dispatch,
+        health=HealthService(live, dispatch, meter, planner),
+        planner=planner,
+        cooling=CoolingService(live, dispatch, clock),
+        cooling_systems=CoolingSystems(live),
+        sensors=SensorService(live, clock),
+        heat_demand=demand,
+        heat=HeatService(live, clock, store, demand, offers),
+        heat_offers=offers,
+        grid_conditions=conditions,
+        grid_events=events,
+        hub=StreamHub(live, clock),
+        security=SecurityService(live, clock),
+        forecast=forecast,
         demand_response=DemandResponse(live, clock, heavy, dispatch, delivery, events, forecast,
                                        CommitmentTable(store)),
     )

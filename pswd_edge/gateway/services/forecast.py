@@ -6,7 +6,7 @@
 import asyncio
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -17,6 +17,7 @@ from pswd_edge.clock import Clock
 from pswd_edge.gateway.heavy import HeavyWork
 from pswd_edge.gateway.live import LiveImage
 from pswd_edge.gateway.refusal import control_unavailable, unavailable
+from pswd_edge.gateway.services.fresh import Fresh
 from pswd_edge.gateway.services.load_record import LoadRecord
 from pswd_edge.gateway.services.workloads import WorkloadService
 from pswd_edge.model.control import ControlSpec
@@ -42,7 +43,6 @@ PROFILE_S, PROFILE_DAYS = 900.0, 14
 _LEVEL_S, _SPREAD_S = 60.0, 900.0
 _SPREAD_LEAST = 0.02          # of the level: before the load has been seen for long
 _FLOOR_SHARE = 0.01           # of the load's maximum: the least truth that an error is divided by
-_CACHED_MAX = 16
 _LOOKS_LEAST = 30             # in a minute, for a mean of it
 _LOG = structlog.get_logger("pswd_edge.gateway")
 
@@ -111,8 +111,8 @@ class ForecastService:
         self._profile: tuple[float, NDArray[np.float64] | None] = (-math.inf, None)
         self._errors_w: dict[float, NDArray[np.float64]] = {}
         self._accuracy: dict[float, float] = {}
-        self._making: dict[tuple[float, float], asyncio.Task[ForecastView]] = {}
-        self._made: dict[tuple[float, float], tuple[float, ForecastView]] = {}
+        self._views: Fresh[ForecastView] = Fresh(clock, CACHE_S)
+        self._answers: Fresh[bytes] = Fresh(clock, CACHE_S)
         self._remembered_s = -math.inf
 
     # --- a client's ----------------------------------------------------------------------------------------------
@@ -123,21 +123,19 @@ class ForecastService:
         Raises:
             RefusalError: 503 where control is not alive, or its load is not known.
         """
-        key, now_s = (horizon_s, step_s), self._clock.monotonic_s()
-        found = self._made.get(key)
-        if found is not None and 0 <= now_s - found[0] < CACHE_S:
-            return found[1]
-        making = self._making.get(key)
-        if making is None:
-            making = self._making[key] = asyncio.get_running_loop().create_task(self._make(key, self._basis()))
-            making.add_done_callback(lambda _: self._making.pop(key, None))
-        return await asyncio.shield(making)    # of all who wait for it, one may go away
+        return await self._views.get((horizon_s, step_s), lambda: self._make(horizon_s, step_s))
 
-    async def _make(self, key: tuple[float, float], basis: _Basis) -> ForecastView:
-        now_s, accuracy = self._clock.monotonic_s(), dict(self._accuracy)
-        view = await self._heavy.run(lambda: _view(basis, *key, accuracy))
-        self._made = dict([*self._made.items()][-_CACHED_MAX:]) | {key: (now_s, view)}
-        return view
+    async def _make(self, horizon_s: float, step_s: float) -> ForecastView:
+        basis, accuracy = self._basis(), dict(self._accuracy)
+        return await self._heavy.run(lambda: _view(basis, horizon_s, step_s, accuracy))
+
+    async def encoded(self, horizon_s: float, step_s: float, form: Callable[[ForecastView], bytes]) -> bytes:
+        """As `read`, in the form of a profile: `form` runs in the thread, and its answer is kept as long."""
+        async def make() -> bytes:
+            view = await self.read(horizon_s, step_s)
+            return await self._heavy.run(lambda: form(view))
+
+        return await self._answers.get((form, horizon_s, step_s), make)
 
     def flexibility_now(self, hold_s: float = HOLD_S) -> Flexibility:
         """What could be taken or given now, batteries for `hold_s`; errors as `read`."""

@@ -16,7 +16,6 @@ from pswd_edge.gateway.services.forecast import ForecastView, Moment
 _FIELDS = {"ai_training": "ai_training_mw", "ai_inference": "inference_serving_mw",
            "inference_serving": "inference_serving_mw"}
 _OTHER = "traditional_compute_mw"
-_INLINE_MOST = 200    # moments: some 3 ms
 
 
 def endpoints(services: Services) -> list[Endpoint]:
@@ -24,17 +23,16 @@ def endpoints(services: Services) -> list[Endpoint]:
 
     async def forecast(call: Call) -> web.StreamResponse:
         query: ForecastQuery = call.query
-        view = await services.forecast.read(3600.0 * query.horizon_hours, 60.0 * query.resolution_minutes)
-
-        def make() -> bytes:
-            return orjson.dumps(power_forecast(view))
-
-        body = make() if len(view.moments) <= _INLINE_MOST else await services.heavy.run(make)
+        body = await services.forecast.encoded(3600.0 * query.horizon_hours, 60.0 * query.resolution_minutes, _encode)
         return web.Response(body=body, content_type="application/json")
 
     return [Endpoint("GET", "/power/forecast", Operation.POWER_FORECAST_READ, Category.MONITORING, forecast,
                      "The load of the next 1 to 48 hours with intervals, flexibility and composition", PowerForecast,
                      query=ForecastQuery)]
+
+
+def _encode(view: ForecastView) -> bytes:
+    return orjson.dumps(power_forecast(view))
 
 
 def power_forecast(view: ForecastView) -> dict[str, Any]:
