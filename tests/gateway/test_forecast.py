@@ -148,6 +148,8 @@ async def test_the_accuracy_is_that_of_the_own_past_forecasts(grid):
     grid.control.run(1)
     await learn(grid, ACCURACY_LEAST, 5 * MW)
     assert (await dcpi(grid))["forecast_accuracy"] == {"fifteen_min_percent": 90.0, "one_hour_percent": 90.0}
+    health = (await grid.dcpi("GET", "/system/health")).body
+    assert health["subsystems"]["grid_integration"]["forecast_accuracy_percent"] == 90.0
 
 
 async def test_measured_errors_make_the_interval(grid):

@@ -29,6 +29,7 @@ from pswd_edge.gateway.services.polled import Polled
 from pswd_edge.gateway.services.power import PowerService
 from pswd_edge.gateway.services.security import SecurityService
 from pswd_edge.gateway.services.sensors import SensorService
+from pswd_edge.gateway.services.subsystems import SubsystemService, figures_of
 from pswd_edge.gateway.services.thermal import ThermalService
 from pswd_edge.gateway.services.workloads import WorkloadService
 from pswd_edge.gateway.store import Store
@@ -65,6 +66,7 @@ class Services(NamedTuple):
     security: SecurityService
     forecast: ForecastService
     demand_response: DemandResponse
+    subsystems: SubsystemService
 
     def jobs(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
         """What runs beside the answers, by name, until it is cancelled."""
@@ -87,9 +89,11 @@ def open_services(live: LiveImage, door: Door, clock: Clock, store: Store) -> Se
     dispatch, planner, outside = Dispatch(live, door, clock), PlannerService(live, door, clock), Outside(live)
     delivery, demand = Delivery(store, outside, live, clock), Polled(outside, clock, "heat", "/conditions", HeatDemand)
     conditions = Polled(outside, clock, "grid", "/conditions", GridConditions)
-    events = GridEvents(store, outside, clock)
+    offers, events = OfferService(live, clock, store, delivery), GridEvents(store, outside, clock)
+    cooling_systems, security = CoolingSystems(live), SecurityService(live, clock)
     forecast = ForecastService(live, clock, heavy, workloads, LoadRecord(store))
-    offers = OfferService(live, clock, store, delivery)
+    figures = figures_of(cooling_systems, delivery, events, conditions, security, clock)._replace(
+        forecast_percent=forecast.accuracy_percent)
     return Services(
         live=live, clock=clock, meter=meter, heavy=heavy, store=store, outside=outside, delivery=delivery,
         power=PowerService(live, clock),
@@ -101,7 +105,7 @@ def open_services(live: LiveImage, door: Door, clock: Clock, store: Store) -> Se
         health=HealthService(live, dispatch, meter, planner),
         planner=planner,
         cooling=CoolingService(live, dispatch, clock),
-        cooling_systems=CoolingSystems(live),
+        cooling_systems=cooling_systems,
         sensors=SensorService(live, clock),
         heat_demand=demand,
         heat=HeatService(live, clock, store, demand, offers),
@@ -109,8 +113,9 @@ def open_services(live: LiveImage, door: Door, clock: Clock, store: Store) -> Se
         grid_conditions=conditions,
         grid_events=events,
         hub=StreamHub(live, clock),
-        security=SecurityService(live, clock),
+        security=security,
         forecast=forecast,
         demand_response=DemandResponse(live, clock, heavy, dispatch, delivery, events, forecast,
                                        CommitmentTable(store)),
+        subsystems=SubsystemService(live, figures),
     )

@@ -223,10 +223,9 @@ class ForecastService:
         rows = self._minutes.minutes(self._clock.utc_s() - PROFILE_DAYS * 86_400.0)
         return daily_profile(rows["utc_s"].astype(np.float64), rows["load_mean_w"])
 
-    def accuracy_share(self) -> float | None:
-        """The accuracy at an hour's lead, 0 to 1; None until it is measured."""
-        percent = self._accuracy.get(ACCURACY_LEADS_S[1])
-        return None if percent is None else percent / 100.0
+    def accuracy_percent(self, lead_s: float = ACCURACY_LEADS_S[0]) -> float | None:
+        """100 less the mean error of the last day's forecasts of this lead; None until it is measured."""
+        return self._accuracy.get(lead_s)
 
     async def _remember(self) -> None:
         """What is forecast now for whole minutes, so that each can be compared with its truth."""
