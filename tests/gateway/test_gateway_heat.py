@@ -269,10 +269,14 @@ class Post:
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, str, dict[str, Any], str]] = []
+        self.answer = Told("")
 
     async def send(self, target: str, kind: str, payload: dict[str, Any], origin: str, message_id: str) -> Told:
         self.sent.append((target, kind, payload, origin))
-        return Told(message_id)
+        return self.answer._replace(id=message_id)
+
+    async def find(self, message_id: str) -> Told:
+        return self.answer._replace(id=message_id)
 
 
 def offer(house: House, heat_mw: float = 5.0, *, begins_s: float = 60.0, lasts_s: float = 3600.0,
@@ -366,3 +370,15 @@ async def test_the_heat_networks_own_word_is_the_answer(tmp_path: Path, state_di
             body = (await house.get("/dcpi/api/v1/heat/municipal/status")).body
             assert body["municipal_demand"]["current_request_mw"] > 0
             assert ("availability" in body) is (reason is None)
+
+
+async def test_a_word_that_comes_later_counts(works: House, post: Post) -> None:
+    """Pending when it was offered, rejected in the background: it is not shown as offered any more."""
+    post.answer = Told("", "pending", "no answer yet")
+    answer = await works.post(OFFER, offer(works))
+    assert answer.body["status"] == "pending"
+    assert (await works.get("/dcpi/api/v1/heat/municipal/status")).body["availability"][0]["status"] == "pending"
+    post.answer = Told("", "rejected", "too late")
+    works.control.run(110)
+    await works.gateway.services.heat.look()
+    assert "availability" not in (await works.get("/dcpi/api/v1/heat/municipal/status")).body
