@@ -11,19 +11,18 @@ import structlog
 
 from pswd_edge.clock import Clock
 from pswd_edge.control.arbiter import Bound, Candidate
+from pswd_edge.control.facts import Facts
 from pswd_edge.control.holds import Ends, Held, HeldPoint, ends_of, granted, run_out
-from pswd_edge.control.ledger import ENDED_KEPT, Entry, Ledger, request_head
+from pswd_edge.control.ledger import ENDED_KEPT, Entry, Ledger, expires, own_word, unwritten
 from pswd_edge.control.limits import HeldLimit, decide_limit, key_of, level_of, released, span_of, tightest
-from pswd_edge.control.requests import Facts, check, decide
-from pswd_edge.control.rules.placement import controller_caps, eased_w, is_live, load_ceiling_w, run_orders
+from pswd_edge.control.requests import check, decide
+from pswd_edge.control.rules.placement import controller_caps, eased_w, load_ceiling_w, run_orders
 from pswd_edge.control.rules.reserve import Range
 from pswd_edge.control.supervision import Watch, covers, covers_limit
 from pswd_edge.model.command import (
     Accepted,
     Acknowledge,
-    Announce,
     Clamped,
-    ControlWorkload,
     Failed,
     Heartbeat,
     Level,
@@ -38,10 +37,10 @@ from pswd_edge.model.command import (
 )
 from pswd_edge.model.control import ControlSpec, Supervisor
 from pswd_edge.model.site import Site
+from pswd_edge.model.window import is_live
 from pswd_edge.model.workload import Workload
 
 OUTCOMES_KEPT = 1000
-_CUT = 200                    # characters of a text that somebody else wrote
 _log = structlog.get_logger("control")
 
 
@@ -147,7 +146,7 @@ class Desk:
         if isinstance(outcome, Failed):
             self._ledger.note(unwritten(request, outcome, utc_s))
             return outcome  # nothing was decided: the same id may ask again
-        entry = Entry(request, outcome, authority, utc_s, _expires(request, outcome, utc_s))
+        entry = Entry(request, outcome, authority, utc_s, expires(request, outcome, utc_s))
         try:
             await self._ledger.append(entry)
         except (sqlite3.Error, OSError) as error:
@@ -158,6 +157,31 @@ class Desk:
         if isinstance(outcome, Accepted | Clamped):
             self._watch.hear(request.origin, authority, now_s)
         return outcome
+
+    async def enact(self, workload_id: str, turn: Callable[[Workload, Ends, ControlSpec], tuple[str, Workload] | None],
+                    ) -> str:
+        """Control's own word on a workload, in force when it is written down; returns a sentence about it, or nothing.
+
+        `turn` says action and workload afterwards; without an action only the reason for waiting has changed.
+        """
+        async with self._turn:
+            now_s, utc_s, workload = self._clock.monotonic_s(), self._clock.utc_s(), self.workloads.get(workload_id)
+            found = None if workload is None else turn(workload, self._ends[workload_id], self._site.control)
+            if found is None:
+                return ""
+            action, changed = found
+            if not action:
+                self.workloads[workload_id] = changed
+                return ""
+            entry = own_word(changed, action, utc_s, self._facts().cycle + 1)
+            try:
+                await self._ledger.append(entry)
+            except (sqlite3.Error, OSError) as error:
+                _log.error("ledger: a workload's turn cannot be written; tried again", workload=workload_id,
+                           action=action, error=str(error))
+                return ""
+            self._apply(entry, now_s)
+            return f"{workload_id}: {action}" + (f", {changed.reason}" if changed.reason else "")
 
     def _decided(self, request: Request, utc_s: float, authority: Level) -> Outcome:
         facts = self._facts()._replace(utc_s=utc_s)
@@ -279,6 +303,10 @@ class Desk:
         ceiling_w, held = load_ceiling_w(self.spec, limits, tuple(self.workloads.values())), self.tightest
         return min(ceiling_w, held["load_ceiling_w"].value) if "load_ceiling_w" in held else ceiling_w
 
+    def ends(self, workload_id: str) -> Ends:
+        """The times of a workload that is kept."""
+        return self._ends[workload_id]
+
     @property
     def pause_ends_s(self) -> dict[str, float]:
         """When each workload's pause ends (monotonic), by workload id; infinite where it has no end."""
@@ -321,16 +349,3 @@ class Desk:
         spec = self._site.control
         caps = controller_caps(spec, tuple(self.workloads.values()), self._allowed_w)
         return [Bound(spec.load_controllers[c].cap, 0.0, w, Level.API, "workload") for c, w in caps.items()]
-
-
-def unwritten(request: Request, outcome: Outcome, utc_s: float) -> dict[str, object]:
-    """What the ledger keeps of a request that it does not answer for: who asked and why not, cut to a sane length."""
-    return {**request_head(request, utc_s, _CUT), "origin": request.origin[:_CUT], "asked": type(request).__name__,
-            "answer": type(outcome).__name__, "reason": outcome.reason[:_CUT]}
-
-
-def _expires(request: Request, outcome: Outcome, utc_s: float) -> float | None:
-    """When the ledger may forget it: refusals at once, workloads never (their end is another request)."""
-    if isinstance(outcome, Accepted | Clamped):
-        return None if isinstance(request, Announce | ControlWorkload) else utc_s + request.ttl_s
-    return utc_s

@@ -8,8 +8,8 @@ from virtual import demo_site
 
 from pswd_edge.clock import FakeClock
 from pswd_edge.control.desk import Desk
+from pswd_edge.control.facts import Facts
 from pswd_edge.control.ledger import Ledger
-from pswd_edge.control.requests import Facts
 from pswd_edge.control.rules.law import range_of
 from pswd_edge.model.command import (
     Announce,

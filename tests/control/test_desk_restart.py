@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from pswd_edge.control.desk import OUTCOMES_KEPT
 from pswd_edge.control.ledger import ENDED_KEPT
-from pswd_edge.control.requests import WORKLOADS_MAX
+from pswd_edge.control.workload_orders import WORKLOADS_MAX
 from pswd_edge.image.layout import REPORT_BYTES
 from pswd_edge.model.command import Failed, Level, Mode
 from pswd_edge.model.workload import WorkloadState

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from pswd_edge.control.rules.placement import is_live
 from pswd_edge.model.control import ControlSpec, Tier
+from pswd_edge.model.window import is_live
 from pswd_edge.model.workload import IDLE_SHARE, Workload
 
 THROTTLE, PAUSE, CUT = range(3)
@@ -62,7 +62,8 @@ def _step(tier: Tier, on: Sequence[tuple[Workload, float]]) -> int:
     """The gentlest thing that can be done to a tier."""
     if all(w.announcement.can_throttle for w, _ in on):
         return CUT if tier.action == "outlet" else THROTTLE
-    pausable = all(w.announcement.can_throttle or w.announcement.delay_tolerance_s > 0 for w, _ in on)
+    pausable = all(w.announcement.can_throttle or w.announcement.can_pause or w.announcement.delay_tolerance_s > 0
+                   for w, _ in on)
     return PAUSE if pausable and tier.action != "outlet" else CUT
 
 
