@@ -12,9 +12,9 @@ from pswd_edge.control.rules.placement import (
     headroom,
     judge,
     scarcest,
-    spare_w,
     unannounced_w,
 )
+from pswd_edge.model.capacity import spare_w
 from pswd_edge.model.command import Accepted, Announce, Clamped, ControlWorkload, Failed, Mode, Outcome, Rejected
 from pswd_edge.model.control import ControlSpec
 from pswd_edge.model.site import Site

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from pswd_edge.control.rules.reserve import Range, carried_swing_w
+from pswd_edge.model.capacity import fast, power_for_heat, spare_w
 from pswd_edge.model.control import ControlSpec
 from pswd_edge.model.window import is_live
 from pswd_edge.model.workload import IDLE_SHARE, Announcement, Headroom, Workload, WorkloadState
@@ -40,8 +41,7 @@ def eased_w(before_w: float, workload: Workload, dt_s: float) -> float:
 
 def is_fast(announcement: Announcement, limits: Range) -> bool:
     """Whether its swings are too fast for the grid's ramp, so that the batteries must carry them."""
-    ramp = announcement.ramp_w_per_s
-    return not 0 < ramp <= min(limits.up_w_per_s, limits.down_w_per_s)
+    return fast(announcement.ramp_w_per_s, min(limits.up_w_per_s, limits.down_w_per_s))
 
 
 def load_ceiling_w(spec: ControlSpec, limits: Range, workloads: Sequence[Workload]) -> float:
@@ -101,7 +101,7 @@ def judge(
 def scarcest(spec: ControlSpec, limits: Range, workloads: Sequence[Workload], announcement: Announcement,
              room: Headroom) -> tuple[str, float]:
     """What offers a workload the least, and how many W: "circuit:<id>" where racks have more than a circuit carries."""
-    offers = {"grid power": room.power_w, "cooling": _power_for_heat(announcement, room.cooling_w)}
+    offers = {"grid power": room.power_w, "cooling": power_for_heat(announcement, room.cooling_w)}
     if is_fast(announcement, limits):
         offers["battery swing"] = room.swing_w
     spare = spare_w(spec, workloads)
@@ -135,24 +135,6 @@ def _verdict(
     if announcement.can_throttle and approved_w >= least and approved_w > 0:
         return WorkloadState.CONDITIONAL, (f"power capped at {approved_w / 1e6:.1f} MW: {lack}", *hints)
     return WorkloadState.REJECTED, (lack, *hints)
-
-
-def _power_for_heat(announcement: Announcement, heat_w: float) -> float:
-    """The power at which the workload's heat fills `heat_w`; it makes as much heat as power unless it says less."""
-    if announcement.heat_w is None or announcement.peak_w <= 0:
-        return heat_w
-    share = announcement.heat_w / announcement.peak_w
-    return heat_w / share if share > 0 else float("inf")
-
-
-def spare_w(spec: ControlSpec, workloads: Sequence[Workload]) -> list[float]:
-    """What live workloads leave of each load controller's rating, W."""
-    spare = [c.rating_w for c in spec.load_controllers]
-    for workload in workloads:
-        if is_live(workload):
-            for controller, reserved in zip(workload.controllers, workload.reserved_w, strict=True):
-                spare[controller] -= reserved
-    return [max(0.0, s) for s in spare]
 
 
 def branch_room_w(spec: ControlSpec, spare: Sequence[float]) -> list[float]:
