@@ -27,7 +27,7 @@ def changes(workloads: Sequence[Workload], before: Sequence[Change], utc_s: floa
 
 
 def running_w(workload: Workload) -> float:
-    """The mean power of a workload that runs, W: what it said, or between baseline and peak; no more than it may draw."""
+    """The mean power of a workload that runs, W: as it said, or between baseline and peak; within what it may draw."""
     said, throttled = workload.announcement, workload.state is WorkloadState.THROTTLED
     most_w = min(workload.approved_w, workload.target_w) if throttled and workload.target_w is not None \
         else workload.approved_w

@@ -1,5 +1,7 @@
 """What several profiles need, once: live facts and commands in SI units and our own words."""
 
+import contextlib
+import sqlite3
 from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
 
@@ -7,15 +9,19 @@ from pswd_edge.clock import Clock
 from pswd_edge.gateway.heavy import HeavyWork
 from pswd_edge.gateway.live import LiveImage
 from pswd_edge.gateway.performance import PerformanceMeter
+from pswd_edge.gateway.services.announcements import Announcements
 from pswd_edge.gateway.services.battery import BatteryService
 from pswd_edge.gateway.services.delivery import Delivery
 from pswd_edge.gateway.services.dispatch import Dispatch, Door
+from pswd_edge.gateway.services.evaluation import Evaluation
 from pswd_edge.gateway.services.grid import GridService
 from pswd_edge.gateway.services.health import HealthService
 from pswd_edge.gateway.services.outside import Outside
+from pswd_edge.gateway.services.pending import PendingFile
 from pswd_edge.gateway.services.planner import PlannerService
 from pswd_edge.gateway.services.power import PowerService
 from pswd_edge.gateway.services.thermal import ThermalService
+from pswd_edge.gateway.services.workload_figures import WorkloadFigures
 from pswd_edge.gateway.services.workloads import WorkloadService
 from pswd_edge.gateway.store import Store
 
@@ -38,25 +44,33 @@ class Services(NamedTuple):
     store: Store
     outside: Outside
     delivery: Delivery
+    evaluation: Evaluation
+    announcements: Announcements
+    figures: WorkloadFigures
 
     def jobs(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
         """What runs beside the answers, by name, until it is cancelled."""
-        return {"planner": self.planner.run, "delivery": self.delivery.run}
+        return {"planner": self.planner.run, "delivery": self.delivery.run, "announcements": self.announcements.run,
+                "workload figures": self.figures.run}
 
     async def close(self) -> None:
         """End threads and connections; the jobs have been cancelled before."""
         self.planner.close()
         self.heavy.close()
         await self.outside.close()
+        with contextlib.suppress(sqlite3.Error):    # a full disk costs the figures, not the end
+            await self.figures.save()
         self.store.close()
 
 
 def open_services(live: LiveImage, door: Door, clock: Clock, store: Store) -> Services:
     """The services; to be closed at the end, the store with them."""
-    meter = PerformanceMeter()
+    meter, heavy = PerformanceMeter(), HeavyWork()
+    evaluation, figures = Evaluation(live, clock, heavy), WorkloadFigures(store)
     dispatch, planner, outside = Dispatch(live, door, clock), PlannerService(live, door, clock), Outside(live)
     return Services(
-        live, clock, meter, HeavyWork(), PowerService(live, clock), BatteryService(live), ThermalService(live),
-        GridService(live), WorkloadService(live, clock), dispatch, HealthService(live, dispatch, meter, planner),
-        planner, store, outside, Delivery(store, outside, live, clock),
+        live, clock, meter, heavy, PowerService(live, clock), BatteryService(live), ThermalService(live),
+        GridService(live), WorkloadService(live, clock, figures), dispatch,
+        HealthService(live, dispatch, meter, planner), planner, store, outside, Delivery(store, outside, live, clock),
+        evaluation, Announcements(live, dispatch, evaluation, PendingFile(store), clock), figures,
     )
