@@ -4,7 +4,6 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Callable, Iterator
-from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -81,7 +80,8 @@ class ControlCycle:
         self._between: deque[Callable[[], None]] = deque()
         self._journal, self._clock, self._bell, self._notify = journal, clock, bell, notify
         self.desk = Desk(site, ledger, clock, self.facts)
-        self._turns = Turns(self.desk, clock, self.facts, partial(journal.tell, "info", "workload", "request"))
+        self._turns = Turns(self.desk, clock, self.facts,
+                            lambda said: journal.tell("info", "workload", "request", said))
         self._keeper = ModeKeeper(site.control.start_mode, site.control.auto_after_s)
         self._setpoints = Setpoints(site)
         self._thermal = Coordination(site)

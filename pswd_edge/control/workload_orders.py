@@ -221,8 +221,8 @@ def _paused(request: ControlWorkload, workload: Workload, utc_s: float) -> tuple
     asked_s, most_s = request.pause_s, workload.announcement.max_pause_s
     granted_s = asked_s if most_s is None else min(most_s, most_s if asked_s is None else asked_s)
     until = None if granted_s is None else utc_s + granted_s
-    changed = replace(workload, state=WorkloadState.PAUSED, paused_until_utc_s=until)
-    return changed, "" if granted_s == asked_s else "max_pause_s"
+    limit = "" if granted_s == asked_s else "max_pause"
+    return replace(workload, state=WorkloadState.PAUSED, paused_until_utc_s=until), limit
 
 
 def _throttled(request: ControlWorkload, workload: Workload, utc_s: float) -> tuple[Workload | None, str]:
@@ -233,12 +233,13 @@ def _throttled(request: ControlWorkload, workload: Workload, utc_s: float) -> tu
     changed = replace(
         workload, state=WorkloadState.THROTTLED, target_w=clamped, ramp_w_per_s=request.ramp_w_per_s,
         paused_until_utc_s=None, throttled_until_utc_s=utc_s + THROTTLE_MAX_S)
-    return changed, "" if clamped == target else "approved_power"
+    limit = "" if clamped == target else "approved_power"
+    return changed, limit
 
 
 def _granted(limit: str, changed: Workload, utc_s: float) -> tuple[float, str]:
     """What was granted in place of what was asked, and why."""
-    if limit == "max_pause_s":
+    if limit == "max_pause":
         left_s = (changed.paused_until_utc_s or utc_s) - utc_s
         return left_s, f"it was announced to bear a pause of {left_s:.0f} s; it resumes by itself then"
     return changed.target_w or 0.0, f"approved for {changed.approved_w / 1e6:.2f} MW"

@@ -71,6 +71,7 @@ class Gateway:
             self._live.follow()
             self.services.meter.looked(alive=self._live.alive)
             self.services.workloads.look()
+            self.services.grid.look()
             on_look()
             await asyncio.sleep(_LOOK_S)
 

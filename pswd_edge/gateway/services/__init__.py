@@ -15,10 +15,13 @@ from pswd_edge.gateway.services.delivery import Delivery
 from pswd_edge.gateway.services.dispatch import Dispatch, Door
 from pswd_edge.gateway.services.evaluation import Evaluation
 from pswd_edge.gateway.services.grid import GridService
+from pswd_edge.gateway.services.grid_events import GridEvents
 from pswd_edge.gateway.services.health import HealthService
+from pswd_edge.gateway.services.market import GridConditions
 from pswd_edge.gateway.services.outside import Outside
 from pswd_edge.gateway.services.pending import PendingFile
 from pswd_edge.gateway.services.planner import PlannerService
+from pswd_edge.gateway.services.polled import Polled
 from pswd_edge.gateway.services.power import PowerService
 from pswd_edge.gateway.services.thermal import ThermalService
 from pswd_edge.gateway.services.workload_figures import WorkloadFigures
@@ -44,13 +47,16 @@ class Services(NamedTuple):
     store: Store
     outside: Outside
     delivery: Delivery
+    grid_conditions: Polled[GridConditions]
+    grid_events: GridEvents
     evaluation: Evaluation
     announcements: Announcements
     figures: WorkloadFigures
 
     def jobs(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
         """What runs beside the answers, by name, until it is cancelled."""
-        return {"planner": self.planner.run, "delivery": self.delivery.run, "announcements": self.announcements.run,
+        return {"planner": self.planner.run, "delivery": self.delivery.run, "grid events": self.grid_events.run,
+                "grid conditions": self.grid_conditions.run, "announcements": self.announcements.run,
                 "workload figures": self.figures.run}
 
     async def close(self) -> None:
@@ -68,9 +74,11 @@ def open_services(live: LiveImage, door: Door, clock: Clock, store: Store) -> Se
     meter, heavy = PerformanceMeter(), HeavyWork()
     evaluation, figures = Evaluation(live, clock, heavy), WorkloadFigures(store)
     dispatch, planner, outside = Dispatch(live, door, clock), PlannerService(live, door, clock), Outside(live)
+    conditions = Polled(outside, clock, "grid", "/conditions", GridConditions)
     return Services(
         live, clock, meter, heavy, PowerService(live, clock), BatteryService(live), ThermalService(live),
-        GridService(live), WorkloadService(live, clock, figures), dispatch,
-        HealthService(live, dispatch, meter, planner), planner, store, outside, Delivery(store, outside, live, clock),
+        GridService(live, clock, conditions), WorkloadService(live, clock, figures), dispatch,
+        HealthService(live, dispatch, meter, planner),
+        planner, store, outside, Delivery(store, outside, live, clock), conditions, GridEvents(store, outside, clock),
         evaluation, Announcements(live, dispatch, evaluation, PendingFile(store), clock), figures,
     )

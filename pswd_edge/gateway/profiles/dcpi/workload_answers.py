@@ -12,7 +12,7 @@ from pswd_edge.gateway.services.workloads import Allocation, WorkloadView
 from pswd_edge.model.command import Clamped
 from pswd_edge.model.workload import Workload, WorkloadState
 
-_PAUSE_LIMIT = "max_pause_s"
+_PAUSE_LIMIT = "max_pause"
 
 
 def receipt(workload_id: str, found: Receipt) -> dict[str, Any]:
@@ -87,4 +87,5 @@ def _allocation(workload: Workload, where: Allocation) -> dict[str, Any] | None:
 
 def _grid(grid: GridView) -> dict[str, Any]:
     green = None if grid.renewable_percent is None else grid.renewable_percent > 0
-    return present({"green_energy_available": green, "carbon_intensity_g_co2_kwh": grid.carbon_intensity_g_per_kwh})
+    return present({"green_energy_available": green, "carbon_intensity_g_co2_kwh": grid.carbon_intensity_g_per_kwh,
+                    "grid_stability": grid.stability})

@@ -70,10 +70,11 @@ def workload_command(workload_id: str, sent: Dispatched, power_w: float | None, 
 def _outcome(sent: Dispatched) -> dict[str, Any]:
     """Beyond the contract: what bound the command, to what, when it will be reached, and until when it holds."""
     outcome = sent.outcome
+    power = isinstance(outcome, Clamped) and outcome.limit != "max_pause"
     return {
         "limit": outcome.limit or None,
         "message": outcome.reason or None,
-        "granted_power_mw": mw(outcome.value) if isinstance(outcome, Clamped) else None,
+        "granted_power_mw": mw(outcome.value) if power and isinstance(outcome, Clamped) else None,
         "eta_sec": scaled(outcome.eta_s, 1, 1),
         "expires_at": moment(outcome.expires_utc_s),
     }
