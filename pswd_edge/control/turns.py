@@ -11,7 +11,7 @@ from pswd_edge.clock import Clock
 from pswd_edge.control.desk import Desk
 from pswd_edge.control.facts import Facts
 from pswd_edge.control.holds import Ends
-from pswd_edge.control.rules.placement import controller_caps
+from pswd_edge.control.rules.placement import controller_caps, quiet_w
 from pswd_edge.control.workload_orders import lack, spec_now, why_held
 from pswd_edge.model.command import Mode
 from pswd_edge.model.control import ControlSpec
@@ -79,7 +79,7 @@ def _drained(spec: ControlSpec, workload: Workload, workloads: tuple[Workload, .
              rack_w: Callable[[int], float]) -> bool:
     """Whether its racks are measured to draw no more than they may; not while that is not known."""
     caps = controller_caps(spec, workloads)
-    return all(rack_w(c) <= _DRAINED * caps.get(c, 0.0) for c in workload.controllers)
+    return all(rack_w(c) <= max(_DRAINED * caps.get(c, 0.0), quiet_w(spec, c)) for c in workload.controllers)
 
 
 class Turns:

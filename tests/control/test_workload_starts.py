@@ -33,8 +33,8 @@ class Starting(Room):
     def facts(self) -> Facts:
         """With the headroom that is left, as the cycle reckons it."""
         found = super().facts()
-        room = headroom(SPEC, found.limits, tuple(self.desk.workloads.values()), found.load_w, found.heat_w,
-                        found.usable_wh)
+        live = tuple(self.desk.workloads.values())
+        room = headroom(self.site.control, found.limits, live, found.load_w, found.heat_w, found.usable_wh)
         return found if "headroom" in self.known else found._replace(headroom=room)
 
     async def after(self, seconds: float) -> None:
@@ -155,6 +155,16 @@ async def test_two_jobs_that_follow_each_other_share_a_rack_and_the_second_waits
     await room.ask(order("terminate", "first"))
     await room.after(1.1)
     assert room.job("third").held == ""
+
+
+async def test_a_rack_that_is_still_in_use_keeps_a_job_waiting(room: Starting) -> None:
+    """There is power enough for both, but not on the one rack that was to be free by now."""
+    room.site = replace(room.site, control=replace(SPEC, load_ceiling_w=50 * MW))
+    await room.restart()
+    await room.job_at("first", None, peak_mw=20, duration_s=600)
+    assert (await room.job_at("second", 600.0, peak_mw=20)).workload.controllers == (0,)
+    await room.after(601.0)
+    assert room.job("second").held == "rack-1 still serves another workload"
 
 
 async def test_a_job_in_front_of_a_promised_start_ends_in_time(room: Starting) -> None:

@@ -9,6 +9,7 @@ from pswd_edge.model.control import ControlSpec
 from pswd_edge.model.window import is_live
 from pswd_edge.model.workload import IDLE_SHARE, Announcement, Headroom, Workload, WorkloadState
 
+_QUIET = 1.2                  # of the idle power of racks: what counts as idle
 _IDLING = (WorkloadState.PAUSED, WorkloadState.MIGRATING)
 
 
@@ -240,6 +241,11 @@ def _idle_w(workloads: Sequence[Workload]) -> dict[int, float]:
     return idle
 
 
+def quiet_w(spec: ControlSpec, controller: int) -> float:
+    """What a load controller draws at most where nothing runs, W: servers that idle are not off."""
+    return _QUIET * IDLE_SHARE * spec.load_controllers[controller].rating_w
+
+
 def unannounced_w(spec: ControlSpec, workloads: Sequence[Workload], workload: Workload,
                   powers: Callable[[int], float]) -> tuple[float, ...]:
     """What runs on a workload's racks for nobody that was announced, W; as much as idles anyway counts as 0.
@@ -252,8 +258,9 @@ def unannounced_w(spec: ControlSpec, workloads: Sequence[Workload], workload: Wo
         for controller, reserved in zip(other.controllers, other.reserved_w, strict=True):
             shares[controller] = shares.get(controller, 0.0) + (reserved * allowed_w(other) / full if full > 0 else 0.0)
     found = []
-    for controller, reserved in zip(workload.controllers, workload.reserved_w, strict=True):
+    for controller in workload.controllers:
         left_w = powers(controller) - shares.get(controller, 0.0)
-        known_w = spec.load_controllers[controller].rating_w if math.isnan(left_w) else left_w
-        found.append(known_w if known_w > IDLE_SHARE * reserved else 0.0)
+        rating_w = spec.load_controllers[controller].rating_w
+        known_w = rating_w if math.isnan(left_w) else left_w
+        found.append(known_w if known_w > quiet_w(spec, controller) else 0.0)
     return tuple(found)
