@@ -19,6 +19,7 @@ from pswd_edge.model.window import is_live
 from pswd_edge.model.workload import Workload, WorkloadState
 
 RETRY_S = 1.0                 # between two looks at one that waits for more than its time
+_REASON_MAX = 200
 _DRAINED = 1.2                # of its caps: what racks may draw and count as idle
 
 
@@ -49,7 +50,7 @@ def turn_of(workload: Workload, workloads: Mapping[str, Workload], ends: Ends, s
     if not workload.held:
         return None
     if now_s > ends.latest_s:
-        return _ended(workload, "expire", f"its latest start has passed; until then: {workload.held}")
+        return _ended(workload, "expire", f"its latest start has passed; until then: {workload.held}"[:_REASON_MAX])
     held = _held(workload, workloads, ends, spec, facts, now_s)
     if held:
         return None if held == workload.held else Turn("", msgspec.structs.replace(workload, held=held))

@@ -129,7 +129,8 @@ def why_held(workload: Workload, workloads: Mapping[str, Workload], utc_s: float
     if workload.start_utc_s is not None and utc_s < workload.start_utc_s:
         return f"starts at {iso_utc(workload.start_utc_s)}"
     waited = [i for i in workload.announcement.dependencies if i in workloads and is_live(workloads[i])]
-    return f"waits for the end of {', '.join(waited)}" if waited else ""
+    more = f" and {len(waited) - 1} more" if len(waited) > 1 else ""
+    return f"waits for the end of {waited[0]}{more}" if waited else ""
 
 
 def _circle(asked: Announcement, workloads: Mapping[str, Workload]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 IDLE_SHARE = 0.1              # of its reserved power: what a paused job still draws
-SCHEDULE_MAX = 48             # steps: all of 500 workloads are in every report
+SCHEDULE_MAX = 24             # steps: all of 500 workloads are in every report
 DEPENDENCIES_MAX = 8
 
 

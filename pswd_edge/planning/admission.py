@@ -148,6 +148,8 @@ def alternatives(outlook: Outlook, announcement: Announcement) -> tuple[Alternat
     """What would fit: less power now, the same later, or a gentler ramp. Whatever it says of its own flexibility."""
     asked = asked_start(announcement, outlook.utc_s)
     now = scarcest(outlook, announcement, Window(asked, math.inf))
+    if now.most_w + _SLACK_W >= announcement.peak_w:
+        return ()
     found = []
     if max(announcement.baseline_w, _SLACK_W) <= now.most_w < announcement.peak_w:
         found.append(Alternative("reduce", now.most_w))

@@ -1,5 +1,7 @@
 """Workloads: what control keeps of them, and what their racks measure."""
 
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from pswd_edge.clock import Clock
@@ -96,15 +98,23 @@ class WorkloadService:
 
     def power_w(self, workload: Workload) -> float | None:
         """What its racks measure, shared by what is reserved there; None where a rack's power is not known."""
+        name = workload.announcement.workload_id     # it may be newer than the report's
+        others = [w for w in self._all() if w.announcement.workload_id != name]
+        return self._power_w(workload, _weights([*others, workload]))
+
+    def _power_w(self, workload: Workload, weights: Mapping[int, float]) -> float | None:
         if workload.state in _ENDED or not workload.controllers:
             return None
-        parts = [self._share(workload, c) for c in workload.controllers]
+        parts = [self._share(workload, c, weights[c]) for c in workload.controllers]
         return sum(p for p in parts if p is not None) if None not in parts else None
 
     def look(self) -> None:
         """Take note of every running workload's power; forget those that control has forgotten."""
         if self._live.alive:
-            self._figures.look({(w.announcement.workload_id, w.announced_utc_s): self.power_w(w) for w in self._all()})
+            found = self._all()
+            weights = _weights(found)
+            self._figures.look({(w.announcement.workload_id, w.announced_utc_s): self._power_w(w, weights)
+                                for w in found})
 
     def _all(self) -> tuple[Workload, ...]:
         report = self._live.report()
@@ -112,10 +122,10 @@ class WorkloadService:
             raise control_unavailable()
         return report.workloads
 
-    def _share(self, workload: Workload, controller: int) -> float | None:
+    def _share(self, workload: Workload, controller: int, total: float) -> float | None:
+        """Its part of what a rack measures; `total` is the weight of all that run there."""
         measured_w = self._live.value(self._live.site.control.load_controllers[controller].power)
-        weights = {w.announcement.workload_id: _weight(w, controller) for w in self._all()}
-        total, own = sum(weights.values()), weights.get(workload.announcement.workload_id, 0.0)
+        own = _weight(workload, controller)
         if measured_w is None or own <= 0 or total <= 0:
             return None
         return measured_w * own / total
@@ -140,6 +150,15 @@ class WorkloadService:
 def not_found(workload_id: str) -> RefusalError:
     """404 for a workload that nobody announced."""
     return RefusalError(404, "WORKLOAD_NOT_FOUND", f"workload {workload_id}: not known; announce it first")
+
+
+def _weights(workloads: Sequence[Workload]) -> dict[int, float]:
+    """Of all workloads together, by load controller."""
+    found: dict[int, float] = defaultdict(float)
+    for workload in workloads:
+        for controller in workload.controllers:
+            found[controller] += _weight(workload, controller)
+    return found
 
 
 def _weight(workload: Workload, controller: int) -> float:

@@ -9,7 +9,7 @@ from pswd_edge.gateway.sender import Sender
 from pswd_edge.gateway.services.evaluation import Impossible
 from pswd_edge.gateway.validation import invalid
 from pswd_edge.model.command import ControlWorkload
-from pswd_edge.model.workload import Announcement, PowerStep
+from pswd_edge.model.workload import SCHEDULE_MAX, Announcement, PowerStep
 from pswd_edge.planning.admission import Alternative
 
 W_PER_MW = 1e6
@@ -48,7 +48,7 @@ def announcement_of(message: WorkloadAnnouncement) -> Announcement:
         deadline_utc_s=when.deadline,
         minimum_w=_watts(may.min_power_mw),
         average_w=_watts(power.average_power_mw),
-        schedule=tuple([PowerStep(s.timestamp, s.power_mw * W_PER_MW) for s in power.power_schedule]),
+        schedule=_schedule(message),
         latest_start_utc_s=when.latest_start,
         can_pause=bool(may.can_pause),
         max_pause_s=may.max_pause_duration_sec or None,
@@ -95,6 +95,14 @@ def _peak_mw(message: WorkloadAnnouncement) -> float:
     """A schedule that goes above the peak says what the peak really is."""
     power = message.power_profile
     return max([power.peak_power_mw, *(s.power_mw for s in power.power_schedule)])
+
+
+def _schedule(message: WorkloadAnnouncement) -> tuple[PowerStep, ...]:
+    """Of more steps than control keeps several are one, at the highest power among them."""
+    steps = message.power_profile.power_schedule
+    many = -(-len(steps) // SCHEDULE_MAX) or 1
+    groups = [steps[i : i + many] for i in range(0, len(steps), many)]
+    return tuple([PowerStep(g[0].timestamp, max(s.power_mw for s in g) * W_PER_MW) for g in groups])
 
 
 def _delay_s(message: WorkloadAnnouncement) -> int:

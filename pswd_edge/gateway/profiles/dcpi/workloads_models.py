@@ -11,7 +11,7 @@ _Degrees = Annotated[float, Field(ge=-273.15, le=1000)]
 _Percent = Annotated[float, Field(ge=0)]      # over 100 is a contradiction, named with all the others
 _Text = Annotated[str, Field(max_length=200)]
 _Count = Annotated[float, Field(ge=0, le=1e12)]
-STEPS_MAX = 48
+STEPS_MAX = 288               # a day of five minutes
 
 Status = Literal["pending_approval", "approved", "approved_with_conditions", "rejected", "throttled", "paused",
                  "migrating", "terminated", "expired"]
