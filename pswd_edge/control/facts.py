@@ -14,9 +14,9 @@ class Facts(NamedTuple):
     """What the last cycle knew; NaN where it is not known.
 
     `ready` is empty, or says why capacity cannot be judged or commands not be carried out now. `barred` are the points
-    that may not be led, as they were not commissioned. `alarms` are those that are listed. `import_limit_w` is the one
-    in force. `heat_w` is what the CDUs carry, `usable_wh` the window of the usable batteries; `rack_w` what a load
-    controller draws, by index.
+    that may not be led, as they were not commissioned. `alarms` are those that are listed. `standing` tells where a
+    set-point stands. `import_limit_w` is the one in force. `heat_w` is what the CDUs carry, `usable_wh` the window of
+    the usable batteries; `rack_w` what a load controller draws, by index.
     """
 
     cycle: int
@@ -31,6 +31,7 @@ class Facts(NamedTuple):
     headroom: Headroom
     barred: frozenset[int] = frozenset()
     alarms: tuple[AlarmReport, ...] = ()
+    standing: Callable[[int], float] = lambda _: math.nan
     import_limit_w: float = math.inf
     load_w: float = math.nan
     heat_w: float = math.nan

@@ -8,6 +8,7 @@ import msgspec
 from pswd_edge.control.alarm_orders import ACKNOWLEDGE_ROLES, judge_alarm_order
 from pswd_edge.control.facts import Facts
 from pswd_edge.control.limits import LIMIT_TTL_MAX_S
+from pswd_edge.control.point_orders import judge_point
 from pswd_edge.control.workload_orders import decide_announcement, decide_order
 from pswd_edge.model.command import (
     AHEAD_S,
@@ -24,6 +25,7 @@ from pswd_edge.model.command import (
     Level,
     Mode,
     Outcome,
+    PrepareCooling,
     Record,
     Rejected,
     Request,
@@ -41,10 +43,11 @@ TTL_MAX_S = {Level.OPERATOR: 900.0, Level.API: 86400.0}
 TEXT_MAX = 200                # bytes of UTF-8
 SECONDS_MAX = 1e9             # some 30 years
 UTC_MAX_S = 250e9             # before the year 10000, which no date-time can show
-_NEEDED = frozenset({"id", "origin", "workload_id", "code", "dependencies"})
+_NEEDED = frozenset({"id", "origin", "workload_id", "code", "dependencies", "cooler"})
 _LENGTH = "length at most "
 _POWERS = frozenset({"peak_w", "baseline_w", "average_w", "minimum_w", "max_power_w", "load_w", "heat_w", "target_w",
-                     "ramp_w_per_s"})
+                     "ramp_w_per_s", "ramp_per_s"})
+_Held = SetPoint | PrepareCooling | SetBatteryTarget | SetLimit
 _SECONDS = {"duration_s": 0.0, "delay_tolerance_s": 0.0, "pause_s": 1.0, "seconds": 0.0, "max_pause_s": 0.0,
             "duration_limit_s": 1.0}
 _LONGEST = {"schedule": SCHEDULE_MAX, "dependencies": DEPENDENCIES_MAX}
@@ -66,7 +69,7 @@ def check(request: DoorRequest, authority: Level, utc_s: float) -> Rejected | No
         return no("ttl", f"holds for {request.ttl_s:g} s: expected 0..{most_s:g} s")
     if authority > Level.OPERATOR and (reason := _operator_only(request)):
         return no("forbidden", reason)
-    if isinstance(request, SetPoint | SetBatteryTarget | SetLimit) and request.ttl_s <= 0 and _holds(request):
+    if isinstance(request, _Held) and request.ttl_s <= 0 and _holds(request):
         return no("ttl", "holds for 0 s: expected a time, so that nothing stays for ever")
     return None
 
@@ -152,7 +155,9 @@ def _wrong_number(name: str, value: float) -> str:
     return f"{name}: got {value:g}: expected a number" + (f" of {low:g} or more" if low > -math.inf else "")
 
 
-def _holds(request: SetPoint | SetBatteryTarget | SetLimit) -> bool:
+def _holds(request: _Held) -> bool:
+    if isinstance(request, PrepareCooling):
+        return request.heat_w is not None
     return (request.power_w if isinstance(request, SetBatteryTarget) else request.value) is not None
 
 
@@ -162,8 +167,8 @@ def decide(
     """The outcome of a request that is in order."""
     if isinstance(request, SetMode):
         return Accepted(id=request.id, cycle=facts.cycle + 1, reason=f"mode {request.mode.value} from the next cycle")
-    if isinstance(request, SetPoint):
-        return _set_point(request, site, facts)
+    if isinstance(request, SetPoint | PrepareCooling):
+        return judge_point(request, site, facts.cycle, facts.utc_s, facts.barred, facts.standing)
     if isinstance(request, SetBatteryTarget):
         return _battery_target(request, facts, authority)
     if isinstance(request, Announce):
@@ -177,32 +182,6 @@ def _other(request: Request, facts: Facts) -> Outcome:
     if isinstance(request, Acknowledge | Shelve):
         return judge_alarm_order(request, facts.alarms, facts.cycle)
     return Rejected(id=request.id, code="not_found", reason=f"{type(request).__name__} is not for the control loop")
-
-
-def _set_point(request: SetPoint, site: Site, facts: Facts) -> Outcome:
-    index = site.point_index.get(request.point)
-    rule = None if index is None else site.points[index].write
-    if index is None or rule is None:
-        return Rejected(id=request.id, code="not_found", reason=f"{request.point}: no such writable point on this site")
-    if site.devices[site.points[index].device].kind == "battery":
-        return Rejected(id=request.id, code="forbidden", reason=f"{request.point}: batteries follow the control law; "
-                        "ask for a battery target instead")
-    if request.value is None:
-        return Accepted(id=request.id, cycle=facts.cycle + 1)
-    if index in facts.barred:
-        return _barred(request.id, request.point)
-    expires = facts.utc_s + request.ttl_s
-    value = min(max(request.value, rule.minimum), rule.maximum)
-    if value != request.value:
-        limit = "minimum" if value > request.value else "maximum"
-        return Clamped(id=request.id, cycle=facts.cycle + 1, value=value, limit=limit, expires_utc_s=expires,
-                       reason=f"{request.point}: {request.value:g} is outside {rule.minimum:g}..{rule.maximum:g}")
-    return Accepted(id=request.id, cycle=facts.cycle + 1, expires_utc_s=expires)
-
-
-def _barred(request_id: str, point: str) -> Failed:
-    return Failed(id=request_id, code="not_commissioned", reason=f"{point} was not commissioned: AUTO leaves it alone "
-                  "(pswd-edge commission)")
 
 
 def _battery_target(request: SetBatteryTarget, facts: Facts, authority: Level) -> Outcome:

@@ -116,7 +116,7 @@ class Turns:
         for workload_id, workload in self._desk.workloads.items():
             if not is_live(workload):
                 continue
-            ends = self._desk.ends(workload_id)
+            ends = self._desk.jobs.ends[workload_id]
             waits = bool(workload.held) or workload.state is WorkloadState.MIGRATING
             wakes_s = min(ends.limit_s, *((ends.start_s, ends.latest_s) if waits else ()), math.inf)
             if now_s >= max(wakes_s, self._again_s.get(workload_id, wakes_s)):

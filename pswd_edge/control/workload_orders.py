@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from pswd_edge.clock import iso_utc
 from pswd_edge.control.facts import Facts
+from pswd_edge.control.point_orders import barred
 from pswd_edge.control.rules.placement import (
     branch_room_w,
     headroom,
@@ -162,9 +163,7 @@ def decide_order(
         return Rejected(id=request.id, code="conflict", reason=reason)
     caps = [site.control.load_controllers[c].cap for c in workload.controllers]
     if facts.barred.intersection(caps) and request.action != "terminate":
-        name = site.points[next(c for c in caps if c in facts.barred)].id
-        return Failed(id=request.id, code="not_commissioned", reason=f"{name} was not commissioned: AUTO leaves it "
-                      "alone (pswd-edge commission)")
+        return barred(request.id, site.points[next(c for c in caps if c in facts.barred)].id)
     changed, limit = _changed(request, workload, site.control, facts.utc_s)
     if changed is None:
         return Rejected(id=request.id, code="invalid", reason=f"{request.action!r}: expected {_ACTIONS}")

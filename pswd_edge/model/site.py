@@ -14,13 +14,25 @@ from pswd_edge.model.point import Point
 
 
 class Listener(Struct, frozen=True):
-    """One HTTP listener: the profiles that it serves and where. TLS paths are None on loopback only."""
+    """One HTTP listener: the profiles that it serves and where. TLS paths are None on loopback only.
+
+    With `client_ca` every client must show a certificate that it has signed, over TLS 1.3.
+    """
 
     host: str
     port: int
     profiles: tuple[str, ...]
     tls_certificate: str | None = None
     tls_key: str | None = None
+    client_ca: str | None = None
+
+
+class IdentitySpec(Struct, frozen=True):
+    """How long tokens hold, and which browser pages of elsewhere may open streams."""
+
+    access_lifetime_s: int = 3600
+    refresh_lifetime_s: int = 86_400
+    origins: tuple[str, ...] = ()
 
 
 class Uplink(Struct, frozen=True):
@@ -55,6 +67,19 @@ class OutsideEndpoint(Struct, frozen=True):
     url: str
     secret: str
     tls_ca: str | None = None
+
+
+class HeatFacts(Struct, frozen=True):
+    """What the site knows of its heat network by contract. None: not known, not shown.
+
+    `price_per_mwh` is in `currency` (ISO 4217). `carbon_kg_per_mwh` is what others would emit for the same heat.
+    """
+
+    id: str = ""
+    name: str = ""
+    price_per_mwh: float | None = None
+    currency: str = "EUR"
+    carbon_kg_per_mwh: float | None = None
 
 
 class GridFacts(Struct, frozen=True):
@@ -101,8 +126,10 @@ class Site(Struct, frozen=True, dict=True):
     runtime_dir: str = "var/run"
     recording: RecordingSpec = RecordingSpec()
     planner: PlannerSpec = PlannerSpec()
+    identity: IdentitySpec = IdentitySpec()
     grid_endpoint: OutsideEndpoint | None = None
     heat_endpoint: OutsideEndpoint | None = None
+    heat_network: HeatFacts = HeatFacts()
 
     @cached_property
     def point_index(self) -> dict[str, int]:

@@ -139,7 +139,7 @@ async def test_ended_workloads_are_forgotten_beyond_a_hundred(room: Room) -> Non
         if i == ENDED_KEPT - 1:
             await room.ask(announce("wl-0"))
             await room.ask(order("terminate", "wl-0"))
-    assert len(room.desk.workloads) == ENDED_KEPT + 1 == len(room.desk._ends)
+    assert len(room.desk.workloads) == ENDED_KEPT + 1 == len(room.desk.jobs.ends)
     assert "alive" in room.desk.workloads
     assert "wl-0" in room.desk.workloads
     assert "wl-3" not in room.desk.workloads

@@ -1,5 +1,6 @@
 """A start that is held back, in the closed loop: the real desk's caps and orders on the simulated racks."""
 
+import math
 import random
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -46,7 +47,7 @@ class Site(Room):
             self.clock.advance(0.1)
             self.desk.expire(self.clock.monotonic_s())
             await self.turns.turn()
-            self.desk.ease(0.1)
+            self.desk.ease(0.1, lambda _: math.nan)
             self.loop.bounds, candidates = self.desk.bounds(), self.desk.candidates()
             self.loop.workloads = tuple(self.desk.workloads.values())
             self.command(candidates)

@@ -1,5 +1,6 @@
 """Workloads that are held back: until their time, their predecessors and their room have come, through restarts."""
 
+import math
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -49,7 +50,7 @@ class Starting(Room):
         return await self.ask(announce(name, workload=workload, offer=offer))
 
     def caps_mw(self) -> dict[str, float]:
-        self.desk.ease(0.1)
+        self.desk.ease(0.1, lambda _: math.nan)
         names = {c.cap: c.id for c in SPEC.load_controllers}
         return {names[b.point]: round(b.high / MW, 3) for b in self.desk.bounds()}
 
@@ -311,7 +312,7 @@ async def test_migration_drains_and_then_ends(room: Starting) -> None:
     room.racks_w[0] = 9 * MW
     outcome = await room.ask(order("migrate", migration_target="site-b", ramp_w_per_s=1 * MW))
     assert (outcome.workload.state, outcome.workload.migration_target) == (WorkloadState.MIGRATING, "site-b")
-    room.desk.ease(1.0)
+    room.desk.ease(1.0, lambda _: math.nan)
     assert room.caps_mw() == {"rack-1": 8.9}
     await room.after(30.0)
     assert room.job().state is WorkloadState.MIGRATING

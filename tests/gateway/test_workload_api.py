@@ -7,47 +7,42 @@ from typing import Any
 
 import aiohttp
 import pytest
-from conftest import House
+from dcpi_house import CLIENT_ID, CN, BothHouse, dcpi_listener
 from desk_door import DeskDoor
 from gateway_campus import Control, make_site
 from msgspec.structs import replace
 
 from pswd_edge.clock import iso_utc
+from pswd_edge.gateway.clients import ClientTable
 from pswd_edge.gateway.live import LiveImage
-from pswd_edge.gateway.principal import Principal
-from pswd_edge.gateway.profiles.dcpi.profile import DcpiProfile
 from pswd_edge.gateway.profiles.dcpi.workloads_models import AnnouncementReceipt, OrderAnswer, WorkloadStatus
-from pswd_edge.gateway.roles import Operation
+from pswd_edge.gateway.roles import DCPI_SCOPES
 from pswd_edge.gateway.server import Gateway
 from pswd_edge.model.control import Branch, Input
+from pswd_edge.model.site import Listener, Site
 from pswd_edge.model.thermal import Cooler, ThermalSpec
 
-CLIENT = Principal("scheduler-01", "client", frozenset(Operation), "dcpi:scheduler-01")
 
-
-def site():
+def site(tls: Path) -> Site:
     """Both APIs, a circuit over both racks, a cooler over each, another site to migrate to."""
-    made = make_site(("pswd", "dcpi"))
+    made = make_site(listeners=(Listener("127.0.0.1", 0, ("pswd",)), dcpi_listener(tls)))
     cool = ThermalSpec(tuple(Cooler(f"cdu-{i + 1}", (i,), 1.0, 30e6, ()) for i in range(2)))
     hall = Branch("hall-a", 60e6, None, Input(0), controllers=(0, 1))
     return replace(made, control=replace(made.control, thermal=cool, branches=(hall,), migration_targets=("site-b",),
                                           cooling_rating_w=140e6))
 
 
-class Both(House):
+class Both(BothHouse):
     """The house with control's desk in it, restarted at will."""
 
-    def __init__(self, control: Control, door: DeskDoor, folder: Path, state_dir: Path) -> None:
-        self.control, self.door, self.folder, self.state_dir = control, door, folder, state_dir
-        self.tokens = {}
+    def __init__(self, control: Control, door: DeskDoor, folder: Path, state_dir: Path, tls: Path) -> None:
+        self.control, self.door, self.folder, self.state_dir, self.tls = control, door, folder, state_dir, tls
 
     async def open(self) -> None:
         self.live = LiveImage(self.folder, self.control.clock)
         self.gateway = Gateway(self.live, self.door, self.state_dir, self.control.clock)
         await self.gateway.open(self.folder / "rows")
-        self.client = aiohttp.ClientSession()
-        self.base = f"http://127.0.0.1:{self.gateway.listening[0].port}"
-        self.tokens = {}
+        super().__init__(self.tls, self.control, self.door, self.gateway, self.live, aiohttp.ClientSession())
 
     async def close(self) -> None:
         await self.client.close()
@@ -94,13 +89,13 @@ def profile(workload_id: str = "job-1", **changes: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-async def both(tmp_path: Path, state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Both]:
-    monkeypatch.setattr(DcpiProfile, "authenticate", lambda *_, **__: CLIENT)
-    control = Control(tmp_path / "run", site())
+async def both(tmp_path: Path, state_dir: Path, tls: Path) -> AsyncIterator[Both]:
+    ClientTable(state_dir).bind(CLIENT_ID, CN, tuple(DCPI_SCOPES))
+    control = Control(tmp_path / "run", site(tls))
     control.run(30)
     door = DeskDoor(control, tmp_path)
     await door.start()
-    made = Both(control, door, tmp_path / "run", state_dir)
+    made = Both(control, door, tmp_path / "run", state_dir, tls)
     await made.open()
     yield made
     await made.close()
