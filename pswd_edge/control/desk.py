@@ -12,9 +12,10 @@ import structlog
 from pswd_edge.clock import Clock
 from pswd_edge.control.arbiter import Bound, Candidate
 from pswd_edge.control.facts import Facts
-from pswd_edge.control.holds import Ends, Held, HeldHeat, HeldPoint, granted
-from pswd_edge.control.ledger import Entry, Ledger, expires, own_word, unwritten
+from pswd_edge.control.holds import Ends, Held, HeldPoint, expires_of, granted
+from pswd_edge.control.ledger import Entry, Ledger, own_word, unwritten
 from pswd_edge.control.limits import HeldLimit, decide_limit, key_of, level_of, released, span_of, tightest
+from pswd_edge.control.readiness import Readiness
 from pswd_edge.control.requests import check, decide
 from pswd_edge.control.reservations import Reservations
 from pswd_edge.control.rules.gradual import declared_rates, slower, toward
@@ -58,13 +59,13 @@ class Desk:
         self._targets: dict[Level, Held] = {}
         self._rates = declared_rates(site.control.thermal)
         self._led: dict[tuple[int, Level], float] = {}
-        self._prepared: dict[str, HeldHeat] = {}
         self.jobs = Reservations(site)
         self.points: dict[tuple[int, Level], HeldPoint] = {}
         self.limits: dict[tuple[str, Level, str], HeldLimit] = {}
         self.mode_wanted: Mode | None = None
         self.mode_origin = ""
         self._watch = Watch(site.control.supervision, clock.monotonic_s())
+        self.readiness = Readiness()
         self.alarm_orders: deque[Acknowledge | Shelve] = deque()    # for the next cycle
 
     def move(self, site: Site, points: Mapping[int, int], controllers: Mapping[int, int]) -> list[str]:
@@ -146,7 +147,7 @@ class Desk:
         if isinstance(outcome, Failed):
             self._ledger.note(unwritten(request, outcome, utc_s))
             return outcome  # nothing was decided: the same id may ask again
-        entry = Entry(request, outcome, authority, utc_s, expires(request, outcome, utc_s))
+        entry = Entry(request, outcome, authority, utc_s, expires_of(request, outcome, utc_s))
         try:
             await self._ledger.append(entry)
         except (sqlite3.Error, OSError) as error:
@@ -211,7 +212,7 @@ class Desk:
         elif isinstance(request, SetPoint):
             self._hold(request, entry, began_s)
         elif isinstance(request, PrepareCooling):
-            self._prepare(request, entry, began_s)
+            self.readiness.take(request, outcome, began_s)
         elif isinstance(request, Acknowledge | Shelve):
             self.alarm_orders.append(request)
         elif isinstance(request, SetLimit):
@@ -230,12 +231,6 @@ class Desk:
             self.points[point, entry.level] = HeldPoint(granted(request.value, entry, rule), entry.level,
                                                         request.origin, began_s + request.ttl_s, self._sequence,
                                                         request.ramp_per_s)
-
-    def _prepare(self, request: PrepareCooling, entry: Entry, began_s: float) -> None:
-        self._prepared.pop(request.cooler, None)
-        if request.heat_w is not None:
-            heat_w = entry.outcome.value if isinstance(entry.outcome, Clamped) else request.heat_w
-            self._prepared[request.cooler] = HeldHeat(heat_w, request.origin, began_s + request.ttl_s)
 
     def _tighten(self, request: SetLimit, entry: Entry, began_s: float) -> None:
         """Hold a limit within what the site file says today: the site may have another than when it was asked."""
@@ -262,9 +257,7 @@ class Desk:
         limits = [key for key, held in self.limits.items()
                   if now_s >= held.until_s and not self._watch.keeps(held, now_s)]
         gone += [f"{i[0]} of {self.limits.pop(i).origin} expired" for i in limits]
-        ready = [key for key, held in self._prepared.items() if now_s >= held.until_s]
-        gone += [f"cooling of {i} made ready by {self._prepared.pop(i).origin} expired" for i in ready]
-        return [*gone, *self.jobs.expire(now_s)]
+        return [*gone, *self.readiness.expire(now_s), *self.jobs.expire(now_s)]
 
     def unheard(self, now_s: float) -> list[Supervisor]:
         """Supervisors that have just become silent; their set-points and targets are let go, limits stay."""
@@ -311,11 +304,6 @@ class Desk:
         held = [Candidate(key[0], self._led.get(key, h.value), h.level, h.origin, h.sequence)
                 for key, h in self.points.items()]
         return [*held, *self.jobs.run_commands()]
-
-    @property
-    def prepared_w(self) -> dict[str, float]:
-        """Heat that coolers are to be ready for by request, by cooler id, W."""
-        return {cooler: held.heat_w for cooler, held in self._prepared.items()}
 
     def ease(self, dt_s: float, standing: Callable[[int], float]) -> None:
         """Move workloads' allowed powers and held set-points toward what they are to be, at the ramps asked for.

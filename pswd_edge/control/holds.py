@@ -5,7 +5,7 @@ from typing import NamedTuple
 import msgspec
 
 from pswd_edge.control.ledger import Entry
-from pswd_edge.model.command import Clamped, ControlWorkload, Level, Request
+from pswd_edge.model.command import Accepted, Announce, Clamped, ControlWorkload, Level, Outcome, Request
 from pswd_edge.model.point import WriteRule
 from pswd_edge.model.workload import Workload, WorkloadState
 
@@ -82,6 +82,13 @@ def _limit_utc_s(workload: Workload) -> float | None:
     """When a workload has run as long as was approved; None where it may run on, or does not run."""
     begun, limit_s = workload.started_utc_s, workload.duration_limit_s
     return None if begun is None or limit_s is None else begun + limit_s
+
+
+def expires_of(request: Request, outcome: Outcome, utc_s: float) -> float | None:
+    """When the ledger may forget it: refusals at once, workloads never (their end is another request)."""
+    if isinstance(outcome, Accepted | Clamped):
+        return None if isinstance(request, Announce | ControlWorkload) else utc_s + request.ttl_s
+    return utc_s
 
 
 def run_out(workload: Workload, ends: Ends, now_s: float) -> Workload | None:

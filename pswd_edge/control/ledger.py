@@ -21,7 +21,7 @@ from pswd_edge.control.archive import Archive
 from pswd_edge.control.chain import Body
 from pswd_edge.control.power_record import PowerBlock
 from pswd_edge.control.requests import TTL_MAX_S
-from pswd_edge.model.command import Accepted, Announce, Clamped, ControlWorkload, Level, Outcome, Request
+from pswd_edge.model.command import Accepted, Clamped, ControlWorkload, Level, Outcome, Request
 from pswd_edge.model.window import is_live
 from pswd_edge.model.workload import Workload
 
@@ -250,13 +250,6 @@ def unwritten(request: Request, outcome: Outcome, utc_s: float) -> Body:
     """What the ledger keeps of a request that it does not answer for: who asked and why not, cut to a sane length."""
     return {**request_head(request, utc_s, _CUT), "origin": request.origin[:_CUT], "asked": type(request).__name__,
             "answer": type(outcome).__name__, "reason": outcome.reason[:_CUT]}
-
-
-def expires(request: Request, outcome: Outcome, utc_s: float) -> float | None:
-    """When the ledger may forget it: refusals at once, workloads never (their end is another request)."""
-    if isinstance(outcome, Accepted | Clamped):
-        return None if isinstance(request, Announce | ControlWorkload) else utc_s + request.ttl_s
-    return utc_s
 
 
 def request_body(entry: Entry) -> Body:

@@ -30,10 +30,12 @@ from pswd_edge.gateway.services.polled import Polled
 from pswd_edge.gateway.services.power import PowerService
 from pswd_edge.gateway.services.security import SecurityService
 from pswd_edge.gateway.services.sensors import SensorService
+from pswd_edge.gateway.services.subsystems import SubsystemService, figures_of
 from pswd_edge.gateway.services.thermal import ThermalService
 from pswd_edge.gateway.services.workload_figures import WorkloadFigures
 from pswd_edge.gateway.services.workloads import WorkloadService
 from pswd_edge.gateway.store import Store
+from pswd_edge.gateway.streams.hub import StreamHub
 
 
 class Services(NamedTuple):
@@ -64,15 +66,17 @@ class Services(NamedTuple):
     grid_events: GridEvents
     evaluation: Evaluation
     announcements: Announcements
-    figures: WorkloadFigures
+    workload_figures: WorkloadFigures
+    hub: StreamHub
     security: SecurityService
+    subsystems: SubsystemService
 
     def jobs(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
         """What runs beside the answers, by name, until it is cancelled."""
         return {"planner": self.planner.run, "delivery": self.delivery.run, "grid events": self.grid_events.run,
                 "grid conditions": self.grid_conditions.run, "announcements": self.announcements.run,
-                "workload figures": self.figures.run, "heat demand": self.heat_demand.run,
-                "heat account": self.heat.run}
+                "workload figures": self.workload_figures.run, "streams": self.hub.run,
+                "heat demand": self.heat_demand.run, "heat account": self.heat.run}
 
     async def close(self) -> None:
         """End threads and connections; the jobs have been cancelled before."""
@@ -80,38 +84,42 @@ class Services(NamedTuple):
         self.heavy.close()
         await self.outside.close()
         with contextlib.suppress(sqlite3.Error):    # a full disk costs the figures, not the end
-            await self.figures.save()
+            await self.workload_figures.save()
         self.store.close()
 
 
 def open_services(live: LiveImage, door: Door, clock: Clock, store: Store) -> Services:
     """The services; to be closed at the end, the store with them."""
     meter, heavy = PerformanceMeter(), HeavyWork()
-    evaluation, figures = Evaluation(live, clock, heavy), WorkloadFigures(store)
+    evaluation, powers = Evaluation(live, clock, heavy), WorkloadFigures(store)
     dispatch, planner, outside = Dispatch(live, door, clock), PlannerService(live, door, clock), Outside(live)
     delivery, demand = Delivery(store, outside, live, clock), Polled(outside, clock, "heat", "/conditions", HeatDemand)
     conditions = Polled(outside, clock, "grid", "/conditions", GridConditions)
-    offers = OfferService(live, clock, store, delivery)
+    offers, events = OfferService(live, clock, store, delivery), GridEvents(store, outside, clock)
+    cooling_systems, security = CoolingSystems(live), SecurityService(live, clock)
+    figures = figures_of(cooling_systems, delivery, events, conditions, security, clock)
     return Services(
         live=live, clock=clock, meter=meter, heavy=heavy, store=store, outside=outside, delivery=delivery,
         power=PowerService(live, clock),
         battery=BatteryService(live),
         thermal=ThermalService(live),
         grid=GridService(live, clock, conditions),
-        workloads=WorkloadService(live, clock, figures),
+        workloads=WorkloadService(live, clock, powers),
         dispatch=dispatch,
         health=HealthService(live, dispatch, meter, planner),
         planner=planner,
         cooling=CoolingService(live, dispatch, clock),
-        cooling_systems=CoolingSystems(live),
+        cooling_systems=cooling_systems,
         sensors=SensorService(live, clock),
         heat_demand=demand,
         heat=HeatService(live, clock, store, demand, offers),
         heat_offers=offers,
         grid_conditions=conditions,
-        grid_events=GridEvents(store, outside, clock),
-        security=SecurityService(live, clock),
+        grid_events=events,
+        hub=StreamHub(live, clock),
+        security=security,
+        subsystems=SubsystemService(live, figures),
         evaluation=evaluation,
         announcements=Announcements(live, dispatch, evaluation, PendingFile(store), clock),
-        figures=figures,
+        workload_figures=powers,
     )
