@@ -114,8 +114,8 @@ def _limited(found: Workload, offer: Offer, spec: ControlSpec, facts: Facts,
         more.append(f"starts at {iso_utc(offer.start_utc_s)}")
     if offer.duration_limit_s is not None:
         more.append(f"ends {offer.duration_limit_s:.0f} s after its start")
-    start = max(said.earliest_start_utc_s or 0.0, offer.start_utc_s or 0.0) or None
-    found = replace(found, start_utc_s=start, duration_limit_s=offer.duration_limit_s,
+    start = max(said.earliest_start_utc_s or 0.0, offer.start_utc_s or 0.0)
+    found = replace(found, start_utc_s=start if start > facts.utc_s else None, duration_limit_s=offer.duration_limit_s,
                     conditions=(*found.conditions, *more),
                     state=WorkloadState.CONDITIONAL if more else found.state)
     held = why_held(found, workloads, facts.utc_s)

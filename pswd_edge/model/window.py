@@ -37,11 +37,14 @@ def window_of(workload: Workload, utc_s: float) -> Window:
     One that runs has begun, and is there at least now, whatever it said about its end. The end is what it announced: an
     estimate, so that nothing may rely on it without asking again when the time has come. One that is slowed has none.
     """
-    begin = max(begin_utc_s(workload), utc_s) if workload.held else -math.inf
+    begun = begin_utc_s(workload)
+    if workload.held:
+        begun = max(begun, utc_s)    # overdue, its whole length is still to come
+    begin = begun if workload.held else -math.inf
     limit_s = workload.duration_limit_s
     if limit_s is None:
         limit_s = math.inf if workload.state in _SLOWED else workload.announcement.duration_s
-    end = math.inf if limit_s is None else begin_utc_s(workload) + limit_s
+    end = math.inf if limit_s is None else begun + limit_s
     return Window(begin, max(end, math.nextafter(max(begin, utc_s), math.inf)))
 
 

@@ -1,6 +1,7 @@
 """Workloads over both APIs, with the real desk behind the door: announced, judged, ordered, looked at, restarted."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -241,6 +242,21 @@ async def test_an_announcement_outlives_a_restart_of_the_gateway_before_its_judg
     assert (await both.judged())["status"] == "approved"
     [asked] = {r.id for r in both.door.asked}
     assert asked.endswith(receipt.body["request_id"])
+
+
+async def test_an_announcement_that_cannot_be_written_down_is_503_and_forgotten(both: Both, monkeypatch) -> None:
+    """A 202 that the disk does not know would be a promise of nobody."""
+    file = both.gateway.services.announcements._file
+
+    async def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(file, "add", full)
+        answer = await both.announced()
+    assert answer.status == 503
+    assert (await both.status()).status == 404
+    assert (await both.announced()).status == 202
 
 
 async def test_a_judgement_that_was_not_noted_is_not_made_twice(both: Both) -> None:

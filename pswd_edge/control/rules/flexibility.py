@@ -35,11 +35,11 @@ def of_site(spec: ControlSpec) -> Flexible:
 def flexible(spec: ControlSpec, workloads: Sequence[Workload]) -> Flexible:
     """As the live workloads leave them: throttle before pause before cut, low priority first, critical never.
 
-    Within that the site's own order counts. A tier is as stiff as the stiffest workload on it. Power that nobody
-    announced is the site's to throttle.
+    What is held back before its start is not there yet. Within that the site's own order counts. A tier is as stiff as
+    the stiffest workload on it. Power that nobody announced is the site's to throttle.
     """
     base = of_site(spec)
-    live = [w for w in workloads if is_live(w)]
+    live = [w for w in workloads if is_live(w) and not w.held]
     if not live:
         return base
     found = [_on(spec, tier, live) for tier in spec.tiers]

@@ -127,7 +127,7 @@ def _odd_number(announcement: Announcement) -> str:
 def _verdict(
     announcement: Announcement, approved_w: float, scarce: str, limits: Range
 ) -> tuple[WorkloadState, tuple[str, ...]]:
-    asked, least = announcement.peak_w, max(announcement.baseline_w, 0.0)
+    asked, least = announcement.peak_w, max(announcement.baseline_w, announcement.minimum_w or 0.0)
     if approved_w >= asked:
         return WorkloadState.APPROVED, ()
     lack = f"{scarce} allows {approved_w / 1e6:.1f} MW of the {asked / 1e6:.1f} MW asked for"

@@ -1,6 +1,7 @@
 """Announcements on their way to control: judged at once for who waits, or kept and judged a moment later."""
 
 import asyncio
+import sqlite3
 import uuid
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,7 +10,7 @@ import structlog
 
 from pswd_edge.clock import Clock
 from pswd_edge.gateway.live import LiveImage
-from pswd_edge.gateway.refusal import RefusalError
+from pswd_edge.gateway.refusal import RefusalError, unavailable
 from pswd_edge.gateway.sender import Sender
 from pswd_edge.gateway.services.dispatch import Dispatch
 from pswd_edge.gateway.services.evaluation import Evaluation
@@ -67,16 +68,17 @@ class Announcements:
             return Receipt(request_id, EXPECTED_S)
         self._refuse_twice(said.workload_id)
         if len(self._waiting) >= PENDING_MAX:
-            raise RefusalError(503, "BUSY", f"{PENDING_MAX} announcements wait already; ask again in 5 s",
-                               headers={"Retry-After": "5"})
+            raise unavailable("BUSY", f"{PENDING_MAX} announcements wait already; ask again in 5 s", retry_after_s=5)
         kept = Kept(request_id, said, sender.origin, sender.role, self._clock.utc_s())
         self._waiting[said.workload_id] = kept    # before the disk: the same name a moment later is a second one
         try:
             await self._file.add(kept, details)
-        except BaseException:
+        except sqlite3.Error as error:
             del self._waiting[said.workload_id]
-            raise
-        self._wake.set()
+            raise unavailable("STORE_UNAVAILABLE", "the announcement cannot be written down; free the gateway's disk, "
+                              "and announce it again") from error
+        finally:
+            self._wake.set()    # also for one whose asker has gone meanwhile
         return Receipt(request_id, EXPECTED_S)
 
     def waiting(self, workload_id: str) -> Kept | None:
