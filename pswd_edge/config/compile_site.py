@@ -10,7 +10,9 @@ from pswd_edge.config.site_form import ConnectionForm, DeviceForm, SiteFile
 from pswd_edge.model.circuit import Circuit
 from pswd_edge.model.device import Connection, Device
 from pswd_edge.model.point import Point
-from pswd_edge.model.site import GridFacts, Listener, PlannerSpec, RecordingSpec, Site, TrapSpec, Uplink
+from pswd_edge.model.site import (
+    ApiLimits, GridFacts, Listener, PlannerSpec, RateSpec, RecordingSpec, Site, TrapSpec, Uplink,
+)
 
 
 def compile_form(form: SiteFile, maps: Mapping[str, MapFile]) -> Site:
@@ -46,8 +48,14 @@ def compile_form(form: SiteFile, maps: Mapping[str, MapFile]) -> Site:
         state_dir=form.state_dir,
         runtime_dir=form.runtime_dir,
         planner=PlannerSpec(**dict(form.planner)),
+        api_limits=_api_limits(form.api_limits),
         recording=RecordingSpec() if form.recording is None else RecordingSpec(**dict(form.recording), on=True),
     )
+
+
+def _api_limits(form: ApiLimitsForm) -> ApiLimits:
+    return ApiLimits(**{name: RateSpec(**dict(value)) if isinstance(value, RateForm) else value
+                        for name, value in dict(form).items()})
 
 
 def _connection(index: int, id_: str, form: ConnectionForm) -> Connection:

@@ -1,7 +1,7 @@
 """Where the audit lies: two chains of entries in the gateway's state folder, written by one thread.
 
-`audit/commands` holds what was done, `audit/refusals` what was not: a flood of refusals cannot push commands out of their
-budget. Entries that wait at the same time share one sync.
+`audit/commands` holds what was done, `audit/refusals` what was not: a flood of refusals cannot push commands out of
+their budget. Entries that wait at the same time share one sync.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ class AuditFile:
         self.trouble = ""
 
     async def write(self, body: Body) -> None:
-        """On disk when this returns. Raises OSError where it is not; it is written later then, where that is possible."""
+        """On disk when this returns. Raises OSError where it is not; it is written later then, once the disk takes it."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._owed.append((body, done))
         self._wake.set()
@@ -53,6 +53,7 @@ class AuditFile:
             async with asyncio.timeout(PATIENCE_S):
                 await asyncio.shield(done)
         except TimeoutError as error:
+            done.cancel()
             self._fail(OSError(f"no answer of the disk within {PATIENCE_S:.0f} s"))
             raise OSError(self.trouble) from error
 
@@ -67,35 +68,38 @@ class AuditFile:
     async def run(self) -> None:
         """Write what comes, for ever."""
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._thread, self._open)
         while True:
-            await self._wake.wait()
-            self._wake.clear()
             await self._write_all(loop)
             if self.trouble:
                 await asyncio.sleep(_RETRY_S)
-                self._wake.set()
+            else:
+                await self._wake.wait()
+            self._wake.clear()
 
     async def _write_all(self, loop: asyncio.AbstractEventLoop) -> None:
+        trouble, self.trouble = self.trouble, ""
         owed, self._owed = self._owed, []
-        noted, self._noted = self._noted, deque()
-        lost, self._lost = self._lost, 0
+        try:
+            await loop.run_in_executor(self._thread, self._append, COMMANDS, [body for body, _ in owed])
+        except OSError as error:
+            self._owed = owed + self._owed
+            self._fail(error, known=bool(trouble))
+        _settle(owed, self.trouble)
+        noted, lost = list(self._noted), self._lost
         told = [self._entry("lost", count=lost)] if lost else []
         try:
-            await loop.run_in_executor(self._thread, self._append, [body for body, _ in owed], [*noted, *told])
+            await loop.run_in_executor(self._thread, self._append, REFUSALS, [*noted, *told])
         except OSError as error:
-            self._fail(error)
-            self._owed = owed + self._owed
-            self._lost += lost + len(noted)
-            _settle(owed, OSError(self.trouble))
+            self._fail(error, known=bool(trouble))
         else:
-            _settle(owed, None)
-            if self.trouble:
-                _LOG.warning("audit: written again")
-            self.trouble = ""
+            self._lost -= lost
+            for _ in noted:
+                self._noted.popleft()
+        if trouble and not self.trouble:
+            _LOG.warning("audit: written again")
 
-    def _fail(self, error: OSError) -> None:
-        if not self.trouble:
+    def _fail(self, error: OSError, *, known: bool = False) -> None:
+        if not (known or self.trouble):
             _LOG.error("audit: cannot be written; commands are refused", folder=str(self._folder), error=str(error))
         self.trouble = f"audit: cannot be written ({error}); commands are refused; free the disk"
 
@@ -105,20 +109,12 @@ class AuditFile:
 
     # --- in the thread ------------------------------------------------------------------------------------------
 
-    def _open(self) -> None:
-        try:
-            self._append([], [])
-        except OSError as error:
-            self._fail(error)
-
-    def _append(self, commands: list[Body], refusals: list[Body]) -> None:
-        """Raises OSError. Commands go first: they are waited for."""
-        for name, bodies in ((COMMANDS, commands), (REFUSALS, refusals)):
-            if name not in self._opened:
-                bodies = [self._begin(name), *bodies]  # noqa: PLW2901  # the first entry says that the gateway started
-            if bodies:
-                self._chains[name].append(bodies)
-            self._opened.add(name)
+    def _append(self, name: str, bodies: list[Body]) -> None:
+        """Raises OSError; then none of them is there. The first entry says that the gateway started."""
+        opened = [] if name in self._opened else [self._begin(name)]
+        if opened or bodies:
+            self._chains[name].append([*opened, *bodies])
+        self._opened.add(name)
 
     def _begin(self, name: str) -> Body:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -130,8 +126,10 @@ class AuditFile:
 
     def close(self) -> None:
         """Write the rest, where the disk takes it, and let go."""
+        rest = {COMMANDS: [body for body, _ in self._owed], REFUSALS: list(self._noted)}
         try:
-            self._thread.submit(self._append, [body for body, _ in self._owed], list(self._noted)).result(PATIENCE_S)
+            for name, bodies in rest.items():
+                self._thread.submit(self._append, name, bodies).result(PATIENCE_S)
         except (OSError, TimeoutError) as error:
             _LOG.error("audit: the last entries could not be written", error=str(error))
         self._thread.shutdown(wait=not self.trouble, cancel_futures=True)
@@ -139,11 +137,7 @@ class AuditFile:
             chain.close()
 
 
-def _settle(owed: list[Owed], error: OSError | None) -> None:
+def _settle(owed: list[Owed], trouble: str) -> None:
     for _, done in owed:
-        if done.done():
-            continue
-        if error is None:
-            done.set_result(None)
-        else:
-            done.set_exception(error)
+        if not done.done():
+            done.set_exception(OSError(trouble)) if trouble else done.set_result(None)

@@ -10,14 +10,20 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 from aiohttp import web
 
+from pswd_edge.gateway.audit import REFUSED, Audit
+from pswd_edge.gateway.cors import Cors
+from pswd_edge.gateway.endpoint import Endpoint
+from pswd_edge.gateway.guard import VERDICT
 from pswd_edge.gateway.live import LiveImage
 from pswd_edge.gateway.performance import PerformanceMeter
 from pswd_edge.gateway.principal import Principal
 from pswd_edge.gateway.profile import Profile, respond_refusal
 from pswd_edge.gateway.refusal import RefusalError, unavailable
+from pswd_edge.gateway.target import check_target
 
 REQUEST_ID = web.RequestKey("request_id", str)
 PRINCIPAL = web.RequestKey("principal", Principal)
+ENDPOINT = web.RequestKey("endpoint", Endpoint)
 TIMEOUT_S = 20.0
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _LOG = structlog.get_logger("pswd_edge.access")
@@ -28,10 +34,13 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Frame:
     """The one middleware of a listener. `profiles` are its profiles; the first one's words serve unknown paths."""
 
-    def __init__(self, profiles: Sequence[Profile], live: LiveImage, meter: PerformanceMeter) -> None:
+    def __init__(
+        self, profiles: Sequence[Profile], live: LiveImage, meter: PerformanceMeter, audit: Audit, cors: Cors,
+    ) -> None:
         self._profiles = profiles
         self._live = live
         self._meter = meter
+        self._audit, self._cors = audit, cors
 
     def profile_of(self, path: str) -> Profile:
         """The profile whose prefix the path has."""
@@ -47,11 +56,14 @@ class Frame:
         request[REQUEST_ID] = given_id(request.headers.get("X-Request-ID"))
         self._live.follow()
         try:
+            check_target(request)
             async with asyncio.timeout(TIMEOUT_S):
-                response = await handler(request)
+                response = self._cors.preflight(request) or await handler(request)
         except Exception as error:  # noqa: BLE001  # the edge of the house: nothing may leave as a traceback
-            refusal = refusal_of(error, request)
+            refusal = request[REFUSED] = refusal_of(error, request)
             response = respond_refusal(self.profile_of(request.path), refusal, request[REQUEST_ID])
+        await self._audit.record(request, response.status, request[REQUEST_ID], request.get(PRINCIPAL),
+                                 request.get(ENDPOINT))
         duration_s = time.perf_counter() - started_s
         self._meter.answered(duration_s, response.status)
         _log(request, response, duration_s)
@@ -102,9 +114,25 @@ def _log(request: web.Request, response: web.StreamResponse, duration_s: float) 
               origin=principal.origin if principal else None)
 
 
-async def finish_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """On every answer: its request id, nothing cached, nothing guessed, and no word about the software."""
-    response.headers.setdefault("X-Request-ID", request.get(REQUEST_ID, ""))
-    response.headers.setdefault("Cache-Control", "no-store")
-    response.headers.setdefault("X-Content-Type-Options", "nosniff")
-    response.headers.pop("Server", None)
+class Finish:
+    """Puts the headers of every answer of a listener on it: its id, nothing cached or guessed, no word about the software."""
+
+    def __init__(self, cors: Cors) -> None:
+        self._cors = cors
+
+    async def headers(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Called by aiohttp before an answer leaves."""
+        found = {"X-Request-ID": request.get(REQUEST_ID, ""), **always(secure=request.secure)}
+        verdict = request.get(VERDICT)
+        if verdict is not None:
+            found.update(verdict.headers())
+        found.update(self._cors.headers(request))
+        for name, value in found.items():
+            response.headers.setdefault(name, value)
+        response.headers.pop("Server", None)
+
+
+def always(*, secure: bool) -> dict[str, str]:
+    """Headers of every answer; `secure`: over TLS, where browsers are told to stay."""
+    found = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    return {**found, "Strict-Transport-Security": "max-age=31536000"} if secure else found

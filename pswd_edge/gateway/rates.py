@@ -4,28 +4,18 @@ A bucket is one number: when it is full again (the generic cell rate algorithm).
 back after 60 / per_minute seconds; as many as `burst` may be taken at once.
 """
 
-import ipaddress
 import math
 from collections import OrderedDict
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import NamedTuple
 
 from pswd_edge.clock import Clock
+from pswd_edge.gateway.connections import owner_of
+from pswd_edge.gateway.endpoint import Category
 from pswd_edge.gateway.refusal import RefusalError
 
 BUCKETS_MAX = 4096
 ADDRESS = "address:"          # origin of one whose name is not known: "address:10.0.4.11"
-
-
-class Category(StrEnum):
-    """What a request counts towards."""
-
-    AUTH = "authentication"
-    WORKLOAD = "workload"
-    MONITORING = "monitoring"
-    CONTROL = "control"
-    GRID = "grid"
 
 
 class Rate(NamedTuple):
@@ -134,16 +124,8 @@ _THE_OTHERS = "(the others)"
 
 
 def address_origin(remote: str | None) -> str:
-    """The origin of a client without a name: its address, of IPv6 the /64, since one host may use all of it."""
-    try:
-        address = ipaddress.ip_address((remote or "").partition("%")[0])
-    except ValueError:
-        return f"{ADDRESS}unknown"
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped is not None:
-            return f"{ADDRESS}{address.ipv4_mapped}"
-        return f"{ADDRESS}{ipaddress.ip_network((address, 64), strict=False)}"
-    return f"{ADDRESS}{address}"
+    """The origin of a client without a name: whom its address counts for."""
+    return ADDRESS + owner_of(remote or "")
 
 
 def over_limit(category: Category, verdict: Verdict) -> RefusalError:

@@ -4,10 +4,13 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from pswd_edge.gateway.endpoint import Call, Endpoint
-from pswd_edge.gateway.middleware import PRINCIPAL
+from pswd_edge.gateway.audit import is_command
+from pswd_edge.gateway.endpoint import Call, Category, Endpoint
+from pswd_edge.gateway.guard import Guard
+from pswd_edge.gateway.middleware import ENDPOINT, PRINCIPAL
 from pswd_edge.gateway.principal import Principal
 from pswd_edge.gateway.profile import Profile
+from pswd_edge.gateway.rates import address_origin
 from pswd_edge.gateway.refusal import RefusalError
 from pswd_edge.gateway.validation import check, check_query, read_json
 
@@ -15,8 +18,8 @@ from pswd_edge.gateway.validation import check, check_query, read_json
 class Reception:
     """Receives the requests of one profile."""
 
-    def __init__(self, profile: Profile) -> None:
-        self._profile = profile
+    def __init__(self, profile: Profile, guard: Guard) -> None:
+        self._profile, self._guard = profile, guard
 
     def routes(self) -> list[web.RouteDef]:
         """The profile's table as routes of aiohttp."""
@@ -25,21 +28,34 @@ class Reception:
 
     def _handler(self, endpoint: Endpoint) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def receive(request: web.Request) -> web.StreamResponse:
+            request[ENDPOINT] = endpoint
             principal = self._admit(endpoint, request)
-            return await endpoint.handler(await read_call(endpoint, request, principal))
+            if is_command(endpoint):
+                self._guard.audit.check()
+            return await self._guard.idempotency.serve(await read_call(endpoint, request, principal), endpoint)
 
         return receive
 
     def _admit(self, endpoint: Endpoint, request: web.Request) -> Principal | None:
         """Who asks; raises 401 where that is not proven, 403 where they may not. No byte of a body is read before."""
         if endpoint.operation is None:
+            self._guard.charge(request, address_origin(request.remote), endpoint.category)
             return None
-        principal = self._profile.authenticate(request, stream=endpoint.stream)
+        principal = self._known(endpoint, request)
         request[PRINCIPAL] = principal
+        self._guard.charge(request, principal.origin, endpoint.category)
         if endpoint.operation not in principal.allowed:
             raise RefusalError(403, "FORBIDDEN",
                                f"{principal.role} {principal.name}: may not {endpoint.operation.value}")
         return principal
+
+    def _known(self, endpoint: Endpoint, request: web.Request) -> Principal:
+        """Who asks. Who cannot prove it counts by address, like a login: tokens cannot be tried faster than passwords."""
+        try:
+            return self._profile.authenticate(request, stream=endpoint.stream)
+        except RefusalError:
+            self._guard.charge(request, address_origin(request.remote), Category.AUTH)
+            raise
 
 
 async def read_call(endpoint: Endpoint, request: web.Request, principal: Principal | None) -> Call:

@@ -14,13 +14,36 @@ from pswd_edge.model.point import Point
 
 
 class Listener(Struct, frozen=True):
-    """One HTTP listener: the profiles that it serves and where. TLS paths are None on loopback only."""
+    """One HTTP listener: the profiles that it serves and where. TLS paths are None on loopback only.
+
+    `cors_origins` are the origins whose pages may ask, "https://host:port".
+    """
 
     host: str
     port: int
     profiles: tuple[str, ...]
     tls_certificate: str | None = None
     tls_key: str | None = None
+    cors_origins: tuple[str, ...] = ()
+
+
+class RateSpec(Struct, frozen=True):
+    """`per_minute` requests of one client for ever; `burst` at once after a pause."""
+
+    per_minute: float
+    burst: int
+
+
+class ApiLimits(Struct, frozen=True):
+    """How much the gateway's clients may ask of it. A rate that is None is the documented one."""
+
+    connections: int = 600
+    connections_per_address: int = 300
+    authentication: RateSpec | None = None
+    workload: RateSpec | None = None
+    monitoring: RateSpec | None = None
+    control: RateSpec | None = None
+    grid: RateSpec | None = None
 
 
 class Uplink(Struct, frozen=True):
@@ -90,6 +113,7 @@ class Site(Struct, frozen=True, dict=True):
     runtime_dir: str = "var/run"
     recording: RecordingSpec = RecordingSpec()
     planner: PlannerSpec = PlannerSpec()
+    api_limits: ApiLimits = ApiLimits()
 
     @cached_property
     def point_index(self) -> dict[str, int]:

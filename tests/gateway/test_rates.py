@@ -3,7 +3,8 @@
 import pytest
 
 from pswd_edge.clock import FakeClock
-from pswd_edge.gateway.rates import RATES, Category, Rate, Rates, address_origin, over_limit
+from pswd_edge.gateway.endpoint import Category
+from pswd_edge.gateway.rates import RATES, Rate, Rates, address_origin, over_limit
 
 
 @pytest.mark.parametrize(("category", "per_minute", "burst"), [
