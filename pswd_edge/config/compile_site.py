@@ -6,12 +6,20 @@ from pswd_edge.config.compile_control import DEFAULT_REVERT_S, compile_control
 from pswd_edge.config.control_form import ControlForm
 from pswd_edge.config.map_form import MapFile, ModbusMap
 from pswd_edge.config.points import PointContext, compile_points, period_ms, with_effect
-from pswd_edge.config.site_form import ConnectionForm, DeviceForm, SiteFile
+from pswd_edge.config.site_form import ApiLimitsForm, ConnectionForm, DeviceForm, RateForm, SiteFile
 from pswd_edge.model.circuit import Circuit
 from pswd_edge.model.device import Connection, Device
 from pswd_edge.model.point import Point
 from pswd_edge.model.site import (
-    ApiLimits, GridFacts, Listener, PlannerSpec, RateSpec, RecordingSpec, Site, TrapSpec, Uplink,
+    ApiLimits,
+    GridFacts,
+    Listener,
+    PlannerSpec,
+    RateSpec,
+    RecordingSpec,
+    Site,
+    TrapSpec,
+    Uplink,
 )
 
 
@@ -54,8 +62,9 @@ def compile_form(form: SiteFile, maps: Mapping[str, MapFile]) -> Site:
 
 
 def _api_limits(form: ApiLimitsForm) -> ApiLimits:
-    return ApiLimits(**{name: RateSpec(**dict(value)) if isinstance(value, RateForm) else value
-                        for name, value in dict(form).items()})
+    rates = {name: RateSpec(rate.per_minute, rate.burst) for name, rate in dict(form).items()
+             if isinstance(rate, RateForm)}
+    return ApiLimits(form.connections, form.connections_per_address, **rates)
 
 
 def _connection(index: int, id_: str, form: ConnectionForm) -> Connection:

@@ -82,9 +82,10 @@ class Audit:
         origin = address_origin(request.remote) if principal is None else principal.origin
         body = {
             **self._body("command" if status < 400 else "refusal", origin, request.remote), "request_id": request_id,
-            "operation": endpoint.operation.value if endpoint and endpoint.operation else None, "method": request.method[:20],
-            "path": path, "subject": ", ".join(request.match_info.values())[:128], "status": status,
-            "code": refused.code if refused else None, "idempotency_key": request.headers.get("Idempotency-Key", "")[:128],
+            "operation": endpoint.operation.value if endpoint and endpoint.operation else None,
+            "method": request.method[:20], "path": path, "subject": ", ".join(request.match_info.values())[:128],
+            "status": status, "code": refused.code if refused else None,
+            "idempotency_key": request.headers.get("Idempotency-Key", "")[:128],
             **_change(request),
         }
         if status < 400:

@@ -45,7 +45,7 @@ class AuditFile:
         self.trouble = ""
 
     async def write(self, body: Body) -> None:
-        """On disk when this returns. Raises OSError where it is not; it is written later then, once the disk takes it."""
+        """On disk when this returns. Raises OSError where it is not; it is written once the disk takes it."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._owed.append((body, done))
         self._wake.set()

@@ -115,7 +115,7 @@ def _log(request: web.Request, response: web.StreamResponse, duration_s: float) 
 
 
 class Finish:
-    """Puts the headers of every answer of a listener on it: its id, nothing cached or guessed, no word about the software."""
+    """The headers of every answer of a listener: its id, nothing cached or guessed, no word about the software."""
 
     def __init__(self, cors: Cors) -> None:
         self._cors = cors

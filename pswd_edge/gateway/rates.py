@@ -9,10 +9,13 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from msgspec.structs import astuple
+
 from pswd_edge.clock import Clock
 from pswd_edge.gateway.connections import owner_of
 from pswd_edge.gateway.endpoint import Category
 from pswd_edge.gateway.refusal import RefusalError
+from pswd_edge.model.site import ApiLimits
 
 BUCKETS_MAX = 4096
 ADDRESS = "address:"          # origin of one whose name is not known: "address:10.0.4.11"
@@ -33,6 +36,12 @@ RATES: Mapping[Category, Rate] = {
     Category.GRID: Rate(20, 40),
 }
 """Source: the DCPI contract, "Standard Rate Limits". PSWD's names none; the same hold there."""
+
+
+def rates_of(limits: ApiLimits) -> dict[Category, Rate]:
+    """The table with what the site file has in its place."""
+    own = {category: getattr(limits, category.value) for category in Category}
+    return {category: Rate(*astuple(spec)) if spec else RATES[category] for category, spec in own.items()}
 
 
 class Verdict(NamedTuple):

@@ -50,7 +50,7 @@ class Reception:
         return principal
 
     def _known(self, endpoint: Endpoint, request: web.Request) -> Principal:
-        """Who asks. Who cannot prove it counts by address, like a login: tokens cannot be tried faster than passwords."""
+        """Who asks. Who cannot prove it counts by address: tokens cannot be tried faster than passwords."""
         try:
             return self._profile.authenticate(request, stream=endpoint.stream)
         except RefusalError:

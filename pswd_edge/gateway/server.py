@@ -11,7 +11,12 @@ import structlog
 from pswd_edge.clock import Clock, SystemClock
 from pswd_edge.door import GATEWAY_SOCKET, DoorClient
 from pswd_edge.errors import ConfigError, ImageError
+from pswd_edge.gateway.audit import Audit
+from pswd_edge.gateway.audit_file import AuditFile
 from pswd_edge.gateway.auth import ADD_USER, Authority
+from pswd_edge.gateway.connections import Bounds, Connections
+from pswd_edge.gateway.guard import Guard
+from pswd_edge.gateway.idempotency import Idempotency
 from pswd_edge.gateway.listening import Listening, open_listener
 from pswd_edge.gateway.live import LiveImage
 from pswd_edge.gateway.lockout import Lockout
@@ -19,10 +24,13 @@ from pswd_edge.gateway.profile import Profile
 from pswd_edge.gateway.profiles.dcpi.profile import DcpiProfile
 from pswd_edge.gateway.profiles.edge.profile import EdgeProfile
 from pswd_edge.gateway.profiles.pswd.profile import PswdProfile
+from pswd_edge.gateway.rates import Rates, rates_of
 from pswd_edge.gateway.services import Services, open_services
 from pswd_edge.gateway.services.dispatch import Door
+from pswd_edge.gateway.store import Store
 from pswd_edge.gateway.tokens import TokenIssuer, open_key
 from pswd_edge.gateway.users import UserStore
+from pswd_edge.model.site import ApiLimits
 
 NICENESS = 15              # control goes first on a busy machine
 _LOOK_S = 1.0
@@ -41,8 +49,11 @@ class Gateway:
         tokens = TokenIssuer(open_key(state_dir), f"pswd-edge/{live.site.id}", self._clock)
         self._authority = Authority(users, tokens, Lockout(self._clock))
         self.services: Services = open_services(live, door, self._clock)
+        self._store = Store(state_dir)
+        self._audit_file = AuditFile(state_dir, self._clock)
+        self.guard = self._make_guard(live.site.api_limits)
         self.listening: list[Listening] = []
-        self._planning: asyncio.Task[None] | None = None
+        self._running: list[asyncio.Task[None]] = []
         if users.empty:
             _LOG.warning("no users: every login is refused", next=f"add one with: {ADD_USER}")
 
@@ -52,14 +63,21 @@ class Gateway:
         profiles: dict[str, Profile] = {"pswd": PswdProfile(self.services, self._authority),
                                         "dcpi": DcpiProfile(self.services, self._authority),
                                         "edge": EdgeProfile(self.services, self._authority)}
+        self._running = [asyncio.create_task(self._audit_file.run(), name="audit")]
         try:
             for listener in self._live.site.listeners:
-                self.listening.append(await open_listener(listener, profiles, self.services))
+                self.listening.append(await open_listener(listener, profiles, self.services, self.guard))
                 _LOG.info("listening", host=listener.host, port=self.listening[-1].port, profiles=listener.profiles)
         except ConfigError:
             await self.close()
             raise
-        self._planning = asyncio.create_task(self.services.planner.run(), name="planner")
+        self._running.append(asyncio.create_task(self.services.planner.run(), name="planner"))
+
+    def _make_guard(self, limits: ApiLimits) -> Guard:
+        audit = Audit(self._audit_file, self._clock)
+        bounds = Bounds(limits.connections, limits.connections_per_address)
+        return Guard(Rates(self._clock, rates_of(limits)), audit, Idempotency(self._store, self._clock),
+                     Connections(bounds, self._clock, audit.refused))
 
     async def watch(self, on_look: Callable[[], object] = lambda: None) -> None:
         """Once a second, for ever: follow the image, note whether control lives, keep workload figures, `on_look`."""
@@ -67,17 +85,22 @@ class Gateway:
             self._live.follow()
             self.services.meter.looked(alive=self._live.alive)
             self.services.workloads.look()
+            self.guard.audit.look()
             on_look()
             await asyncio.sleep(_LOOK_S)
 
     async def close(self) -> None:
         """Finish what is being answered, then end."""
-        if self._planning is not None:
-            self._planning.cancel()
-        self.services.planner.close()
         for listening in self.listening:
             await listening.close()
         self.listening = []
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        self.services.planner.close()
+        self.guard.audit.flush()
+        self._audit_file.close()
+        self._store.close()
         self.services.heavy.close()
         self._authority.close()
         self._live.close()

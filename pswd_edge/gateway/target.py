@@ -13,8 +13,8 @@ _DOTS = re.compile(r"/\.{1,2}(?:/|$)")
 def check_target(request: web.Request) -> None:
     """Raises RefusalError 404 for what no path of ours is, before anything is looked up.
 
-    That is dots that climb, empty segments, escapes of what separates (`%2F`, `%5C`, `%2E`), of an escape (`%25`) and of
-    control characters (`%00`), and everything that RFC 3986 does not have in a path.
+    That is dots that climb, empty segments, escapes of what separates (`%2F`, `%5C`, `%2E`), of an escape (`%25`) and
+    of control characters (`%00`), and everything that RFC 3986 does not have in a path.
     """
     path = request.rel_url.raw_path
     asked = request.raw_path.partition("?")[0]
