@@ -18,6 +18,7 @@ from pswd_edge.gateway.roles import Operation
 
 CHANGE_BYTES_MAX = 4096
 READ_REFUSALS = frozenset({401, 403, 409, 422, 429})     # of reads; of commands every refusal counts
+_ATTEMPTS = frozenset({"INVALID_PATH", "MALFORMED_HTTP"})     # nobody sends these by mistake
 _SECRETS = frozenset({"password", "token", "access_token", "refresh_token", "client_secret", "api_key", "secret"})
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _LOG = structlog.get_logger("pswd_edge.audit")
@@ -76,9 +77,11 @@ class Audit:
         """
         refused = request.get(REFUSED)
         command = request.method not in _READS if endpoint is None else is_command(endpoint)
-        if not command and status not in READ_REFUSALS:
+        if refused is not None:
+            self.counts[refused.code] += 1
+        if not (command or status in READ_REFUSALS or (refused is not None and refused.code in _ATTEMPTS)):
             return
-        path = request.path[:100] if endpoint is None else _template(request)
+        path = request.rel_url.raw_path[:100] if endpoint is None else _template(request)
         origin = address_origin(request.remote) if principal is None else principal.origin
         body = {
             **self._body("command" if status < 400 else "refusal", origin, request.remote), "request_id": request_id,
@@ -96,6 +99,7 @@ class Audit:
 
     def refused(self, remote: str | None, code: str, status: int = 0) -> None:
         """What was turned away before it was a request: bad HTTP, too many connections, a client that is too slow."""
+        self.counts[code] += 1
         origin = address_origin(remote)
         self._note(Kind(origin, code, status),
                    {**self._body("refusal", origin, remote), "code": code, "status": status})
@@ -109,7 +113,7 @@ class Audit:
 
     def flush(self) -> None:
         """Write the counts so far."""
-        for body in self._window.summaries():
+        for body in self._window.take():
             self._file.note(body)
 
     def _body(self, kind: str, origin: str, remote: str | None) -> dict[str, Any]:
@@ -117,7 +121,6 @@ class Audit:
         return {"kind": kind, "utc_s": utc_s, "utc": iso_utc(utc_s), "origin": origin, "remote": remote}
 
     def _note(self, kind: Kind, body: dict[str, Any]) -> None:
-        self.counts[kind.code] += 1
         self.look()
         if self._window.is_new(kind, body["utc_s"]):
             self._file.note(_known(body))
@@ -132,7 +135,7 @@ class Audit:
 
 def _template(request: web.Request) -> str:
     resource = request.match_info.route.resource
-    return resource.canonical if resource else request.path[:100]
+    return resource.canonical if resource else request.rel_url.raw_path[:100]
 
 
 def _known(body: dict[str, Any]) -> dict[str, Any]:

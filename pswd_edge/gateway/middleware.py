@@ -19,7 +19,8 @@ from pswd_edge.gateway.performance import PerformanceMeter
 from pswd_edge.gateway.principal import Principal
 from pswd_edge.gateway.profile import Profile, respond_refusal
 from pswd_edge.gateway.refusal import RefusalError, unavailable
-from pswd_edge.gateway.target import check_target
+from pswd_edge.gateway.validation import too_large
+from pswd_edge.gateway.wellformed import check_form
 
 REQUEST_ID = web.RequestKey("request_id", str)
 PRINCIPAL = web.RequestKey("principal", Principal)
@@ -56,12 +57,14 @@ class Frame:
         request[REQUEST_ID] = given_id(request.headers.get("X-Request-ID"))
         self._live.follow()
         try:
-            check_target(request)
+            check_form(request)
             async with asyncio.timeout(TIMEOUT_S):
                 response = self._cors.preflight(request) or await handler(request)
         except Exception as error:  # noqa: BLE001  # the edge of the house: nothing may leave as a traceback
             refusal = request[REFUSED] = refusal_of(error, request)
             response = respond_refusal(self.profile_of(request.path), refusal, request[REQUEST_ID])
+            if refusal.headers.get("Connection") == "close":
+                response.force_close()
         await self._audit.record(request, response.status, request[REQUEST_ID], request.get(PRINCIPAL),
                                  request.get(ENDPOINT))
         duration_s = time.perf_counter() - started_s
@@ -83,8 +86,8 @@ def refusal_of(error: Exception, request: web.Request) -> RefusalError:
         return _from_aiohttp(error, request)
     if isinstance(error, TimeoutError):
         return unavailable("TIMEOUT", f"no answer within {TIMEOUT_S:.0f} s; ask again in 2 s")
-    _LOG.error("request failed", request_id=request[REQUEST_ID], method=request.method, path=request.path[:200],
-               traceback=traceback_of(error))
+    _LOG.error("request failed", request_id=request[REQUEST_ID], method=request.method,
+               path=request.rel_url.raw_path[:200], traceback=traceback_of(error))
     return RefusalError(500, "INTERNAL_ERROR", "the gateway failed; its log has more under this request id")
 
 
@@ -102,14 +105,17 @@ def _from_aiohttp(error: web.HTTPException, request: web.Request) -> RefusalErro
         return RefusalError(405, "METHOD_NOT_ALLOWED", f"{path}: got {request.method[:20]}: expected {allowed}",
                             headers={"Allow": allowed})
     if error.status == 413:
-        return RefusalError(413, "BODY_TOO_LARGE", "body: got over 65536 bytes: expected at most 65536")
+        return too_large()
     return RefusalError(error.status, f"HTTP_{error.status}", error.reason)
 
 
 def _log(request: web.Request, response: web.StreamResponse, duration_s: float) -> None:
-    """One line a request. Never the query, the headers or the body: they may hold secrets."""
+    """One line a request. Never the query, the headers or the body: they may hold secrets.
+
+    The path as it was sent: decoded, it could bring line ends and terminal codes into the log.
+    """
     principal = request.get(PRINCIPAL)
-    _LOG.info("request", request_id=request[REQUEST_ID], method=request.method, path=request.path[:200],
+    _LOG.info("request", request_id=request[REQUEST_ID], method=request.method, path=request.rel_url.raw_path[:200],
               status=response.status, ms=round(1000 * duration_s, 2), remote=request.remote,
               origin=principal.origin if principal else None)
 

@@ -8,7 +8,7 @@ import structlog
 from aiohttp import web
 
 from pswd_edge.gateway.connections import Entry
-from pswd_edge.gateway.middleware import given_id, traceback_of
+from pswd_edge.gateway.middleware import always, given_id, traceback_of
 from pswd_edge.gateway.profile import Profile, respond_refusal
 from pswd_edge.gateway.refusal import RefusalError
 
@@ -125,6 +125,7 @@ class ApiProtocol(web.RequestHandler):
 
     def _respond(self, refusal: RefusalError, request_id: str) -> web.Response:
         response = respond_refusal(self._profile, refusal, request_id)
+        response.headers.update(always(secure=self.ssl_context is not None))
         response.headers["Server"] = ""      # aiohttp would put its name and version here
         return response
 

@@ -47,9 +47,11 @@ class RefusalWindow:
         self._further[kind] = self._further.get(kind, 0) + 1
         self._times[kind] = (self._times.get(kind, (utc_s, utc_s))[0], utc_s)
 
-    def summaries(self) -> list[Body]:
-        """One body for each kind that came more than once; `count` leaves out those that were written whole."""
-        return [self._summary(kind, count) for kind, count in self._further.items() if count]
+    def take(self) -> list[Body]:
+        """One body for each kind that came again since the last time; `count` leaves out those written whole."""
+        found = [self._summary(kind, count) for kind, count in self._further.items() if count]
+        self._further = dict.fromkeys(self._further, 0)
+        return found
 
     def _summary(self, kind: Kind, count: int) -> Body:
         first_s, last_s = self._times[kind]
