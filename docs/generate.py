@@ -36,8 +36,8 @@ FORMS = {
     name: getattr(module, name)
     for module, names in (
         (site_form, ("SiteFile", "NameForm", "ConnectionForm", "DeviceForm", "CircuitForm", "GridForm",
-                     "ListenerForm", "UplinkForm", "TrapsForm", "RecordingForm", "PlannerForm", "RateForm",
-                     "ApiLimitsForm")),
+                     "EndpointForm", "HeatNetworkForm", "ListenerForm", "UplinkForm", "TrapsForm", "RecordingForm",
+                     "PlannerForm", "RateForm", "ApiLimitsForm")),
         (control_form, ("ControlForm", "InputForm", "LoadRangeForm", "BatteryForm", "LoadControllerForm", "TierForm",
                         "AbsorberForm", "EffectForm", "PredictorForm", "UpsForm", "SupervisorForm")),
         (thermal_form, ("ThermalForm", "CoolerForm", "LeadForm", "InterlockForm", "StepForm", "HeatExportForm")),

@@ -6,7 +6,7 @@ from pswd_edge.config.compile_control import DEFAULT_REVERT_S, compile_control
 from pswd_edge.config.control_form import ControlForm
 from pswd_edge.config.map_form import MapFile, ModbusMap
 from pswd_edge.config.points import PointContext, compile_points, period_ms, with_effect
-from pswd_edge.config.site_form import ApiLimitsForm, ConnectionForm, DeviceForm, RateForm, SiteFile
+from pswd_edge.config.site_form import ApiLimitsForm, ConnectionForm, DeviceForm, EndpointForm, RateForm, SiteFile
 from pswd_edge.model.circuit import Circuit
 from pswd_edge.model.device import Connection, Device
 from pswd_edge.model.point import Point
@@ -14,6 +14,7 @@ from pswd_edge.model.site import (
     ApiLimits,
     GridFacts,
     Listener,
+    OutsideEndpoint,
     PlannerSpec,
     RateSpec,
     RecordingSpec,
@@ -52,7 +53,9 @@ def compile_form(form: SiteFile, maps: Mapping[str, MapFile]) -> Site:
         listeners=tuple(Listener(**dict(listener)) for listener in form.listeners),
         uplink=None if form.uplink is None else Uplink(**dict(form.uplink)),
         snmp_traps=None if form.snmp_traps is None else TrapSpec(**dict(form.snmp_traps)),
-        grid=GridFacts(**dict(form.grid)),
+        grid=GridFacts(**{key: value for key, value in form.grid if key != "endpoint"}),
+        grid_endpoint=_endpoint(form.grid.endpoint),
+        heat_endpoint=_endpoint(form.heat_network.endpoint),
         state_dir=form.state_dir,
         runtime_dir=form.runtime_dir,
         planner=PlannerSpec(**dict(form.planner)),
@@ -65,6 +68,10 @@ def _api_limits(form: ApiLimitsForm) -> ApiLimits:
     rates = {name: RateSpec(rate.per_minute, rate.burst) for name, rate in dict(form).items()
              if isinstance(rate, RateForm)}
     return ApiLimits(form.connections, form.connections_per_address, **rates)
+
+
+def _endpoint(form: EndpointForm | None) -> OutsideEndpoint | None:
+    return None if form is None else OutsideEndpoint(form.url.rstrip("/"), form.secret, form.tls_ca)
 
 
 def _connection(index: int, id_: str, form: ConnectionForm) -> Connection:

@@ -1,5 +1,6 @@
 """What was done and what was refused: one entry each, with who asked and what changed. Never a body, never a secret."""
 
+import asyncio
 from collections import Counter
 from typing import Any, NamedTuple
 
@@ -103,6 +104,15 @@ class Audit:
         origin = address_origin(remote)
         self._note(Kind(origin, code, status),
                    {**self._body("refusal", origin, remote), "code": code, "status": status})
+
+    async def run(self) -> None:
+        """Write, for ever."""
+        await self._file.run()
+
+    async def close(self, running: asyncio.Task[None] | None) -> None:
+        """Write the rest, with nothing asked any more, and end what runs."""
+        self.flush()
+        await self._file.close(running)
 
     def look(self) -> None:
         """Once a second: write the counts of a window that is over."""

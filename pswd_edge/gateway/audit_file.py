@@ -41,6 +41,7 @@ class AuditFile:
         self._owed: list[Owed] = []
         self._noted: deque[Body] = deque()
         self._lost = 0
+        self._closing = False
         self._wake = asyncio.Event()
         self.trouble = ""
 
@@ -66,15 +67,30 @@ class AuditFile:
         self._wake.set()
 
     async def run(self) -> None:
-        """Write what comes, for ever."""
+        """Write what comes, until it is closed."""
         loop = asyncio.get_running_loop()
         while True:
             await self._write_all(loop)
+            if self._closing:
+                return
             if self.trouble:
                 await asyncio.sleep(_RETRY_S)
             else:
                 await self._wake.wait()
             self._wake.clear()
+
+    async def close(self, running: asyncio.Task[None] | None) -> None:
+        """Let `running` (the task of `run`) write the rest, where the disk takes it in time, and let go."""
+        self._closing = True
+        self._wake.set()
+        if running is not None:
+            _, pending = await asyncio.wait([running], timeout=PATIENCE_S)
+            running.cancel()
+            if pending or self.trouble:
+                _LOG.error("audit: the last entries could not be written", trouble=self.trouble)
+        self._thread.shutdown(wait=not self.trouble, cancel_futures=True)
+        for chain in self._chains.values():
+            chain.close()
 
     async def _write_all(self, loop: asyncio.AbstractEventLoop) -> None:
         trouble, self.trouble = self.trouble, ""
@@ -123,18 +139,6 @@ class AuditFile:
             _LOG.error("audit: the chain is broken; a new segment goes on behind it", chain=name, at=tail.broken)
         found = {"cut_bytes": tail.cut_bytes, "broken": tail.broken}
         return self._entry("opened", **{key: value for key, value in found.items() if value})
-
-    def close(self) -> None:
-        """Write the rest, where the disk takes it, and let go."""
-        rest = {COMMANDS: [body for body, _ in self._owed], REFUSALS: list(self._noted)}
-        try:
-            for name, bodies in rest.items():
-                self._thread.submit(self._append, name, bodies).result(PATIENCE_S)
-        except (OSError, TimeoutError) as error:
-            _LOG.error("audit: the last entries could not be written", error=str(error))
-        self._thread.shutdown(wait=not self.trouble, cancel_futures=True)
-        for chain in self._chains.values():
-            chain.close()
 
 
 def _settle(owed: list[Owed], trouble: str) -> None:

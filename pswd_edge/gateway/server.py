@@ -11,26 +11,21 @@ import structlog
 from pswd_edge.clock import Clock, SystemClock
 from pswd_edge.door import GATEWAY_SOCKET, DoorClient
 from pswd_edge.errors import ConfigError, ImageError
-from pswd_edge.gateway.audit import Audit
-from pswd_edge.gateway.audit_file import AuditFile
 from pswd_edge.gateway.auth import ADD_USER, Authority
-from pswd_edge.gateway.connections import Bounds, Connections
-from pswd_edge.gateway.guard import Guard
-from pswd_edge.gateway.idempotency import Idempotency
+from pswd_edge.gateway.guard import open_guard
 from pswd_edge.gateway.listening import Listening, open_listener
 from pswd_edge.gateway.live import LiveImage
 from pswd_edge.gateway.lockout import Lockout
+from pswd_edge.gateway.middleware import traceback_of
 from pswd_edge.gateway.profile import Profile
 from pswd_edge.gateway.profiles.dcpi.profile import DcpiProfile
 from pswd_edge.gateway.profiles.edge.profile import EdgeProfile
 from pswd_edge.gateway.profiles.pswd.profile import PswdProfile
-from pswd_edge.gateway.rates import Rates, rates_of
 from pswd_edge.gateway.services import Services, open_services
 from pswd_edge.gateway.services.dispatch import Door
 from pswd_edge.gateway.store import Store
 from pswd_edge.gateway.tokens import TokenIssuer, open_key
 from pswd_edge.gateway.users import UserStore
-from pswd_edge.model.site import ApiLimits
 
 NICENESS = 15              # control goes first on a busy machine
 _LOOK_S = 1.0
@@ -48,12 +43,12 @@ class Gateway:
         users = UserStore(state_dir)
         tokens = TokenIssuer(open_key(state_dir), f"pswd-edge/{live.site.id}", self._clock)
         self._authority = Authority(users, tokens, Lockout(self._clock))
-        self.services: Services = open_services(live, door, self._clock)
-        self._store = Store(state_dir)
-        self._audit_file = AuditFile(state_dir, self._clock)
-        self.guard = self._make_guard(live.site.api_limits)
+        store = Store(state_dir)
+        self.services: Services = open_services(live, door, self._clock, store)
+        self.guard = open_guard(live.site.api_limits, state_dir, store, self._clock)
         self.listening: list[Listening] = []
-        self._running: list[asyncio.Task[None]] = []
+        self._jobs: list[asyncio.Task[None]] = []
+        self._auditing: asyncio.Task[None] | None = None
         if users.empty:
             _LOG.warning("no users: every login is refused", next=f"add one with: {ADD_USER}")
 
@@ -63,7 +58,7 @@ class Gateway:
         profiles: dict[str, Profile] = {"pswd": PswdProfile(self.services, self._authority),
                                         "dcpi": DcpiProfile(self.services, self._authority),
                                         "edge": EdgeProfile(self.services, self._authority)}
-        self._running = [asyncio.create_task(self._audit_file.run(), name="audit")]
+        self._auditing = asyncio.create_task(self.guard.audit.run(), name="audit")
         try:
             for listener in self._live.site.listeners:
                 self.listening.append(await open_listener(listener, profiles, self.services, self.guard))
@@ -71,13 +66,9 @@ class Gateway:
         except ConfigError:
             await self.close()
             raise
-        self._running.append(asyncio.create_task(self.services.planner.run(), name="planner"))
-
-    def _make_guard(self, limits: ApiLimits) -> Guard:
-        audit = Audit(self._audit_file, self._clock)
-        bounds = Bounds(limits.connections, limits.connections_per_address)
-        return Guard(Rates(self._clock, rates_of(limits)), audit, Idempotency(self._store, self._clock),
-                     Connections(bounds, self._clock, audit.refused))
+        self._jobs = [asyncio.create_task(job(), name=name) for name, job in self.services.jobs().items()]
+        for job in (self._auditing, *self._jobs):
+            job.add_done_callback(_tell_end)
 
     async def watch(self, on_look: Callable[[], object] = lambda: None) -> None:
         """Once a second, for ever: follow the image, note whether control lives, keep workload figures, `on_look`."""
@@ -85,23 +76,21 @@ class Gateway:
             self._live.follow()
             self.services.meter.looked(alive=self._live.alive)
             self.services.workloads.look()
+            self.services.grid.look()
             self.guard.audit.look()
             on_look()
             await asyncio.sleep(_LOOK_S)
 
     async def close(self) -> None:
         """Finish what is being answered, then end."""
+        for job in self._jobs:
+            job.cancel()
+        await asyncio.gather(*self._jobs, return_exceptions=True)
         for listening in self.listening:
             await listening.close()
         self.listening = []
-        for task in self._running:
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
-        self.services.planner.close()
-        self.guard.audit.flush()
-        self._audit_file.close()
-        self._store.close()
-        self.services.heavy.close()
+        await self.guard.audit.close(self._auditing)
+        await self.services.close()
         self._authority.close()
         self._live.close()
 
@@ -110,6 +99,13 @@ class Gateway:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+
+def _tell_end(job: asyncio.Task[None]) -> None:
+    """A job ends only when it is cancelled; all else is a defect that must not pass in silence."""
+    if not job.cancelled() and (error := job.exception()) is not None:
+        _LOG.error("a job of the gateway has ended; what it does is missing until a restart", job=job.get_name(),
+                   traceback=traceback_of(error))
 
 
 async def run_gateway(

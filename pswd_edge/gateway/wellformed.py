@@ -6,7 +6,7 @@ from aiohttp import HttpVersion10, web
 
 from pswd_edge.gateway.refusal import RefusalError
 
-_PLAIN = re.compile(r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%(?!2[EeFf5]|5[Cc]|[01]|7[Ff])[0-9A-Fa-f]{2})+)+")
+_PLAIN = re.compile(r"/?|(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%(?!2[EeFf5]|5[Cc]|[01]|7[Ff])[0-9A-Fa-f]{2})+)+/?")
 _DOTS = re.compile(r"/\.{1,2}(?:/|$)")
 _ABSOLUTE = re.compile(r"https?://[^/?#@]+", re.IGNORECASE)
 _ONCE = ("Authorization", "Content-Type", "Idempotency-Key", "Origin", "X-API-Key", "X-Request-ID")

@@ -90,8 +90,9 @@ class Target:
     async def audited(self, chain: str = "refusals") -> list[dict]:
         """Entries of the audit, when what waits is written."""
         self.gateway.guard.audit.flush()
+        file = self.gateway.guard.audit._file
         for _ in range(100):
-            if not self.gateway._audit_file._noted and not self.gateway._audit_file._owed:
+            if not file._noted and not file._owed:
                 break
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.02)
