@@ -46,6 +46,7 @@ class Gateway:
         store = Store(state_dir)
         self.services: Services = open_services(live, door, self._clock, store)
         self.guard = open_guard(live.site.api_limits, state_dir, store, self._clock)
+        self.services.health.watch(lambda: self.guard.audit.trouble)
         self.listening: list[Listening] = []
         self._jobs: list[asyncio.Task[None]] = []
         self._auditing: asyncio.Task[None] | None = None
