@@ -1,15 +1,22 @@
 """A gateway with one listener in plain text and one with TLS, both with the documented limits."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+import uvloop
 from gateway_campus import Control, FakeDoor, make_site
 from raw_client import Target, make_certificate
 
 from pswd_edge.gateway.live import LiveImage
 from pswd_edge.gateway.server import Gateway
 from pswd_edge.model.site import ApiLimits, Listener
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The loop that the gateway runs on: its sockets and its TLS are others than asyncio's own."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture
