@@ -34,6 +34,7 @@ class Change(NamedTuple):
 
 CHANGE = web.RequestKey("change", Change)
 REFUSED = web.RequestKey("refused", RefusalError)
+REPLAYED = web.RequestKey("replayed", bool)     # an idempotency key answered
 
 
 def note_change(
@@ -90,7 +91,7 @@ class Audit:
             "method": request.method[:20], "path": path, "subject": ", ".join(request.match_info.values())[:128],
             "status": status, "code": refused.code if refused else None,
             "idempotency_key": request.headers.get("Idempotency-Key", "")[:128],
-            **_change(request),
+            "replayed": request.get(REPLAYED), **_change(request),
         }
         if status < 400:
             await self._write(body)

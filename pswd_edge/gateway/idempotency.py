@@ -12,7 +12,7 @@ import structlog
 from aiohttp import web
 
 from pswd_edge.clock import Clock
-from pswd_edge.gateway.audit import is_command
+from pswd_edge.gateway.audit import REPLAYED, is_command
 from pswd_edge.gateway.endpoint import Call, Category, Endpoint
 from pswd_edge.gateway.refusal import RefusalError, unavailable
 from pswd_edge.gateway.sender import Sender
@@ -81,6 +81,7 @@ class Idempotency:
         async with self._turn(sender):
             kept = await self._find(sender)
             if kept is not None:
+                call.request[REPLAYED] = True
                 return _again(kept, asked)
             return await self._first(call, endpoint, sender, asked)
 

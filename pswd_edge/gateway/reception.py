@@ -1,4 +1,4 @@
-"""The way of a request to its handler: who asks, may they, what do they say. Each only after the one before."""
+"""The way of a request to its handler: who asks, may they, how often, what do they say. Each only after the last."""
 
 from collections.abc import Awaitable, Callable
 
@@ -29,7 +29,10 @@ class Reception:
     def _handler(self, endpoint: Endpoint) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def receive(request: web.Request) -> web.StreamResponse:
             request[ENDPOINT] = endpoint
-            principal = self._admit(endpoint, request)
+            try:
+                principal = self._admit(endpoint, request)
+            finally:
+                self._charge(endpoint, request)
             if is_command(endpoint):
                 self._guard.audit.check()
             return await self._guard.idempotency.serve(await read_call(endpoint, request, principal), endpoint)
@@ -39,23 +42,25 @@ class Reception:
     def _admit(self, endpoint: Endpoint, request: web.Request) -> Principal | None:
         """Who asks; raises 401 where that is not proven, 403 where they may not. No byte of a body is read before."""
         if endpoint.operation is None:
-            self._guard.charge(request, address_origin(request.remote), endpoint.category)
             return None
-        principal = self._known(endpoint, request)
+        principal = self._profile.authenticate(request, stream=endpoint.stream)
         request[PRINCIPAL] = principal
-        self._guard.charge(request, principal.origin, endpoint.category)
         if endpoint.operation not in principal.allowed:
             raise RefusalError(403, "FORBIDDEN",
                                f"{principal.role} {principal.name}: may not {endpoint.operation.value}")
         return principal
 
-    def _known(self, endpoint: Endpoint, request: web.Request) -> Principal:
-        """Who asks. Who cannot prove it counts by address: tokens cannot be tried faster than passwords."""
-        try:
-            return self._profile.authenticate(request, stream=endpoint.stream)
-        except RefusalError:
-            self._guard.charge(request, address_origin(request.remote), Category.AUTH)
-            raise
+    def _charge(self, endpoint: Endpoint, request: web.Request) -> None:
+        """Count the request, one that is refused too; 429 goes before any other refusal.
+
+        Who could not prove who they are counts by address: tokens cannot be tried faster than passwords.
+        """
+        principal = request.get(PRINCIPAL)
+        if principal is not None:
+            self._guard.charge(request, principal.origin, endpoint.category)
+        else:
+            category = endpoint.category if endpoint.operation is None else Category.AUTH
+            self._guard.charge(request, address_origin(request.remote), category)
 
 
 async def read_call(endpoint: Endpoint, request: web.Request, principal: Principal | None) -> Call:

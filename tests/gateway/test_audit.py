@@ -59,6 +59,15 @@ async def test_a_command_is_on_disk_before_its_answer_leaves(house):
         "idempotency_key": "k-1"}
 
 
+async def test_a_repetition_says_so(house):
+    """Two entries, one command."""
+    for _ in range(2):
+        await house.post("/v1/battery/control", standby(house), headers={"Idempotency-Key": "k-1"})
+
+    assert [entry.get("replayed") for entry in entries(house)] == [None, True]
+    assert len(house.door.asked) == 1
+
+
 async def test_a_reading_is_not_written_down(house):
     """600 a minute of each client would drown what matters."""
     await house.get("/v1/system/health")

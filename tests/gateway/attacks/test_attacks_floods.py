@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+from unittest import mock
 
 import pytest
 
@@ -135,7 +136,7 @@ async def test_a_body_that_never_ends(target, monkeypatch):
 
 @pytest.mark.parametrize("road", ["plain", "tls"])
 async def test_a_client_that_does_not_read(target, monkeypatch, road):
-    """Its answer is given up, so that it does not lie in memory; a slow one that reads gets the whole of it."""
+    """Its answers are given up after half a minute, so that they do not lie in memory."""
     monkeypatch.setattr(protocol, "TAKEN_S", 0.1)
     target.control.run(3000)
     request = target.head("GET", "/v1/power/realtime?duration_seconds=300&resolution_ms=100")
@@ -148,6 +149,26 @@ async def test_a_client_that_does_not_read(target, monkeypatch, road):
     await until(lambda: target.gateway.guard.connections.open == 0)
     writer.close()
     del reader
+
+
+@pytest.mark.parametrize(("waiting", "cut"), [
+    ((5_000_000, 4_700_000, 4_400_000), False), ((5_000_000, 4_900_000), True), ((5_000_000, 5_000_000), True),
+    ((5_000_000, 4_700_000, 4_690_000), True)])
+def test_a_client_that_reads_slowly_is_not_cut(waiting, cut):
+    """A thin line is no attack: 8 KiB/s, looked at each half minute, are enough, however long the answer is."""
+    transport, loop, entry = mock.Mock(), mock.Mock(), mock.Mock()
+    connection = protocol.ApiProtocol.__new__(protocol.ApiProtocol)
+    connection.transport, connection._loop, connection._entry = transport, loop, entry
+    transport.get_write_buffer_size.return_value = waiting[0]
+    connection._watch_reader()
+    for now in waiting[1:]:
+        transport.get_write_buffer_size.return_value = now
+        after_s, look, before = loop.call_later.call_args.args
+        assert after_s == 30.0
+        look(before)
+
+    assert transport.abort.called is cut
+    assert entry.cut.call_args_list == ([mock.call("SLOW_READER")] if cut else [])
 
 
 async def test_an_idle_connection_ends(target, monkeypatch):
