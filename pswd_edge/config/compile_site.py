@@ -13,6 +13,8 @@ from pswd_edge.model.point import Point
 from pswd_edge.model.site import (
     ApiLimits,
     GridFacts,
+    HeatFacts,
+    IdentitySpec,
     Listener,
     OutsideEndpoint,
     PlannerSpec,
@@ -56,10 +58,12 @@ def compile_form(form: SiteFile, maps: Mapping[str, MapFile]) -> Site:
         grid=GridFacts(**{key: value for key, value in form.grid if key != "endpoint"}),
         grid_endpoint=_endpoint(form.grid.endpoint),
         heat_endpoint=_endpoint(form.heat_network.endpoint),
+        heat_network=HeatFacts(**{key: value for key, value in form.heat_network if key != "endpoint"}),
         state_dir=form.state_dir,
         runtime_dir=form.runtime_dir,
         planner=PlannerSpec(**dict(form.planner)),
         api_limits=_api_limits(form.api_limits),
+        identity=IdentitySpec(**dict(form.identity)),
         recording=RecordingSpec() if form.recording is None else RecordingSpec(**dict(form.recording), on=True),
     )
 

@@ -70,8 +70,13 @@ class EndpointForm(Form):
 
 
 class HeatNetworkForm(Form):
-    """The heat network that takes the site's heat."""
+    """The heat network that takes the site's heat, and what it pays by contract."""
 
+    id: Annotated[str, Field(max_length=128)] = ""
+    name: Annotated[str, Field(max_length=200)] = ""
+    price_per_mwh: Number | None = None
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "EUR"
+    carbon_kg_per_mwh: Annotated[Number, Field(ge=0)] | None = None
     endpoint: EndpointForm | None = None
 
 
@@ -87,7 +92,7 @@ class GridForm(Form):
 
 
 class ListenerForm(Form):
-    """One HTTP listener. Beyond loopback it needs TLS."""
+    """One HTTP listener. Beyond loopback it needs TLS; for `dcpi` also client certificates, and no other profile."""
 
     host: Text = "127.0.0.1"
     port: Port
@@ -95,6 +100,7 @@ class ListenerForm(Form):
     tls_certificate: Text | None = None
     tls_key: Text | None = None
     cors_origins: tuple[Origin, ...] = ()
+    client_ca: Text | None = None
 
 
 class RateForm(Form):
@@ -153,6 +159,14 @@ class PlannerForm(Form):
     enabled: bool = True
 
 
+class IdentityForm(Form):
+    """How long tokens hold, and who else may open streams."""
+
+    access_lifetime_s: Annotated[Whole, Field(ge=60, le=3600)] = 3600
+    refresh_lifetime_s: Annotated[Whole, Field(ge=3600, le=2_592_000)] = 86_400
+    origins: tuple[Annotated[str, Field(pattern=r"^https://[a-z0-9.-]+(:[0-9]{1,5})?$")], ...] = ()
+
+
 class SiteFile(Form):
     """The whole file."""
 
@@ -172,3 +186,4 @@ class SiteFile(Form):
     recording: RecordingForm | None = None
     planner: PlannerForm = PlannerForm()
     api_limits: ApiLimitsForm = ApiLimitsForm()
+    identity: IdentityForm = IdentityForm()

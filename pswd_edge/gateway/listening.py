@@ -14,6 +14,7 @@ from pswd_edge.gateway.middleware import Finish, Frame
 from pswd_edge.gateway.profile import Profile
 from pswd_edge.gateway.protocol import protocol_factory, tls_context
 from pswd_edge.gateway.reception import Reception
+from pswd_edge.gateway.security_log import Intrusions
 from pswd_edge.gateway.services import Services
 from pswd_edge.gateway.validation import BODY_MAX
 from pswd_edge.model.site import Listener
@@ -48,7 +49,7 @@ async def open_listener(
     unknown = [name for name in listener.profiles if name not in profiles]
     if unknown or not listener.profiles:
         raise ConfigError([f"{where}: got profiles {unknown or 'none'}: expected some of {', '.join(profiles)}"])
-    context = _tls(listener, where)
+    context = _tls(listener, where, services.security.intrusions)
     own = [profiles[name] for name in listener.profiles]
     runner = web.AppRunner(_application(own, listener, services, guard), access_log=None, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
@@ -69,18 +70,21 @@ def _application(profiles: list[Profile], listener: Listener, services: Services
     app = web.Application(middlewares=[frame.around], client_max_size=BODY_MAX)
     app.on_response_prepare.append(Finish(cors).headers)
     for profile in profiles:
-        app.router.add_routes(Reception(profile, guard).routes())
+        app.router.add_routes(Reception(profile, guard, services.security.intrusions).routes())
     return app
 
 
-def _tls(listener: Listener, where: str) -> ssl.SSLContext | None:
+def _tls(listener: Listener, where: str, intrusions: Intrusions) -> ssl.SSLContext | None:
+    if "dcpi" in listener.profiles and (listener.profiles != ("dcpi",) or not listener.client_ca):
+        raise ConfigError([f"{where}: got dcpi without client_ca or beside others: expected client_ca and dcpi alone"])
     if listener.tls_certificate and listener.tls_key:
         try:
-            return tls_context(listener.tls_certificate, listener.tls_key)
+            return tls_context(listener.tls_certificate, listener.tls_key, listener.client_ca, intrusions)
         except OSError as error:      # ssl.SSLError is one too
             raise ConfigError([f"{where}: TLS certificate or key cannot be used ({error})"]) from error
-    if not _loopback(listener.host):
-        raise ConfigError([f"{where}: got no TLS: expected tls_certificate and tls_key on an address beyond loopback"])
+    if listener.client_ca or not _loopback(listener.host):
+        expected = "tls_certificate and tls_key beyond loopback, and with client_ca"
+        raise ConfigError([f"{where}: got no TLS: expected {expected}"])
     return None
 
 

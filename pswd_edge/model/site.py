@@ -17,6 +17,7 @@ class Listener(Struct, frozen=True):
     """One HTTP listener: the profiles that it serves and where. TLS paths are None on loopback only.
 
     `cors_origins` are the origins whose pages may ask, "https://host:port".
+    With `client_ca` every client must show a certificate that it has signed, over TLS 1.3.
     """
 
     host: str
@@ -24,7 +25,16 @@ class Listener(Struct, frozen=True):
     profiles: tuple[str, ...]
     tls_certificate: str | None = None
     tls_key: str | None = None
+    client_ca: str | None = None
     cors_origins: tuple[str, ...] = ()
+
+
+class IdentitySpec(Struct, frozen=True):
+    """How long tokens hold, and which browser pages of elsewhere may open streams."""
+
+    access_lifetime_s: int = 3600
+    refresh_lifetime_s: int = 86_400
+    origins: tuple[str, ...] = ()
 
 
 class RateSpec(Struct, frozen=True):
@@ -80,6 +90,19 @@ class OutsideEndpoint(Struct, frozen=True):
     tls_ca: str | None = None
 
 
+class HeatFacts(Struct, frozen=True):
+    """What the site knows of its heat network by contract. None: not known, not shown.
+
+    `price_per_mwh` is in `currency` (ISO 4217). `carbon_kg_per_mwh` is what others would emit for the same heat.
+    """
+
+    id: str = ""
+    name: str = ""
+    price_per_mwh: float | None = None
+    currency: str = "EUR"
+    carbon_kg_per_mwh: float | None = None
+
+
 class GridFacts(Struct, frozen=True):
     """What the site knows of its grid by contract, until a live source brings it. None: not known, not shown."""
 
@@ -125,8 +148,10 @@ class Site(Struct, frozen=True, dict=True):
     recording: RecordingSpec = RecordingSpec()
     planner: PlannerSpec = PlannerSpec()
     api_limits: ApiLimits = ApiLimits()
+    identity: IdentitySpec = IdentitySpec()
     grid_endpoint: OutsideEndpoint | None = None
     heat_endpoint: OutsideEndpoint | None = None
+    heat_network: HeatFacts = HeatFacts()
 
     @cached_property
     def point_index(self) -> dict[str, int]:

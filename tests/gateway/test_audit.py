@@ -168,7 +168,8 @@ async def test_entries_that_wait_together_share_a_sync(tmp_path, monkeypatch):
     append = Chain.append
     monkeypatch.setattr(Chain, "append", lambda self, bodies: (appended.append(len(bodies)), append(self, bodies)))
     file, task = await running(tmp_path)
-    await file.write({"kind": "command", "utc_s": 1.0})
+    while len(appended) < len(audit_file.KEEP_BYTES):      # both chains are open
+        await asyncio.sleep(0.01)
     appended.clear()
     await asyncio.gather(*(file.write({"kind": "command", "utc_s": 1.0}) for _ in range(10)))
     await file.close(task)
