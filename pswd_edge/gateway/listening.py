@@ -8,6 +8,7 @@ from aiohttp import web
 
 from pswd_edge.errors import ConfigError
 from pswd_edge.gateway.cors import Cors
+from pswd_edge.gateway.documents import Documents
 from pswd_edge.gateway.gate import Gate, bind
 from pswd_edge.gateway.guard import Guard
 from pswd_edge.gateway.middleware import Finish, Frame
@@ -71,6 +72,7 @@ def _application(profiles: list[Profile], listener: Listener, services: Services
     app.on_response_prepare.append(Finish(cors).headers)
     for profile in profiles:
         app.router.add_routes(Reception(profile, guard, services.security.intrusions).routes())
+        app.router.add_routes(Documents(profile).routes())
     return app
 
 

@@ -25,7 +25,9 @@ from pswd_edge.gateway.wellformed import check_form
 REQUEST_ID = web.RequestKey("request_id", str)
 PRINCIPAL = web.RequestKey("principal", Principal)
 ENDPOINT = web.RequestKey("endpoint", Endpoint)
+TIME_LIMIT = web.RequestKey("time_limit", asyncio.Timeout)
 TIMEOUT_S = 20.0
+SWITCHING = 101
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _LOG = structlog.get_logger("pswd_edge.access")
 
@@ -58,7 +60,7 @@ class Frame:
         self._live.follow()
         try:
             check_form(request)
-            async with asyncio.timeout(TIMEOUT_S):
+            async with asyncio.timeout(TIMEOUT_S) as request[TIME_LIMIT]:
                 response = self._cors.preflight(request) or await handler(request)
         except Exception as error:  # noqa: BLE001  # the edge of the house: nothing may leave as a traceback
             refusal = request[REFUSED] = refusal_of(error, request)
@@ -68,7 +70,8 @@ class Frame:
         await self._audit.record(request, response.status, request[REQUEST_ID], request.get(PRINCIPAL),
                                  request.get(ENDPOINT))
         duration_s = time.perf_counter() - started_s
-        self._meter.answered(duration_s, response.status)
+        if response.status != SWITCHING:      # a stream lasts for hours: that is no slow answer
+            self._meter.answered(duration_s, response.status)
         _log(request, response, duration_s)
         return response
 

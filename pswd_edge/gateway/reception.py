@@ -15,6 +15,9 @@ from pswd_edge.gateway.refusal import RefusalError
 from pswd_edge.gateway.security_log import Intrusions, Kind
 from pswd_edge.gateway.validation import check, check_query, read_json
 
+# Of a stream: raises RefusalError once its opening would be refused.
+ADMISSION: web.RequestKey[Callable[[], object]] = web.RequestKey("admission")
+
 
 class Reception:
     """Receives the requests of one profile."""
@@ -34,6 +37,8 @@ class Reception:
                 principal = self._admit(endpoint, request)
             finally:
                 self._charge(endpoint, request)
+            if endpoint.stream:
+                request[ADMISSION] = lambda: self._admit(endpoint, request)
             if is_command(endpoint):
                 self._guard.audit.check()
             return await self._guard.idempotency.serve(await read_call(endpoint, request, principal), endpoint)

@@ -157,6 +157,15 @@ def test_a_window_has_room_for_so_many_kinds():
     assert (whole, others["origin"], others["count"]) == (64, "(others)", 936)
 
 
+async def both_open(folder):
+    """Both chains have their first entry."""
+    for _ in range(300):
+        if all(timed(folder / "audit" / name) for name in (COMMANDS, REFUSALS)):
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError(folder)
+
+
 async def running(folder):
     file = AuditFile(folder, FakeClock())
     return file, asyncio.create_task(file.run())
@@ -168,8 +177,7 @@ async def test_entries_that_wait_together_share_a_sync(tmp_path, monkeypatch):
     append = Chain.append
     monkeypatch.setattr(Chain, "append", lambda self, bodies: (appended.append(len(bodies)), append(self, bodies)))
     file, task = await running(tmp_path)
-    while len(appended) < len(audit_file.KEEP_BYTES):      # both chains are open
-        await asyncio.sleep(0.01)
+    await both_open(tmp_path)
     appended.clear()
     await asyncio.gather(*(file.write({"kind": "command", "utc_s": 1.0}) for _ in range(10)))
     await file.close(task)
@@ -218,6 +226,7 @@ async def test_a_full_disk_refuses_commands_and_lets_readings_go_on(house, monke
             raise OSError(errno.ENOSPC, "No space left on device")
         append(self, bodies)
 
+    await both_open(house.state_dir)
     monkeypatch.setattr(Chain, "append", fail)
     first = await house.post("/v1/battery/control", standby(house))
     second = await house.post("/v1/battery/control", standby(house))

@@ -25,9 +25,11 @@ from pswd_edge.gateway.services.polled import Polled
 from pswd_edge.gateway.services.power import PowerService
 from pswd_edge.gateway.services.security import SecurityService
 from pswd_edge.gateway.services.sensors import SensorService
+from pswd_edge.gateway.services.subsystems import SubsystemService, figures_of
 from pswd_edge.gateway.services.thermal import ThermalService
 from pswd_edge.gateway.services.workloads import WorkloadService
 from pswd_edge.gateway.store import Store
+from pswd_edge.gateway.streams.hub import StreamHub
 
 
 class Services(NamedTuple):
@@ -56,12 +58,14 @@ class Services(NamedTuple):
     heat_offers: OfferService
     grid_conditions: Polled[GridConditions]
     grid_events: GridEvents
+    hub: StreamHub
     security: SecurityService
+    subsystems: SubsystemService
 
     def jobs(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
         """What runs beside the answers, by name, until it is cancelled."""
         return {"planner": self.planner.run, "delivery": self.delivery.run, "grid events": self.grid_events.run,
-                "grid conditions": self.grid_conditions.run,
+                "grid conditions": self.grid_conditions.run, "streams": self.hub.run,
                 "heat demand": self.heat_demand.run, "heat account": self.heat.run}
 
     async def close(self) -> None:
@@ -78,7 +82,9 @@ def open_services(live: LiveImage, door: Door, clock: Clock, store: Store) -> Se
     dispatch, planner, outside = Dispatch(live, door, clock), PlannerService(live, door, clock), Outside(live)
     delivery, demand = Delivery(store, outside, live, clock), Polled(outside, clock, "heat", "/conditions", HeatDemand)
     conditions = Polled(outside, clock, "grid", "/conditions", GridConditions)
-    offers = OfferService(live, clock, store, delivery)
+    offers, events = OfferService(live, clock, store, delivery), GridEvents(store, outside, clock)
+    cooling_systems, security = CoolingSystems(live), SecurityService(live, clock)
+    figures = figures_of(cooling_systems, delivery, events, conditions, security, clock)
     return Services(
         live=live, clock=clock, meter=meter, heavy=HeavyWork(), store=store, outside=outside, delivery=delivery,
         power=PowerService(live, clock),
@@ -90,12 +96,14 @@ def open_services(live: LiveImage, door: Door, clock: Clock, store: Store) -> Se
         health=HealthService(live, dispatch, meter, planner),
         planner=planner,
         cooling=CoolingService(live, dispatch, clock),
-        cooling_systems=CoolingSystems(live),
+        cooling_systems=cooling_systems,
         sensors=SensorService(live, clock),
         heat_demand=demand,
         heat=HeatService(live, clock, store, demand, offers),
         heat_offers=offers,
         grid_conditions=conditions,
-        grid_events=GridEvents(store, outside, clock),
-        security=SecurityService(live, clock),
+        grid_events=events,
+        hub=StreamHub(live, clock),
+        security=security,
+        subsystems=SubsystemService(live, figures),
     )
