@@ -16,9 +16,9 @@ from uuid import uuid4
 import msgspec
 import structlog
 
+from pswd_edge.chain.chain import Body
 from pswd_edge.clock import iso_utc
 from pswd_edge.control.archive import Archive
-from pswd_edge.control.chain import Body
 from pswd_edge.control.power_record import PowerBlock
 from pswd_edge.control.requests import TTL_MAX_S
 from pswd_edge.model.command import Accepted, Clamped, ControlWorkload, Level, Outcome, Request

@@ -1,5 +1,6 @@
 """Requests in: JSON read strictly, checked by a pydantic model, every mistake named at once."""
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -42,6 +43,8 @@ async def read_json(request: web.Request) -> object:
                            f"Content-Type: got {_show(request.headers.get('Content-Type'))}: expected application/json")
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise RefusalError(415, "UNSUPPORTED_MEDIA_TYPE", "Content-Encoding: expected none")
+    if (request.content_length or 0) > BODY_MAX:       # not a byte of it is waited for
+        raise too_large()
     raw = await request.read()
     try:
         found: object = orjson.loads(raw)
@@ -50,6 +53,30 @@ async def read_json(request: web.Request) -> object:
                            f"column {error.colno}): expected a JSON object") from error
     if _deeper_than(found, DEPTH_MAX):
         raise RefusalError(400, "MALFORMED_JSON", f"body: got over {DEPTH_MAX} levels: expected at most {DEPTH_MAX}")
+    _check_keys(raw)
+    return found
+
+
+def too_large() -> RefusalError:
+    """413; the connection is closed, since the rest of the body would stand before the next request."""
+    return RefusalError(413, "BODY_TOO_LARGE", f"body: got over {BODY_MAX} bytes: expected at most {BODY_MAX}",
+                        headers={"Connection": "close"})
+
+
+def _check_keys(raw: bytes) -> None:
+    """Raises RefusalError where an object has a key twice: readers differ in which of the two they take."""
+    try:
+        json.loads(raw, object_pairs_hook=_unique)
+    except ValueError as error:
+        raise RefusalError(400, "MALFORMED_JSON", f"body: {error}") from error
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"got {_show(twice)} twice in one object: expected once")
     return found
 
 
