@@ -1,19 +1,22 @@
 """Cooling that goes ahead of heat: announced, drawn by the racks, or shown by what comes back warm. Pure."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from pswd_edge.control.rules.gradual import toward
 from pswd_edge.control.rules.measured import measured
-from pswd_edge.control.rules.placement import allowed_w, is_live
+from pswd_edge.control.rules.placement import granted_w
 from pswd_edge.model.control import ControlSpec
 from pswd_edge.model.snapshot import Snapshot
 from pswd_edge.model.thermal import Cooler, Lead, ThermalSpec
+from pswd_edge.model.window import begin_utc_s, is_live
 from pswd_edge.model.workload import Workload
 
 LOST_AFTER_S = 10.0           # a return temperature that is missing for so long asks for all the cooling there is
 FOUND_MAX_AGE_S = 30.0        # of a set-point that is read back
+NOWHERE: Mapping[int, float] = MappingProxyType({})
 _TINY_W = 1.0
 
 
@@ -38,16 +41,19 @@ class Coming(NamedTuple):
 def coming_w(
     control: ControlSpec, spec: ThermalSpec, workloads: Sequence[Workload], utc_s: float
 ) -> dict[int, Coming]:
-    """Announced heat by load controller. A workload without a start time starts when it is announced."""
+    """Announced heat by load controller. A workload without a start time starts when it is announced.
+
+    One that is held back beyond its start may be let start at any moment: it stays about to start.
+    """
     found: dict[int, Coming] = {}
     for workload in (w for w in workloads if is_live(w) and w.approved_w > 0):
         said = workload.announcement
-        start_utc_s = max(said.earliest_start_utc_s or 0.0, workload.announced_utc_s)
+        start_utc_s = max(begin_utc_s(workload), math.nextafter(utc_s, math.inf) if workload.held else 0.0)
         ends_s = min(spec.hold_s, math.inf if said.duration_s is None else said.duration_s)
         if not start_utc_s - spec.lead_s <= utc_s <= start_utc_s + ends_s:
             continue
         heat = 1.0 if said.heat_w is None or said.peak_w <= 0 else said.heat_w / said.peak_w
-        share = heat * allowed_w(workload) / max(sum(workload.reserved_w), _TINY_W)
+        share = heat * granted_w(workload) / max(sum(workload.reserved_w), _TINY_W)
         for i, reserved_w in zip(workload.controllers, workload.reserved_w, strict=True):
             if i < len(control.load_controllers):
                 begun, ahead = found.get(i, Coming())
@@ -65,7 +71,8 @@ def expected_w(control: ControlSpec, controller: int, power_w: float, coming: Co
 
 def led(
     spec: Cooler, ease_s: float, state: CoolerState, snapshot: Snapshot, expected: Sequence[float], dt_s: float, *,
-    acts: bool, held: frozenset[int], prepared_w: float = 0.0, urgent: bool = False,
+    acts: bool, held: frozenset[int], stands: Mapping[int, float] = NOWHERE, prepared_w: float = 0.0,
+    urgent: bool = False,
 ) -> CoolerState:
     """The next state: more cooling at once (as fast as each set-point may move), less over `ease_s`.
 
@@ -78,6 +85,7 @@ def led(
         dt_s: time since the last cycle.
         acts: False: set-points follow what is found, so that taking over makes no step.
         held: points that somebody else leads now; they are followed in the same way.
+        stands: where such points stand: what was wanted of them last.
         prepared_w: heat that somebody asked to be ready for, W.
         urgent: what it cools is too hot: all the cooling there is.
     """
@@ -89,16 +97,20 @@ def led(
     share = max(goal, state.share - dt_s / ease_s)
     before = state.values or tuple(math.nan for _ in spec.leads)
     values = tuple(followed(lead, value, lead.normal + share * (lead.ready - lead.normal), snapshot, dt_s,
-                            free=acts and lead.point not in held)
+                            free=acts and lead.point not in held, stands=stands)
                    for lead, value in zip(spec.leads, before, strict=True))
     return CoolerState(share, values, lost_s)
 
 
-def followed(lead: Lead, value: float, goal: float, snapshot: Snapshot, dt_s: float, *, free: bool) -> float:
-    """The next value of a set-point: toward its goal at its rate where it is free, else what is found on the device.
+def followed(lead: Lead, value: float, goal: float, snapshot: Snapshot, dt_s: float, *, free: bool,
+             stands: Mapping[int, float] = NOWHERE) -> float:
+    """The next value of a set-point: toward its goal at its rate where it is free, else where it stands.
 
-    Where nothing is known yet (NaN) it begins from what is found, or from `normal`. A goal of NaN moves nothing.
+    That is what was wanted of it last, or what is found on the device. Where nothing is known yet (NaN) it begins from
+    what is found, or from `normal`. A goal of NaN moves nothing.
     """
+    if not free and lead.point in stands:
+        return stands[lead.point]
     if not free or math.isnan(value):
         found = measured(snapshot.read(lead.point), FOUND_MAX_AGE_S)
         value = found if math.isfinite(found) else lead.normal if math.isnan(value) else value
