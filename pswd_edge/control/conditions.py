@@ -3,9 +3,15 @@
 from collections.abc import Iterable, Iterator
 
 from pswd_edge.control.arbiter import Verdict
+from pswd_edge.control.journal import Journal
+from pswd_edge.control.ledger import Ledger
+from pswd_edge.control.recorder import Recorder
 from pswd_edge.control.rules.law import Decision, LawState
+from pswd_edge.control.tier_file import TierFile
 from pswd_edge.model.control import ControlSpec, Supervisor
+from pswd_edge.model.quality import Quality
 from pswd_edge.model.site import Site
+from pswd_edge.model.snapshot import Snapshot
 
 
 def decided_conditions(decision: Decision, state: LawState) -> Iterator[tuple[str, str]]:
@@ -40,3 +46,19 @@ def silence_text(supervisor: Supervisor) -> str:
               "safe": "SAFE"}[supervisor.on_silence]
     return (f"{supervisor.name} was not heard for {supervisor.period_s:g} s: its set-points and targets are let go; "
             f"{limits}")
+
+
+def disk_conditions(ledger: Ledger, recorder: Recorder, tiers: TierFile, journal: Journal) -> Iterator[tuple[str, str]]:
+    """Code and text for each thing that the disk does not take."""
+    if recorder.trouble or recorder.dropped:
+        yield "recording", recorder.trouble or f"{recorder.dropped} cycles are missing: the disk is slow"
+    kept = (("ledger", ledger.trouble), ("tiers_not_kept", tiers.trouble), ("alarms_not_kept", journal.trouble))
+    yield from ((code, trouble) for code, trouble in kept if trouble)
+
+
+def bad_inputs(site: Site, snapshot: Snapshot, decision: Decision) -> str:
+    """Names of control inputs that are not good; empty where all are. A small battery is no bad input."""
+    spec = site.control
+    points = [spec.grid_power.point, *(p for b in spec.batteries for p in (b.soc.point, b.power.point))]
+    bad = [site.points[p].id for p in points if snapshot.read(p).quality is not Quality.GOOD]
+    return ", ".join(dict.fromkeys([*bad, *(() if decision.starts else decision.degraded)]))

@@ -10,11 +10,11 @@ from pathlib import Path
 import msgspec
 
 from pswd_edge.clock import Clock, iso_utc
+from pswd_edge.control import conditions
 from pswd_edge.control.alarms import Condition
 from pswd_edge.control.chronicle import Chronicle, tried_body
 from pswd_edge.control.commissioned import Commissioned
 from pswd_edge.control.commissioning import Commissioning
-from pswd_edge.control.conditions import contradictions, decided_conditions, silence_text, tier_changes
 from pswd_edge.control.coordination import Coordination
 from pswd_edge.control.desk import Desk
 from pswd_edge.control.excursion import excursion
@@ -27,8 +27,9 @@ from pswd_edge.control.limits import ordered
 from pswd_edge.control.modes import ModeKeeper
 from pswd_edge.control.publish import Clocks, Timings, limits_of, report_of, timings_of
 from pswd_edge.control.record_row import Begin, Seen
-from pswd_edge.control.recorder import Recorder
+from pswd_edge.control.recorder import Recorder, order_recording
 from pswd_edge.control.refusals import Refusals
+from pswd_edge.control.renewal import Renewal
 from pswd_edge.control.requests import check
 from pswd_edge.control.rules import firm, law
 from pswd_edge.control.rules.cooling import FOUND_MAX_AGE_S
@@ -47,7 +48,6 @@ from pswd_edge.control.turns import Turns
 from pswd_edge.image import ImageWriter
 from pswd_edge.image.notify import RowBell
 from pswd_edge.model.command import (
-    Accepted,
     Commission,
     Failed,
     Hint,
@@ -55,7 +55,6 @@ from pswd_edge.model.command import (
     Mode,
     Outcome,
     Record,
-    Rejected,
     Request,
     SetBatteryTarget,
 )
@@ -109,6 +108,8 @@ class ControlCycle:
         self._second_s = -math.inf
         self._decision: law.Decision | None = None
         self._guarantee = Guarantee(site.control)
+        self._renewal = Renewal(clock)
+        self._row = 0
         self._bad = ""
         self._mode_told = self._keeper.mode
         self._headroom = Headroom(0.0, 0.0, 0.0)
@@ -134,19 +135,9 @@ class ControlCycle:
 
     def _record(self, request: Record, authority: Level) -> Outcome:
         utc_s = self._clock.utc_s()
-        outcome = check(request, authority, utc_s) or self._ordered(request)
+        outcome = check(request, authority, utc_s) or order_recording(request, self.recorder, self.cycle)
         self._ledger.note(unwritten(request, outcome, utc_s))
         return outcome
-
-    def _ordered(self, request: Record) -> Rejected | Accepted:
-        if request.action not in ("start", "stop") or request.seconds < 0:
-            return Rejected(id=request.id, code="invalid", reason=f"{request.action!r} for {request.seconds:g} s: "
-                            "expected start or stop, and 0 s (no end) or more")
-        if request.action == "start":
-            self.recorder.start(request.seconds)
-        else:
-            self.recorder.stop()
-        return Accepted(id=request.id, cycle=self.cycle + 1)
 
     def _refused(self, request: Request) -> Outcome:
         outcome = Failed(id=request.id, code="not_ready", reason=REFUSED)
@@ -200,6 +191,8 @@ class ControlCycle:
             self.cycle += missed
             due_s += missed * period
             self._keeper.overrun(missed, now_s)
+            self.desk.cycle = self.cycle
+            await self._renew(due_s)
 
     async def _once(self, due_s: float, now_s: float) -> None:
         self.cycle += 1
@@ -222,7 +215,7 @@ class ControlCycle:
         for gone in self.desk.expire(now_s):
             self._journal.tell("info", "expired", "request", gone)
         for silent in self.desk.unheard(now_s):
-            self._journal.tell("warning", "supervision_lost", silent.name, silence_text(silent))
+            self._journal.tell("warning", "supervision_lost", silent.name, conditions.silence_text(silent))
             if silent.on_silence == "safe":
                 self._keeper.fail(f"{silent.name} is not heard any more", now_s)
         self._turns.look(now_s)
@@ -249,25 +242,27 @@ class ControlCycle:
         if self.recorder.on:
             self.recorder.note(Seen(begin, snapshot, orders, dt_s, asked, bounds, trial, decision, self._shown,
                                     verdicts))
-        for severity, tier, text in tier_changes(self._spec, before, self._shown):
+        for severity, tier, text in conditions.tier_changes(self._spec, before, self._shown):
             self._journal.tell(severity, "tier", tier, text)
         if is_excursion(before.droop) is not is_excursion(self._shown.droop):
             self._journal.tell("info", "droop", "site", excursion(self._spec.droop, self._shown.droop))
         self.tiers.note(self._site, self._state.shed)
-        bad = self._bad_inputs(snapshot, decision)
+        bad = conditions.bad_inputs(self._site, snapshot, decision)
         self._keeper.update(bad, now_s)
         self._tell_mode()
         self._decision, self._bad = decision, bad
         self._age.add(snapshot.read(self._spec.grid_power.point).age_s)
         while self.desk.alarm_orders:
             self._journal.order(self.desk.alarm_orders.popleft())
-        alarms = self._journal.alarms(chain(self._conditions(decision), contradictions(self._site, verdicts)))
+        found = chain(self._conditions(decision), conditions.contradictions(self._site, verdicts))
+        alarms = self._journal.alarms(found)
         self._chronicle.note(snapshot, decision, self._shown, verdicts, self._keeper)
         report = report_of(
             self._spec, Clocks(self.cycle, utc_s, now_s, self.completed + 1, self.missed, self._started_utc_s),
             self._keeper, decision, self._shown, verdicts, self._field, tuple(self.desk.workloads.values()),
             self._headroom, alarms, orders.target_w, self._timings, limits_of(self.desk.limits.values(), now_s),
             self._thermal.report())
+        self._renewal.arm(report, asked=self.desk.decided(self.cycle))
         return self._encode(report)
 
     def _standing(self, point: int) -> float:
@@ -327,12 +322,6 @@ class ControlCycle:
         """Points that may not be led; what is not written need not have been tried."""
         return frozenset() if self._spec.shadow else self.commissioning.bars()
 
-    def _bad_inputs(self, snapshot: Snapshot, decision: law.Decision) -> str:
-        """Names of control inputs that are not good; empty where all are. A small battery is no bad input."""
-        points = [self._spec.grid_power.point, *(p for b in self._spec.batteries for p in (b.soc.point, b.power.point))]
-        bad = [self._site.points[p].id for p in points if snapshot.read(p).quality is not Quality.GOOD]
-        return ", ".join(dict.fromkeys([*bad, *(() if decision.starts else decision.degraded)]))
-
     def _room(self, decision: law.Decision) -> Headroom:
         fleet = decision.fleet
         return headroom(self.desk.spec, decision.limits, tuple(self.desk.workloads.values()), decision.estimate.load_w,
@@ -363,21 +352,16 @@ class ControlCycle:
             self._rack_w)
 
     def _conditions(self, decision: law.Decision) -> Iterator[tuple[str, str] | Condition]:
-        yield from decided_conditions(decision, self._shown)
+        yield from conditions.decided_conditions(decision, self._shown)
         if self._keeper.mode is Mode.SAFE:
             yield "safe_state", f"SAFE: {self._keeper.reason}"
         if self._spec.shadow:
             yield "shadow", "control decides and writes nothing; set-points are what would be written"
         elif self.commissioning.kept.message:
             yield "not_commissioned", self.commissioning.kept.message
-        if self._ledger.trouble:
-            yield "ledger", self._ledger.trouble
-        if self.recorder.trouble or self.recorder.dropped:
-            yield "recording", self.recorder.trouble or f"{self.recorder.dropped} cycles are missing: the disk is slow"
+        yield from conditions.disk_conditions(self._ledger, self.recorder, self.tiers, self._journal)
         if names := stuck(self._spec, self._state.shed, self._last_s):
             yield "tier_stuck", f"{', '.join(names)}: engaged, but the meter shows less than half of it gone"
-        unkept = (("tiers_not_kept", self.tiers.trouble), ("alarms_not_kept", self._journal.trouble))
-        yield from ((code, trouble) for code, trouble in unkept if trouble)
         yield from self._thermal.decision.alarms
 
     # --- publish ------------------------------------------------------------------------------------------------
@@ -389,12 +373,19 @@ class ControlCycle:
         self._image.publish_latest(self._publish_number, columns.value, columns.source_utc_s, columns.received_s,
                                    columns.quality, columns.reason)
         self._image.publish_report(self._publish_number, encoded)
-        row = self._image.publish_row(self.cycle, now_s, utc_s, columns.value, columns.quality)
+        self._row = self._image.publish_row(self.cycle, now_s, utc_s, columns.value, columns.quality)
         self.completed += 1
         self._image.beat(self._clock.monotonic_s())
-        self._bell.ring(row)
+        self._bell.ring(self._row)
         if now_s - self._second_s >= 1.0:
             self._each_second(now_s, utc_s)
+
+    async def _renew(self, due_s: float) -> None:
+        if (report := await self._renewal.wait(self._field, due_s)) is not None:
+            self._publish_number += 1
+            self._image.publish_report(self._publish_number, self._encode(report))
+            self._image.beat(self._clock.monotonic_s())  # readers take a report anew where the beat has moved
+            self._bell.ring(self._row)
 
     def _each_second(self, now_s: float, utc_s: float) -> None:
         self._second_s = now_s

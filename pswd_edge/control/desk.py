@@ -66,6 +66,8 @@ class Desk:
         self.mode_origin = ""
         self._watch = Watch(site.control.supervision, clock.monotonic_s())
         self.readiness = Readiness()
+        self.taken = False                  # a command, since the last cycle decided
+        self.cycle: int | None = None       # the last that has decided
         self.alarm_orders: deque[Acknowledge | Shelve] = deque()    # for the next cycle
 
     def move(self, site: Site, points: Mapping[int, int], controllers: Mapping[int, int]) -> list[str]:
@@ -153,6 +155,9 @@ class Desk:
         except (sqlite3.Error, OSError) as error:
             return Failed(id=request.id, code="ledger", reason=f"the ledger cannot be written ({error}): nothing was "
                           "changed; free the disk and ask again")
+        if isinstance(outcome, Accepted | Clamped):
+            outcome = self._dated(outcome)
+            self.taken = True
         self._remember(request.id, outcome)
         self._apply(entry, now_s)
         if isinstance(outcome, Accepted | Clamped):
@@ -189,6 +194,15 @@ class Desk:
         if isinstance(request, SetLimit):
             return decide_limit(request, self._site.control, authority, utc_s, facts.cycle, len(self.limits))
         return decide(request, self._site, facts, self.workloads, authority)
+
+    def _dated(self, outcome: Accepted | Clamped) -> Outcome:
+        """With the first cycle that can use it: cycles may have decided while it was written down."""
+        return outcome if self.cycle is None else msgspec.structs.replace(outcome, cycle=self.cycle + 1)
+
+    def decided(self, cycle: int) -> bool:
+        """This cycle has decided; True where a command was taken since the one before."""
+        taken, self.taken, self.cycle = self.taken, False, cycle
+        return taken
 
     def _remember(self, request_id: str, outcome: Outcome) -> None:
         self._outcomes[request_id] = outcome

@@ -14,6 +14,7 @@ import structlog
 from pswd_edge.clock import Clock
 from pswd_edge.control.record_file import RecordFile, prune
 from pswd_edge.control.record_row import Seen
+from pswd_edge.model.command import Accepted, Record, Rejected
 from pswd_edge.model.report import RecordingReport
 from pswd_edge.model.site import RecordingSpec
 
@@ -155,3 +156,15 @@ class Recorder:
             file.close()
             self._file = None
             self._done_bytes, self._done_cycles = self._done_bytes + file.bytes, self._done_cycles + file.cycles
+
+
+def order_recording(request: Record, recorder: Recorder, cycle: int) -> Rejected | Accepted:
+    """Start or stop as a person says; `cycle` is the present one."""
+    if request.action not in ("start", "stop") or request.seconds < 0:
+        return Rejected(id=request.id, code="invalid", reason=f"{request.action!r} for {request.seconds:g} s: "
+                        "expected start or stop, and 0 s (no end) or more")
+    if request.action == "start":
+        recorder.start(request.seconds)
+    else:
+        recorder.stop()
+    return Accepted(id=request.id, cycle=cycle + 1)

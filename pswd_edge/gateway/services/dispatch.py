@@ -122,7 +122,7 @@ def progress_of(report: Report, cycle: int, points: set[int]) -> Progress:
     if not working:
         return "failed"
     waiting = [s for s in working if s.waiting_since is not None and s.waiting_since <= cycle]
-    return "pending" if waiting or report.cycle <= cycle else "executed"
+    return "pending" if waiting else "executed"
 
 
 def accepted(outcome: Outcome) -> Accepted | Clamped:
