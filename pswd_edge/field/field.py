@@ -272,7 +272,7 @@ class Field:
         if slot is None:
             return SlotState("idle", None)
         took_ms = None if math.isnan(slot.took_s) else 1000 * slot.took_s
-        return SlotState(slot.state, slot.written, slot.waiting_since, took_ms)
+        return SlotState(slot.state, slot.written, slot.changed_cycle, took_ms)
 
     def clear(self, point: int, who: str) -> bool:
         """Let a latched operation be tried again."""

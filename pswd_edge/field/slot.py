@@ -116,11 +116,6 @@ class Slot:
         """What the read-back shows of a written value."""
         return float(self.rule.read_back_values.get(round(written), written))
 
-    @property
-    def waiting_since(self) -> int | None:
-        """The first cycle whose value the device does not have, or will not have when the write in flight arrives."""
-        return self.newer_cycle if self.changed_cycle is None and self.in_flight else self.changed_cycle
-
     def note_steady(self, value: float) -> None:
         """Remember that this value needs nothing until its next refresh, where that is so."""
         if (self.in_flight or self.changed_cycle is not None or self.state not in STEADY or not self.holds(value)
