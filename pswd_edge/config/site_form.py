@@ -68,6 +68,7 @@ class GridForm(Form):
     carbon_intensity_g_per_kwh: Annotated[Number, Field(ge=0)] | None = None
     renewable_percent: Annotated[Number, Field(ge=0, le=100)] | None = None
     price_per_mwh: Number | None = None
+    nominal_voltage_v: Annotated[Number, Field(gt=0, le=1e6)] | None = None
 
 
 class ListenerForm(Form):
