@@ -9,7 +9,7 @@ from pswd_edge.config.form import Form, Id, Number, Text, Whole
 from pswd_edge.config.map_form import Every
 
 Port = Annotated[Whole, Field(ge=1, le=65535)]
-ProfileName = Literal["pswd", "edge"]
+ProfileName = Literal["pswd", "dcpi", "edge"]
 
 
 class NameForm(Form):

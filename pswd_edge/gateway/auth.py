@@ -7,9 +7,10 @@ from typing import NamedTuple
 import structlog
 
 from pswd_edge.gateway.lockout import Lockout
+from pswd_edge.gateway.principal import Principal
 from pswd_edge.gateway.refusal import RefusalError, unavailable
-from pswd_edge.gateway.roles import Operation, may
-from pswd_edge.gateway.tokens import LIFETIME_S, Principal, TokenError, TokenIssuer
+from pswd_edge.gateway.roles import allowed_of
+from pswd_edge.gateway.tokens import LIFETIME_S, Bearer, TokenError, TokenIssuer
 from pswd_edge.gateway.users import UserStore
 
 ADD_USER = "pswd-edge user add NAME --role ROLE"
@@ -51,7 +52,7 @@ class Authority:
             _LOG.warning("login refused", user=shown, remote=address, failures=failures)
             raise _refused()
         self._lockout.succeeded(username, address)
-        return Grant(self._tokens.issue(Principal(username, role)), LIFETIME_S, role)
+        return Grant(self._tokens.issue(Bearer(username, role)), LIFETIME_S, role)
 
     async def _verify(self, username: str, password: str, role: str) -> bool:
         if self._waiting >= _WAITING_MAX:
@@ -63,22 +64,20 @@ class Authority:
         finally:
             self._waiting -= 1
 
-    def admit(self, authorization: str | None, operation: Operation) -> Principal:
-        """Who asks, by the Authorization header; raises 401 without a good token, 403 where the role may not."""
+    def authenticate(self, authorization: str | None) -> Principal:
+        """Who asks, by the Authorization header; raises 401 without a good token."""
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise RefusalError(401, "UNAUTHORIZED", "Authorization header: expected 'Bearer TOKEN'; log in first",
                                headers=_CHALLENGE)
         try:
-            principal = self._tokens.check(token.strip())
+            bearer = self._tokens.check(token.strip())
         except TokenError as error:
             raise RefusalError(401, "UNAUTHORIZED", str(error), headers=_CHALLENGE) from error
-        if not self._users.granted(principal.name, principal.role):
+        if not self._users.granted(bearer.name, bearer.role):
             raise RefusalError(401, "UNAUTHORIZED", "token: its user no longer has this role; log in again",
                                headers=_CHALLENGE)
-        if not may(principal.role, operation):
-            raise RefusalError(403, "FORBIDDEN", f"role {principal.role}: may not {operation.value}")
-        return principal
+        return Principal(bearer.name, bearer.role, allowed_of(bearer.role), f"api:{bearer.name}")
 
     def close(self) -> None:
         """End the thread; logins in flight are answered first."""

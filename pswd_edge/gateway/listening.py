@@ -11,6 +11,7 @@ from pswd_edge.errors import ConfigError
 from pswd_edge.gateway.middleware import Frame, finish_headers
 from pswd_edge.gateway.profile import Profile
 from pswd_edge.gateway.protocol import protocol_factory, tls_context
+from pswd_edge.gateway.reception import Reception
 from pswd_edge.gateway.services import Services
 from pswd_edge.gateway.validation import BODY_MAX
 from pswd_edge.model.site import Listener
@@ -65,7 +66,7 @@ def _application(profiles: list[Profile], services: Services) -> web.Application
     app = web.Application(middlewares=[frame.around], client_max_size=BODY_MAX)
     app.on_response_prepare.append(finish_headers)
     for profile in profiles:
-        app.router.add_routes(profile.routes())
+        app.router.add_routes(Reception(profile).routes())
     return app
 
 

@@ -12,9 +12,9 @@ from aiohttp import web
 
 from pswd_edge.gateway.live import LiveImage
 from pswd_edge.gateway.performance import PerformanceMeter
+from pswd_edge.gateway.principal import Principal
 from pswd_edge.gateway.profile import Profile, respond_refusal
 from pswd_edge.gateway.refusal import RefusalError, unavailable
-from pswd_edge.gateway.tokens import Principal
 
 REQUEST_ID = web.RequestKey("request_id", str)
 PRINCIPAL = web.RequestKey("principal", Principal)
@@ -99,7 +99,7 @@ def _log(request: web.Request, response: web.StreamResponse, duration_s: float) 
     principal = request.get(PRINCIPAL)
     _LOG.info("request", request_id=request[REQUEST_ID], method=request.method, path=request.path[:200],
               status=response.status, ms=round(1000 * duration_s, 2), remote=request.remote,
-              user=principal.name if principal else None)
+              origin=principal.origin if principal else None)
 
 
 async def finish_headers(request: web.Request, response: web.StreamResponse) -> None:

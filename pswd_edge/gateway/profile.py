@@ -1,22 +1,25 @@
 """What the server needs of an API profile."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import orjson
 from aiohttp import web
 
+from pswd_edge.gateway.endpoint import Endpoint
+from pswd_edge.gateway.principal import Principal
 from pswd_edge.gateway.refusal import RefusalError
 
 
 class Profile(Protocol):
-    """One northbound API: its routes below `prefix`, and its own words for an error."""
+    """One northbound API: its endpoints below `prefix`, how it knows who asks, and its own words for an error."""
 
     name: str
     prefix: str
+    endpoints: Sequence[Endpoint]
 
-    def routes(self) -> Iterable[web.RouteDef]:
-        """Routes with their full paths."""
+    def authenticate(self, request: web.Request, *, stream: bool = False) -> Principal:
+        """Who asks; raises RefusalError 401 where that is not proven. `stream`: by a WebSocket's opening request."""
         ...
 
     def error(self, refusal: RefusalError, request_id: str) -> dict[str, Any]:

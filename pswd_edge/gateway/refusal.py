@@ -1,6 +1,7 @@
 """A request that is refused, in words that every profile can put into its own error envelope."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from pswd_edge.errors import PswdError
 
@@ -8,8 +9,8 @@ from pswd_edge.errors import PswdError
 class RefusalError(PswdError):
     """Answered with `status` and an error body.
 
-    `code` is for programs ("INVALID_REQUEST"), `message` a sentence for a person, `details` more lines or None;
-    `headers` go out with it (Retry-After, WWW-Authenticate).
+    `code` is for programs ("INVALID_REQUEST"), `message` a sentence for a person, `details` more lines,
+    named values, or None; `headers` go out with it (Retry-After, WWW-Authenticate).
     """
 
     def __init__(
@@ -18,7 +19,7 @@ class RefusalError(PswdError):
         code: str,
         message: str,
         *,
-        details: str | None = None,
+        details: str | dict[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
@@ -29,7 +30,9 @@ class RefusalError(PswdError):
         self.headers = dict(headers or {})
 
 
-def unavailable(code: str, message: str, *, retry_after_s: int = 2, details: str | None = None) -> RefusalError:
+def unavailable(
+    code: str, message: str, *, retry_after_s: int = 2, details: str | dict[str, Any] | None = None
+) -> RefusalError:
     """503: nothing is wrong with the request; asking again after `retry_after_s` may help."""
     return RefusalError(503, code, message, details=details, headers={"Retry-After": str(retry_after_s)})
 

@@ -26,21 +26,34 @@ class Operation(StrEnum):
     HEALTH_READ = "read system health"
     ALARM_ACKNOWLEDGE = "acknowledge alarms"
     HEARTBEAT = "send heartbeats"
+    POWER_FORECAST_READ = "read the power forecast"
+    POWER_CONTROL = "control power"
+    THERMAL_CONTROL = "control cooling"
+    GRID_SIGNAL = "send signals to the grid operator"
+    GRID_FORECAST_SUBMIT = "submit load forecasts to the grid operator"
+    GRID_RESPOND = "answer demand response requests"
+    HEAT_READ = "read heat delivery"
+    HEAT_CONTROL = "control heat delivery"
+    HEAT_OFFER = "offer heat to the heat network"
+    METRICS_READ = "read system metrics"
 
 
 ALLOWED: dict[Role, frozenset[Operation]] = {
     Role.INFRASTRUCTURE_MANAGER: frozenset(Operation),
     Role.WORKLOAD_OPERATOR: frozenset({
         Operation.WORKLOAD_ANNOUNCE, Operation.WORKLOAD_CONTROL, Operation.WORKLOAD_READ,
-        Operation.POWER_READ, Operation.THERMAL_READ, Operation.HEALTH_READ,
+        Operation.POWER_READ, Operation.POWER_FORECAST_READ, Operation.THERMAL_READ, Operation.HEALTH_READ,
     }),
     Role.GRID_OPERATOR: frozenset({
-        Operation.GRID_READ, Operation.POWER_READ, Operation.BATTERY_READ, Operation.HEALTH_READ,
+        Operation.GRID_READ, Operation.GRID_SIGNAL, Operation.POWER_READ, Operation.POWER_FORECAST_READ,
+        Operation.BATTERY_READ, Operation.HEALTH_READ,
     }),
-    Role.MUNICIPAL_UTILITY: frozenset({Operation.THERMAL_READ, Operation.HEALTH_READ}),
+    Role.MUNICIPAL_UTILITY: frozenset({
+        Operation.THERMAL_READ, Operation.HEAT_READ, Operation.HEAT_CONTROL, Operation.HEALTH_READ,
+    }),
 }
 
 
-def may(role: str, operation: Operation) -> bool:
-    """True where the table allows it; False for roles that it does not have."""
-    return any(known == role and operation in allowed for known, allowed in ALLOWED.items())
+def allowed_of(role: str) -> frozenset[Operation]:
+    """What the table allows a role; nothing for one that it does not have."""
+    return next((allowed for known, allowed in ALLOWED.items() if known == role), frozenset())

@@ -1,4 +1,4 @@
-"""Who sends a command, for its envelope: the user behind the token, and the id that makes it idempotent."""
+"""Who sends a command, for its envelope: where it comes from, and the id that makes it idempotent."""
 
 import re
 import uuid
@@ -6,26 +6,25 @@ from typing import NamedTuple
 
 from aiohttp import web
 
-from pswd_edge.gateway.middleware import PRINCIPAL
+from pswd_edge.gateway.principal import Principal
 from pswd_edge.gateway.validation import invalid
 
 _KEY = re.compile(r"[\x21-\x7e]{1,128}")
 
 
 class Sender(NamedTuple):
-    """What goes into a request's envelope: its id, the user's name and role."""
+    """What goes into a request's envelope."""
 
     id: str
-    name: str
+    origin: str
     role: str
 
 
-def sender_of(request: web.Request) -> Sender:
-    """The id is the user's own Idempotency-Key, or a new one; the user's name before it keeps users apart."""
-    principal = request[PRINCIPAL]
+def sender_of(request: web.Request, principal: Principal) -> Sender:
+    """The id is the sender's own Idempotency-Key, or a new one; the origin before it keeps senders apart."""
     key = request.headers.get("Idempotency-Key")
     if key is None:
         key = uuid.uuid4().hex
     elif not _KEY.fullmatch(key):
         raise invalid([f"Idempotency-Key: got {len(key)} characters: expected 1 to 128 visible ASCII characters"])
-    return Sender(f"{principal.name}:{key}", principal.name, principal.role)
+    return Sender(f"{principal.origin}:{key}", principal.origin, principal.role)

@@ -16,6 +16,7 @@ from pswd_edge.gateway.listening import Listening, open_listener
 from pswd_edge.gateway.live import LiveImage
 from pswd_edge.gateway.lockout import Lockout
 from pswd_edge.gateway.profile import Profile
+from pswd_edge.gateway.profiles.dcpi.profile import DcpiProfile
 from pswd_edge.gateway.profiles.edge.profile import EdgeProfile
 from pswd_edge.gateway.profiles.pswd.profile import PswdProfile
 from pswd_edge.gateway.services import Services, open_services
@@ -49,6 +50,7 @@ class Gateway:
         """Serve the site's listeners; raises ConfigError where one cannot be, with none left open."""
         self._live.listen(rows_folder)
         profiles: dict[str, Profile] = {"pswd": PswdProfile(self.services, self._authority),
+                                        "dcpi": DcpiProfile(self.services, self._authority),
                                         "edge": EdgeProfile(self.services, self._authority)}
         try:
             for listener in self._live.site.listeners:

@@ -29,8 +29,8 @@ _AHEAD_S = 5    # the wall clock may be set back a little between issue and use
 TOKEN_MAX = 4096
 
 
-class Principal(NamedTuple):
-    """Who asks: the user's name and the role of the token."""
+class Bearer(NamedTuple):
+    """Whom a token speaks for: the user's name and the role."""
 
     name: str
     role: str
@@ -49,16 +49,16 @@ class TokenIssuer:
         self._issuer = issuer
         self._clock = clock
 
-    def issue(self, principal: Principal) -> str:
+    def issue(self, bearer: Bearer) -> str:
         """A token that holds for `LIFETIME_S` from now."""
         now_s = int(self._clock.utc_s())
         claims = {
-            "iss": self._issuer, "aud": AUDIENCE, "sub": principal.name, "role": principal.role,
+            "iss": self._issuer, "aud": AUDIENCE, "sub": bearer.name, "role": bearer.role,
             "iat": now_s, "nbf": now_s, "exp": now_s + LIFETIME_S, "jti": uuid.uuid4().hex,
         }
         return jwt.encode(claims, self._key, algorithm=_ALGORITHMS[0])
 
-    def check(self, token: str) -> Principal:
+    def check(self, token: str) -> Bearer:
         """Who the token speaks for; raises TokenError where it is forged, expired, of another issuer or malformed."""
         if len(token) > TOKEN_MAX:
             raise TokenError(f"token: got {len(token)} characters: expected at most {TOKEN_MAX}")
@@ -74,7 +74,7 @@ class TokenIssuer:
             raise TokenError("token: expired; log in again")
         if now_s < max(claims["nbf"], claims["iat"]) - _AHEAD_S:
             raise TokenError("token: not valid yet; set the clocks")
-        return Principal(claims["sub"], claims["role"])
+        return Bearer(claims["sub"], claims["role"])
 
 
 def open_key(state_dir: Path) -> Ed25519PrivateKey:

@@ -32,8 +32,8 @@ class House:
     def token(self, role: str = "infrastructure_manager") -> str:
         """As a login gives it, without its 40 ms of hashing."""
         if role not in self.tokens:
-            from pswd_edge.gateway.tokens import Principal
-            self.tokens[role] = self.gateway._authority._tokens.issue(Principal(role, role))
+            from pswd_edge.gateway.tokens import Bearer
+            self.tokens[role] = self.gateway._authority._tokens.issue(Bearer(role, role))
         return self.tokens[role]
 
     async def call(self, method: str, path: str, json: Any = None, *, role: str | None = "infrastructure_manager",

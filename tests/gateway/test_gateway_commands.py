@@ -302,7 +302,7 @@ async def test_the_idempotency_key_is_the_user_s_own(house):
     await house.post("/v1/workload/wl-1/control", command)
 
     ids = [request.id for request in house.door.asked]
-    assert ids[:2] == ["infrastructure_manager:k-1", "workload_operator:k-1"]
+    assert ids[:2] == ["api:infrastructure_manager:k-1", "api:workload_operator:k-1"]
     assert len(set(ids)) == 4
 
 

@@ -42,7 +42,7 @@ async def test_an_acknowledgement_reaches_control_with_its_user(own):
     request = own.door.asked[0]
     assert isinstance(request, Acknowledge)
     assert (request.id, request.origin, request.role, request.code) == (
-        "infrastructure_manager:k-1", "api:infrastructure_manager", "infrastructure_manager", CODE)
+        "api:infrastructure_manager:k-1", "api:infrastructure_manager", "infrastructure_manager", CODE)
     assert request.issued_utc_s == own.control.clock.utc_s()
 
 

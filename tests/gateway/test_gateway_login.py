@@ -18,7 +18,7 @@ from pswd_edge.errors import ConfigError, SecretError
 from pswd_edge.gateway.auth import Authority
 from pswd_edge.gateway.lockout import Lockout
 from pswd_edge.gateway.refusal import RefusalError
-from pswd_edge.gateway.tokens import LIFETIME_S, Principal, TokenIssuer, open_key
+from pswd_edge.gateway.tokens import LIFETIME_S, Bearer, TokenIssuer, open_key
 from pswd_edge.gateway.users import UserStore, add_user
 
 LOGIN = {"username": "grid_operator", "password": PASSWORDS["grid_operator"], "role": "grid_operator"}
@@ -184,9 +184,9 @@ def test_a_damaged_user_file_is_said(tmp_path, content):
 def test_the_signing_key_survives_a_restart_and_is_private(tmp_path):
     """Tokens hold across restarts; the file is the owner's alone."""
     clock = FakeClock()
-    token = TokenIssuer(open_key(tmp_path), "site", clock).issue(Principal("alice", "grid_operator"))
+    token = TokenIssuer(open_key(tmp_path), "site", clock).issue(Bearer("alice", "grid_operator"))
 
-    assert TokenIssuer(open_key(tmp_path), "site", clock).check(token) == Principal("alice", "grid_operator")
+    assert TokenIssuer(open_key(tmp_path), "site", clock).check(token) == Bearer("alice", "grid_operator")
     assert stat.S_IMODE((tmp_path / "token-key.pem").stat().st_mode) == 0o600
 
 

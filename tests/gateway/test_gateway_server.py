@@ -85,7 +85,7 @@ async def test_the_log_has_one_line_a_request_and_no_secret(house, capsys):
     log = capsys.readouterr().out
     lines = [line for line in log.splitlines() if "path=" in line]
     assert len(lines) == 2
-    assert "user=infrastructure_manager" in lines[0]
+    assert "origin=api:infrastructure_manager" in lines[0]
     assert "status=200" in lines[0]
     for secret in ("queried", "typed-password", house.token()):
         assert secret not in log

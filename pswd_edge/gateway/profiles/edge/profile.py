@@ -1,32 +1,75 @@
 """The gateway's own API below /edge: alarms are listed and acknowledged, supervisors say that they are there."""
 
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
 import msgspec
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
 from pswd_edge.gateway.auth import Authority
-from pswd_edge.gateway.middleware import PRINCIPAL
+from pswd_edge.gateway.endpoint import Call, Category, Endpoint
+from pswd_edge.gateway.principal import Principal
 from pswd_edge.gateway.profile import respond
+from pswd_edge.gateway.projection import present
 from pswd_edge.gateway.refusal import RefusalError, control_unavailable
 from pswd_edge.gateway.roles import Operation
-from pswd_edge.gateway.sender import sender_of
 from pswd_edge.gateway.services import Services
 from pswd_edge.gateway.services.dispatch import accepted
-from pswd_edge.gateway.validation import check, read_json
 from pswd_edge.model.command import Acknowledge, Heartbeat
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class AcknowledgeBody(BaseModel):
-    """POST /edge/alarms/acknowledge."""
+    """Which alarm somebody has seen."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     code: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class AlarmEntry(BaseModel):
+    """An alarm that is listed, as `pswd-edge alarms` shows it. Times in seconds since 1970."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    code: str
+    message: str
+    since_utc_s: float
+    severity: Literal["info", "warning", "critical"]
+    latched: bool
+    active: bool
+    acknowledged_utc_s: float | None
+    acknowledged_by: str
+    count: int
+    last_utc_s: float
+    ended_utc_s: float | None
+    shelved_until_utc_s: float | None
+    shelved_by: str
+
+
+class AlarmList(BaseModel):
+    """The alarms as they are now, gravest first."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    alarms: list[AlarmEntry]
+
+
+class AcknowledgeAnswer(BaseModel):
+    """What became of an acknowledgement."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    code: str
+    reason: str
+
+
+class HeartbeatAnswer(BaseModel):
+    """A supervisor was heard."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    heard: bool
 
 
 class EdgeProfile:
@@ -37,48 +80,41 @@ class EdgeProfile:
 
     def __init__(self, services: Services, authority: Authority) -> None:
         self._services, self._authority = services, authority
-
-    def routes(self) -> Iterable[web.RouteDef]:
-        """Everything that this profile answers."""
-        return [
-            web.get(self.prefix + "/alarms", self._admitted(Operation.HEALTH_READ, self.alarms), allow_head=False),
-            web.post(self.prefix + "/alarms/acknowledge",
-                     self._admitted(Operation.ALARM_ACKNOWLEDGE, self.acknowledge)),
-            web.post(self.prefix + "/heartbeat", self._admitted(Operation.HEARTBEAT, self.heartbeat)),
+        self.endpoints: Sequence[Endpoint] = [
+            Endpoint("GET", "/alarms", Operation.HEALTH_READ, Category.MONITORING, self.alarms,
+                     "The alarms that are listed", AlarmList),
+            Endpoint("POST", "/alarms/acknowledge", Operation.ALARM_ACKNOWLEDGE, Category.CONTROL, self.acknowledge,
+                     "Say that an alarm was seen", AcknowledgeAnswer, body=AcknowledgeBody, refusals=(404, 409)),
+            Endpoint("POST", "/heartbeat", Operation.HEARTBEAT, Category.MONITORING, self.heartbeat,
+                     "Say that a supervisor is still there", HeartbeatAnswer, refusals=(404,)),
         ]
 
-    def _admitted(self, operation: Operation, handler: Handler) -> Handler:
-        """The handler behind a token whose role may: checked before a byte of the body is read."""
+    def authenticate(self, request: web.Request, *, stream: bool = False) -> Principal:  # noqa: ARG002  # no streams
+        """By the token of a login."""
+        return self._authority.authenticate(request.headers.get("Authorization"))
 
-        async def admitted(request: web.Request) -> web.StreamResponse:
-            request[PRINCIPAL] = self._authority.admit(request.headers.get("Authorization"), operation)
-            return await handler(request)
-
-        return admitted
-
-    async def alarms(self, _: web.Request) -> web.Response:
+    async def alarms(self, _: Call) -> web.StreamResponse:
         """GET /edge/alarms: the list as it is now, gravest first; 503 where control is not alive."""
         report = self._services.live.report()
         if report is None or not self._services.live.alive:
             raise control_unavailable()
         return respond({"alarms": msgspec.to_builtins(report.alarms)})
 
-    async def acknowledge(self, request: web.Request) -> web.Response:
+    async def acknowledge(self, call: Call) -> web.StreamResponse:
         """POST /edge/alarms/acknowledge."""
-        code = check(AcknowledgeBody, await read_json(request)).code
-        sender, utc_s = sender_of(request), self._services.clock.utc_s()
+        code, sender, utc_s = call.body.code, call.sender, self._services.clock.utc_s()
         outcome = accepted(await self._services.dispatch.ask(Acknowledge(
-            id=sender.id, origin=f"api:{sender.name}", role=sender.role, issued_utc_s=utc_s, code=code)))
+            id=sender.id, origin=sender.origin, role=sender.role, issued_utc_s=utc_s, code=code)))
         return respond({"code": code, "reason": outcome.reason})
 
-    async def heartbeat(self, request: web.Request) -> web.Response:
+    async def heartbeat(self, call: Call) -> web.StreamResponse:
         """POST /edge/heartbeat, without a body; 404 where the site file does not wait for this user."""
-        sender, utc_s = sender_of(request), self._services.clock.utc_s()
+        sender, utc_s = call.sender, self._services.clock.utc_s()
         accepted(await self._services.dispatch.ask(Heartbeat(
-            id=sender.id, origin=f"api:{sender.name}", role=sender.role, issued_utc_s=utc_s)))
+            id=sender.id, origin=sender.origin, role=sender.role, issued_utc_s=utc_s)))
         return respond({"heard": True})
 
     def error(self, refusal: RefusalError, request_id: str) -> dict[str, Any]:
         """Code, sentence, details where there are any, and the id by which the log knows it."""
-        body = {"code": refusal.code, "message": refusal.message, "details": refusal.details, "request_id": request_id}
-        return {name: value for name, value in body.items() if value is not None}
+        return present({"code": refusal.code, "message": refusal.message, "details": refusal.details,
+                        "request_id": request_id})

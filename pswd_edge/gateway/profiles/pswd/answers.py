@@ -3,6 +3,7 @@
 from typing import Any
 
 from pswd_edge.clock import iso_utc
+from pswd_edge.gateway.projection import moment, mw, percent, present, scaled
 from pswd_edge.gateway.services.battery import BatteryUnit, BatteryView
 from pswd_edge.gateway.services.dispatch import Dispatched
 from pswd_edge.gateway.services.grid import GridView
@@ -13,31 +14,6 @@ from pswd_edge.model.command import Clamped
 from pswd_edge.model.workload import Workload, WorkloadState
 
 _RUNNING = {WorkloadState.APPROVED: "running", WorkloadState.CONDITIONAL: "running"}
-
-
-def present(fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields that are known."""
-    return {name: value for name, value in fields.items() if value is not None}
-
-
-def scaled(value: float | None, factor: float, digits: int = 6) -> float | None:
-    """`value * factor`, rounded; None stays None."""
-    return None if value is None else round(value * factor, digits) + 0.0    # + 0.0: never "-0.0"
-
-
-def mw(power_w: float | None) -> float | None:
-    """W to MW, to a watt."""
-    return scaled(power_w, 1e-6)
-
-
-def percent(value: float | None) -> float | None:
-    """Kept within 0 to 100: a meter may stand a hair outside."""
-    return None if value is None else round(min(100.0, max(0.0, value)), 2)
-
-
-def moment(utc_s: float | None) -> str | None:
-    """ISO 8601 UTC."""
-    return None if utc_s is None else iso_utc(utc_s)
 
 
 def battery_status(view: BatteryView, utc_s: float) -> dict[str, Any]:

@@ -15,21 +15,6 @@ from pswd_edge.gateway.profiles.pswd.fields import (
 )
 
 
-class Login(Message):
-    """POST /auth/login."""
-
-    username: Annotated[str, Field(max_length=256)]
-    password: Annotated[str, Field(max_length=1024)]
-    role: Literal["workload_operator", "infrastructure_manager", "grid_operator", "municipal_utility"]
-
-
-class RealtimeQuery(Message):
-    """GET /power/realtime."""
-
-    duration_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
-    resolution_ms: Literal[100, 250, 500, 1000] = 1000
-
-
 class WorkloadPath(Message):
     """The path parameter of the workload operations."""
 

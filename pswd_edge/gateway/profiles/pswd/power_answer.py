@@ -8,7 +8,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from pswd_edge.gateway.profiles.pswd.answers import present, scaled
+from pswd_edge.gateway.projection import present, scaled
 from pswd_edge.gateway.services.power import PowerQuality, PowerSeries
 
 _CHUNK = 100      # rows made in one go, about 0.3 ms

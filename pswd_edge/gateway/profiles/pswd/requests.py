@@ -27,7 +27,7 @@ def battery_request(message: BatteryControl, sender: Sender) -> SetBatteryTarget
     power_w = _battery_power_w(message)
     duration_s = min(message.duration_sec or BATTERY_DEFAULT_S, BATTERY_MAX_S)
     return SetBatteryTarget(
-        id=sender.id, origin=f"api:{sender.name}", role=sender.role, issued_utc_s=message.timestamp,
+        id=sender.id, origin=sender.origin, role=sender.role, issued_utc_s=message.timestamp,
         ttl_s=0.0 if power_w is None else float(duration_s), power_w=power_w,
         ramp_w_per_s=(message.ramp_rate_mw_per_sec or 0.0) * W_PER_MW,
     )
@@ -52,7 +52,7 @@ def announce_request(message: WorkloadAnnouncement, sender: Sender) -> Announce:
     power, heat, may, when = (message.power_profile, message.thermal_profile, message.flexibility_parameters,
                               message.timing_constraints)
     return Announce(
-        id=sender.id, origin=f"api:{sender.name}", role=sender.role, issued_utc_s=message.timestamp,
+        id=sender.id, origin=sender.origin, role=sender.role, issued_utc_s=message.timestamp,
         workload=Announcement(
             workload_id=message.workload_id,
             kind=message.workload_type,
@@ -85,7 +85,7 @@ def workload_request(workload_id: str, message: WorkloadControl, sender: Sender)
             raise invalid(["target_power_mw: got nothing: expected a value with command_type throttle"])
         target_w = message.target_power_mw * W_PER_MW
     return ControlWorkload(
-        id=sender.id, origin=f"api:{sender.name}", role=sender.role, issued_utc_s=message.timestamp,
+        id=sender.id, origin=sender.origin, role=sender.role, issued_utc_s=message.timestamp,
         workload_id=workload_id, action=message.command_type,
         target_w=target_w,
         ramp_w_per_s=(message.ramp_rate_mw_per_sec or 0.0) * W_PER_MW,

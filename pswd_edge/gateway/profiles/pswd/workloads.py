@@ -1,22 +1,22 @@
-"""The POST operations of PSWD that command something."""
+"""Workloads: announced, controlled, looked at."""
 
 from aiohttp import web
 
+from pswd_edge.gateway.endpoint import Call, Category, Endpoint
 from pswd_edge.gateway.profile import respond
 from pswd_edge.gateway.profiles.pswd import answers
-from pswd_edge.gateway.profiles.pswd.models import BatteryControl, WorkloadAnnouncement, WorkloadControl, WorkloadPath
-from pswd_edge.gateway.profiles.pswd.requests import (
-    announce_request,
-    battery_request,
-    require_fresh,
-    workload_request,
+from pswd_edge.gateway.profiles.pswd.models import WorkloadAnnouncement, WorkloadControl, WorkloadPath
+from pswd_edge.gateway.profiles.pswd.requests import announce_request, require_fresh, workload_request
+from pswd_edge.gateway.profiles.pswd.workloads_models import (
+    InfrastructureResponse,
+    WorkloadCommandAnswer,
+    WorkloadStatus,
 )
 from pswd_edge.gateway.refusal import RefusalError, unavailable
-from pswd_edge.gateway.sender import sender_of
+from pswd_edge.gateway.roles import Operation
 from pswd_edge.gateway.services import Services
 from pswd_edge.gateway.services.dispatch import accepted
 from pswd_edge.gateway.services.workloads import not_found
-from pswd_edge.gateway.validation import check, read_json
 from pswd_edge.model.command import Announce, Clamped, Failed, Mode, Rejected
 from pswd_edge.model.workload import Workload
 
@@ -24,32 +24,39 @@ from pswd_edge.model.workload import Workload
 _CANNOT_JUDGE = frozenset({"not_ready", "no_inputs", "safe_mode", "no_capacity"})
 
 
-class Commands:
+def endpoints(services: Services) -> list[Endpoint]:
+    """The operations on workloads."""
+    own = Workloads(services)
+    return [
+        Endpoint("POST", "/workload/announce", Operation.WORKLOAD_ANNOUNCE, Category.WORKLOAD, own.announce,
+                 "Announce a workload, and have it judged", InfrastructureResponse, body=WorkloadAnnouncement,
+                 refusals=(409,)),
+        Endpoint("POST", "/workload/{workload_id}/control", Operation.WORKLOAD_CONTROL, Category.CONTROL, own.control,
+                 "Throttle, pause, resume, terminate or migrate a workload", WorkloadCommandAnswer,
+                 params=WorkloadPath, body=WorkloadControl, refusals=(404, 409)),
+        Endpoint("GET", "/workload/{workload_id}/status", Operation.WORKLOAD_READ, Category.MONITORING, own.status,
+                 "A workload and what its racks measure", WorkloadStatus, params=WorkloadPath, refusals=(404,)),
+    ]
+
+
+class Workloads:
     """Each method answers one operation."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
 
-    async def battery(self, request: web.Request) -> web.Response:
-        """POST /battery/control."""
-        message = check(BatteryControl, await read_json(request))
-        self._require_fresh(message.timestamp)
-        services = self._services
-        services.battery.read()    # refuses where there is no battery or no control
-        setpoints = [battery.setpoint for battery in services.live.site.control.batteries]
-        sent = await services.dispatch.send(battery_request(message, sender_of(request)), setpoints)
-        view = services.battery.read() if services.live.report() else None    # control may have died meanwhile
-        return respond(answers.battery_command(sent, view, services.clock.utc_s()))
+    async def status(self, call: Call) -> web.StreamResponse:
+        """GET /workload/{workload_id}/status."""
+        view = self._services.workloads.read(call.params.workload_id)
+        return respond(answers.workload_status(view, self._services.clock.utc_s()))
 
-    async def workload(self, request: web.Request) -> web.Response:
+    async def control(self, call: Call) -> web.StreamResponse:
         """POST /workload/{workload_id}/control."""
-        workload_id = check(WorkloadPath, dict(request.match_info)).workload_id
-        message = check(WorkloadControl, await read_json(request))
-        self._require_fresh(message.timestamp)
-        services = self._services
+        workload_id, message, services = call.params.workload_id, call.body, self._services
+        require_fresh(message.timestamp, services.clock.utc_s())
         if message.command_type == "migrate":
             services.workloads.find(workload_id)
-        command = workload_request(workload_id, message, sender_of(request))
+        command = workload_request(workload_id, message, call.sender)
         try:
             sent = await services.dispatch.send(command)
         except RefusalError as error:
@@ -58,12 +65,11 @@ class Commands:
         power_w = services.workloads.power_w(changed) if changed is not None and services.live.report() else None
         return respond(answers.workload_command(workload_id, sent, power_w, services.clock.utc_s()))
 
-    async def announce(self, request: web.Request) -> web.Response:
+    async def announce(self, call: Call) -> web.StreamResponse:
         """POST /workload/announce."""
-        message = check(WorkloadAnnouncement, await read_json(request))
-        self._require_fresh(message.timestamp)
-        workload, conditions = await self._judge(announce_request(message, sender_of(request)))
         services = self._services
+        require_fresh(call.body.timestamp, services.clock.utc_s())
+        workload, conditions = await self._judge(announce_request(call.body, call.sender))
         thermal = answers.thermal_coordination(services.thermal.cooling_type(),
                                                recovers_heat=services.thermal.recovers_heat)
         return respond(answers.infrastructure_response(workload, conditions, thermal, services.grid.facts(),
@@ -90,9 +96,6 @@ class Commands:
             accepted(outcome)
             raise _insufficient("control gave no judgement")
         return outcome.workload, _conditions(outcome.workload, outcome.reason, outcome.limit, outcome)
-
-    def _require_fresh(self, timestamp_utc_s: float) -> None:
-        require_fresh(timestamp_utc_s, self._services.clock.utc_s())
 
 
 def _conditions(workload: Workload, reason: str, limit: str, outcome: object) -> list[str]:

@@ -1,0 +1,1 @@
+"""DCPI: the API between data centre power infrastructure and its schedulers, behind client certificates."""

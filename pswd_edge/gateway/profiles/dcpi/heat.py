@@ -1,0 +1,9 @@
+"""DCPI: municipal heat."""
+
+from pswd_edge.gateway.endpoint import Endpoint
+from pswd_edge.gateway.services import Services
+
+
+def endpoints(_: Services) -> list[Endpoint]:
+    """The operations on municipal heat."""
+    return []

@@ -1,0 +1,9 @@
+"""DCPI: power in real time."""
+
+from pswd_edge.gateway.endpoint import Endpoint
+from pswd_edge.gateway.services import Services
+
+
+def endpoints(_: Services) -> list[Endpoint]:
+    """The operations on power in real time."""
+    return []

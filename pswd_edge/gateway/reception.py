@@ -1,0 +1,50 @@
+"""The way of a request to its handler: who asks, may they, what do they say. Each only after the one before."""
+
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from pswd_edge.gateway.endpoint import Call, Endpoint
+from pswd_edge.gateway.middleware import PRINCIPAL
+from pswd_edge.gateway.principal import Principal
+from pswd_edge.gateway.profile import Profile
+from pswd_edge.gateway.refusal import RefusalError
+from pswd_edge.gateway.validation import check, check_query, read_json
+
+
+class Reception:
+    """Receives the requests of one profile."""
+
+    def __init__(self, profile: Profile) -> None:
+        self._profile = profile
+
+    def routes(self) -> list[web.RouteDef]:
+        """The profile's table as routes of aiohttp."""
+        return [web.route(endpoint.method, self._profile.prefix + endpoint.path, self._handler(endpoint))
+                for endpoint in self._profile.endpoints]
+
+    def _handler(self, endpoint: Endpoint) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def receive(request: web.Request) -> web.StreamResponse:
+            principal = self._admit(endpoint, request)
+            return await endpoint.handler(await read_call(endpoint, request, principal))
+
+        return receive
+
+    def _admit(self, endpoint: Endpoint, request: web.Request) -> Principal | None:
+        """Who asks; raises 401 where that is not proven, 403 where they may not. No byte of a body is read before."""
+        if endpoint.operation is None:
+            return None
+        principal = self._profile.authenticate(request, stream=endpoint.stream)
+        request[PRINCIPAL] = principal
+        if endpoint.operation not in principal.allowed:
+            raise RefusalError(403, "FORBIDDEN",
+                               f"{principal.role} {principal.name}: may not {endpoint.operation.value}")
+        return principal
+
+
+async def read_call(endpoint: Endpoint, request: web.Request, principal: Principal | None) -> Call:
+    """The request as its models have it; raises 400 with every mistake of the first part that has one."""
+    params = endpoint.params and check(endpoint.params, dict(request.match_info))
+    query = endpoint.query and check_query(endpoint.query, request.query)
+    body = endpoint.body and check(endpoint.body, await read_json(request))
+    return Call(request, principal, params, query, body)
