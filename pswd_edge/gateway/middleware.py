@@ -18,6 +18,7 @@ from pswd_edge.gateway.refusal import RefusalError, unavailable
 
 REQUEST_ID = web.RequestKey("request_id", str)
 PRINCIPAL = web.RequestKey("principal", Principal)
+TIME_LIMIT = web.RequestKey("time_limit", asyncio.Timeout)
 TIMEOUT_S = 20.0
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _LOG = structlog.get_logger("pswd_edge.access")
@@ -47,7 +48,8 @@ class Frame:
         request[REQUEST_ID] = given_id(request.headers.get("X-Request-ID"))
         self._live.follow()
         try:
-            async with asyncio.timeout(TIMEOUT_S):
+            async with asyncio.timeout(TIMEOUT_S) as limit:
+                request[TIME_LIMIT] = limit
                 response = await handler(request)
         except Exception as error:  # noqa: BLE001  # the edge of the house: nothing may leave as a traceback
             refusal = refusal_of(error, request)

@@ -67,6 +67,7 @@ class Gateway:
             self._live.follow()
             self.services.meter.looked(alive=self._live.alive)
             self.services.workloads.look()
+            self.services.realtime.look()
             on_look()
             await asyncio.sleep(_LOOK_S)
 
@@ -78,6 +79,7 @@ class Gateway:
         for listening in self.listening:
             await listening.close()
         self.listening = []
+        self.services.realtime.close()
         self.services.heavy.close()
         self._authority.close()
         self._live.close()

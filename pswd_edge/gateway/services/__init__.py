@@ -5,6 +5,7 @@ from typing import NamedTuple
 from pswd_edge.clock import Clock
 from pswd_edge.gateway.heavy import HeavyWork
 from pswd_edge.gateway.live import LiveImage
+from pswd_edge.gateway.long_answer import LongAnswers
 from pswd_edge.gateway.performance import PerformanceMeter
 from pswd_edge.gateway.services.battery import BatteryService
 from pswd_edge.gateway.services.dispatch import Dispatch, Door
@@ -12,6 +13,7 @@ from pswd_edge.gateway.services.grid import GridService
 from pswd_edge.gateway.services.health import HealthService
 from pswd_edge.gateway.services.planner import PlannerService
 from pswd_edge.gateway.services.power import PowerService
+from pswd_edge.gateway.services.realtime import RealtimeService
 from pswd_edge.gateway.services.thermal import ThermalService
 from pswd_edge.gateway.services.workloads import WorkloadService
 
@@ -24,6 +26,8 @@ class Services(NamedTuple):
     meter: PerformanceMeter
     heavy: HeavyWork
     power: PowerService
+    realtime: RealtimeService
+    long_answers: LongAnswers
     battery: BatteryService
     thermal: ThermalService
     grid: GridService
@@ -35,10 +39,10 @@ class Services(NamedTuple):
 
 def open_services(live: LiveImage, door: Door, clock: Clock) -> Services:
     """The services; `Services.heavy` and `planner` own a thread each and are to be closed."""
-    meter = PerformanceMeter()
+    meter, heavy, power = PerformanceMeter(), HeavyWork(), PowerService(live, clock)
     dispatch, planner = Dispatch(live, door, clock), PlannerService(live, door, clock)
     return Services(
-        live, clock, meter, HeavyWork(), PowerService(live, clock), BatteryService(live), ThermalService(live),
-        GridService(live), WorkloadService(live, clock), dispatch, HealthService(live, dispatch, meter, planner),
-        planner,
+        live, clock, meter, heavy, power, RealtimeService(live, power, heavy), LongAnswers(), BatteryService(live),
+        ThermalService(live), GridService(live), WorkloadService(live, clock), dispatch,
+        HealthService(live, dispatch, meter, planner), planner,
     )

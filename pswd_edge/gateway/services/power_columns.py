@@ -51,7 +51,7 @@ class Columns(NamedTuple):
     nominal_v: float | None
 
     @property
-    def count(self) -> int:
+    def width(self) -> int:
         """Columns of `values`."""
         return 1 + len(PowerQuality._fields) + len(self.circuits)
 
@@ -92,12 +92,12 @@ def find_columns(site: Site) -> Columns:
 
 
 def values(rows: Rows, columns: Columns) -> NDArray[np.float64]:
-    """Load, quality (in the order of `PowerQuality`) and circuits of each row, (n, columns.count); NaN where BAD.
+    """Load, quality (in the order of `PowerQuality`) and circuits of each row, (n, columns.width); NaN where BAD.
 
     A sum or mean with a BAD term is NaN.
     """
     value = np.where(rows.quality == Quality.BAD, np.nan, rows.value)
-    found = np.full((len(value), columns.count), np.nan)
+    found = np.full((len(value), columns.width), np.nan)
     if columns.load is not None:
         found[:, 0] = value[:, columns.load].sum(axis=1)
     if columns.grid_and_batteries is not None and (unknown := np.isnan(found[:, 0])).any():
@@ -125,9 +125,10 @@ def _quality(value: NDArray[np.float64], columns: Columns, into: NDArray[np.floa
 def power_factor(active_w: NDArray[np.float64], reactive_var: NDArray[np.float64]) -> NDArray[np.float64]:
     """0 to 1; NaN where nothing flows."""
     apparent_va = np.hypot(active_w, reactive_var)
-    return np.divide(np.abs(active_w), apparent_va, out=np.full(len(apparent_va), np.nan), where=apparent_va > 0)
+    return np.asarray(np.divide(np.abs(active_w), apparent_va, out=np.full(len(apparent_va), np.nan),
+                                where=apparent_va > 0))
 
 
 def stability_percent(phases_v: NDArray[np.float64], nominal_v: float) -> NDArray[np.float64]:
     """100 less the largest deviation of the phases (n, p) from nominal; at least 0."""
-    return np.maximum(0.0, 100 - 100 * np.abs(phases_v / nominal_v - 1).max(axis=1))
+    return np.asarray(np.maximum(0.0, 100 - 100 * np.abs(phases_v / nominal_v - 1).max(axis=1)))
