@@ -49,6 +49,7 @@ class CircuitForm(Form):
     """A branch; `meter` is a device, `parent` a circuit. The one without parent is the grid connection.
 
     `sums`: what hangs on it in this file is all that it feeds, so that the sum stands in for a meter.
+    `feeds`: what all of its power is for.
     """
 
     parent: Text | None = None
@@ -56,6 +57,7 @@ class CircuitForm(Form):
     meter: Text | None = None
     name: str = ""
     sums: bool = False
+    feeds: Literal["compute", "cooling"] | None = None
     max_age_ms: Annotated[Whole, Field(gt=0)] = 2000
     latency_ms: Annotated[Number, Field(ge=0)] = 0.0
 

@@ -8,6 +8,7 @@ from pswd_edge.gateway.live import LiveImage
 from pswd_edge.gateway.long_answer import LongAnswers
 from pswd_edge.gateway.performance import PerformanceMeter
 from pswd_edge.gateway.services.battery import BatteryService
+from pswd_edge.gateway.services.breakdown import BreakdownService
 from pswd_edge.gateway.services.dispatch import Dispatch, Door
 from pswd_edge.gateway.services.grid import GridService
 from pswd_edge.gateway.services.health import HealthService
@@ -28,6 +29,7 @@ class Services(NamedTuple):
     power: PowerService
     realtime: RealtimeService
     long_answers: LongAnswers
+    breakdown: BreakdownService
     battery: BatteryService
     thermal: ThermalService
     grid: GridService
@@ -42,7 +44,7 @@ def open_services(live: LiveImage, door: Door, clock: Clock) -> Services:
     meter, heavy, power = PerformanceMeter(), HeavyWork(), PowerService(live, clock)
     dispatch, planner = Dispatch(live, door, clock), PlannerService(live, door, clock)
     return Services(
-        live, clock, meter, heavy, power, RealtimeService(live, power, heavy), LongAnswers(), BatteryService(live),
-        ThermalService(live), GridService(live), WorkloadService(live, clock), dispatch,
-        HealthService(live, dispatch, meter, planner), planner,
+        live, clock, meter, heavy, power, RealtimeService(live, power, heavy), LongAnswers(),
+        BreakdownService(live, power), BatteryService(live), ThermalService(live), GridService(live),
+        WorkloadService(live, clock), dispatch, HealthService(live, dispatch, meter, planner), planner,
     )
