@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from pswd_edge.clock import Clock
 from pswd_edge.gateway.live import BEAT_MAX_AGE_S, LiveImage, PerSite
 from pswd_edge.gateway.services.power_columns import (
+    FIRST_CIRCUIT,
     PowerQuality,
     find_columns,
     grid_points,
@@ -19,20 +20,20 @@ from pswd_edge.gateway.services.resampling import interval_means
 from pswd_edge.gateway.services.timeline import Timeline
 
 _INLINE_ROWS = 1500     # about 2 ms of work: the default request is 600 rows
-_QUALITY = len(PowerQuality._fields)
 
 
 class PowerSeries(NamedTuple):
     """Means over intervals of `interval_ms`; NaN where nothing good was measured.
 
     `start_ms` (n,) begins of the intervals in UTC milliseconds, multiples of `interval_ms`; `total_w` (n,) is the
-    load: what the site consumes, without what its batteries take or give; `quality` (n, 6) in the order of
-    `PowerQuality`; `circuits_w` (n, k), one column for each of `circuit_ids`.
+    load: what the site consumes, without what its batteries take or give; `grid_w` (n,) is what the grid gives;
+    `quality` (n, 6) in the order of `PowerQuality`; `circuits_w` (n, k), one column for each of `circuit_ids`.
     """
 
     interval_ms: int
     start_ms: NDArray[np.int64]
     total_w: NDArray[np.float64]
+    grid_w: NDArray[np.float64]
     quality: NDArray[np.float64]
     circuit_ids: tuple[str, ...]
     circuits_w: NDArray[np.float64]
@@ -40,7 +41,7 @@ class PowerSeries(NamedTuple):
     def part(self, chosen: slice | NDArray[np.bool_]) -> "PowerSeries":
         """Some of the intervals."""
         return self._replace(start_ms=self.start_ms[chosen], total_w=self.total_w[chosen],
-                             quality=self.quality[chosen], circuits_w=self.circuits_w[chosen])
+                             grid_w=self.grid_w[chosen], quality=self.quality[chosen], circuits_w=self.circuits_w[chosen])
 
     def with_newest(self, now: PowerQuality) -> "PowerSeries":
         """Where the newest interval has no quality of its own, that of now: it is true of the newest alone."""
@@ -60,8 +61,8 @@ def series_of(
     means, found = interval_means(time_ms, value, start_ms, max(0, (end_ms - start_ms) // interval_ms), interval_ms)
     begins = start_ms + interval_ms * np.arange(len(found), dtype=np.int64)
     means, begins = means[found > 0], begins[found > 0]
-    return PowerSeries(interval_ms, begins, means[:, 0], means[:, 1 : 1 + _QUALITY], circuit_ids,
-                       means[:, 1 + _QUALITY :])
+    return PowerSeries(interval_ms, begins, means[:, 0], means[:, 1], means[:, 2:FIRST_CIRCUIT], circuit_ids,
+                       means[:, FIRST_CIRCUIT:])
 
 
 class PowerService:
@@ -139,5 +140,5 @@ def _number(found: NDArray[np.float64]) -> float | None:
 
 
 def _empty(interval_ms: int, circuit_ids: tuple[str, ...]) -> PowerSeries:
-    return PowerSeries(interval_ms, np.zeros(0, np.int64), np.zeros(0), np.zeros((0, _QUALITY)), circuit_ids,
-                       np.zeros((0, len(circuit_ids))))
+    return PowerSeries(interval_ms, np.zeros(0, np.int64), np.zeros(0), np.zeros(0),
+                       np.zeros((0, FIRST_CIRCUIT - 2)), circuit_ids, np.zeros((0, len(circuit_ids))))

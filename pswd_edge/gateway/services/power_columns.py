@@ -28,6 +28,9 @@ class PowerQuality(NamedTuple):
     stability_percent: float | None
 
 
+FIRST_CIRCUIT = 2 + len(PowerQuality._fields)
+
+
 class GridPoints(NamedTuple):
     """Point indices at the grid connection; None where there is no such point, () where there are no phases."""
 
@@ -53,7 +56,7 @@ class Columns(NamedTuple):
     @property
     def width(self) -> int:
         """Columns of `values`."""
-        return 1 + len(PowerQuality._fields) + len(self.circuits)
+        return FIRST_CIRCUIT + len(self.circuits)
 
 
 def grid_points(site: Site) -> GridPoints:
@@ -92,7 +95,7 @@ def find_columns(site: Site) -> Columns:
 
 
 def values(rows: Rows, columns: Columns) -> NDArray[np.float64]:
-    """Load, quality (in the order of `PowerQuality`) and circuits of each row, (n, columns.width); NaN where BAD.
+    """Load, grid, quality (as `PowerQuality`) and circuits of each row, (n, columns.width); NaN where BAD.
 
     A sum or mean with a BAD term is NaN.
     """
@@ -102,8 +105,10 @@ def values(rows: Rows, columns: Columns) -> NDArray[np.float64]:
         found[:, 0] = value[:, columns.load].sum(axis=1)
     if columns.grid_and_batteries is not None and (unknown := np.isnan(found[:, 0])).any():
         found[unknown, 0] = value[np.ix_(unknown, columns.grid_and_batteries)].sum(axis=1)
-    _quality(value, columns, found[:, 1 : 1 + len(PowerQuality._fields)])
-    found[:, 1 + len(PowerQuality._fields) :] = value[:, columns.circuits]
+    if columns.quality.active >= 0:
+        found[:, 1] = value[:, columns.quality.active]
+    _quality(value, columns, found[:, 2:FIRST_CIRCUIT])
+    found[:, FIRST_CIRCUIT:] = value[:, columns.circuits]
     return found
 
 
