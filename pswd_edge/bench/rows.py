@@ -43,7 +43,8 @@ def _plainly(form: RowForm, series: PowerSeries) -> list[bytes]:
 
 def _hour(circuits: int) -> PowerSeries:
     rng = np.random.default_rng(1)
-    return PowerSeries(100, 1_780_000_000_000 + 100 * np.arange(_ROWS, dtype=np.int64), *rng.normal(70e6, 5e6, (2, _ROWS)),
+    load_w = rng.normal(70e6, 5e6, _ROWS)
+    return PowerSeries(100, 1_780_000_000_000 + 100 * np.arange(_ROWS, dtype=np.int64), load_w, load_w,
                        np.column_stack([rng.normal(middle, 0.01, _ROWS) for middle in (50, 2, 0.9, 480, 175, 99)]),
                        tuple(f"circuit-{k:02d}" for k in range(circuits)), rng.normal(6e6, 1e6, (_ROWS, circuits)))
 

@@ -245,7 +245,8 @@ def test_templates_write_what_dictionaries_write(seed):
     ids = ('hall "a"', "100 %s", "é", "plain")
     matrix = rng.normal(size=(60, 1 + 6 + len(ids))) * 10.0 ** rng.integers(-3, 9, (60, 1))
     matrix[rng.random(matrix.shape) < (0.0, 0.1, 0.5, 1.0)[seed]] = np.nan
-    series = PowerSeries(100, 1_780_000_000_000 + 100 * np.arange(60), matrix[:, 0], matrix[:, 0], matrix[:, 1:7], ids, matrix[:, 7:])
+    times, load_w = 1_780_000_000_000 + 100 * np.arange(60), matrix[:, 0]
+    series = PowerSeries(100, times, load_w, load_w, matrix[:, 1:7], ids, matrix[:, 7:])
 
     assert encode(PswdRows(), series) == slowly(PswdRows(), series)
     assert encode(PswdRows(), series.part(slice(0, 0))) == []

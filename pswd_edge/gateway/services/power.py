@@ -40,8 +40,8 @@ class PowerSeries(NamedTuple):
 
     def part(self, chosen: slice | NDArray[np.bool_]) -> "PowerSeries":
         """Some of the intervals."""
-        return self._replace(start_ms=self.start_ms[chosen], total_w=self.total_w[chosen],
-                             grid_w=self.grid_w[chosen], quality=self.quality[chosen], circuits_w=self.circuits_w[chosen])
+        return self._replace(start_ms=self.start_ms[chosen], total_w=self.total_w[chosen], grid_w=self.grid_w[chosen],
+                             quality=self.quality[chosen], circuits_w=self.circuits_w[chosen])
 
     def with_newest(self, now: PowerQuality) -> "PowerSeries":
         """Where the newest interval has no quality of its own, that of now: it is true of the newest alone."""
