@@ -36,7 +36,7 @@ FORMS = {
     name: getattr(module, name)
     for module, names in (
         (site_form, ("SiteFile", "NameForm", "ConnectionForm", "DeviceForm", "CircuitForm", "GridForm",
-                     "ListenerForm", "UplinkForm", "TrapsForm", "RecordingForm", "PlannerForm")),
+                     "EndpointForm", "HeatNetworkForm", "ListenerForm", "UplinkForm", "TrapsForm", "RecordingForm", "PlannerForm")),
         (control_form, ("ControlForm", "InputForm", "LoadRangeForm", "BatteryForm", "LoadControllerForm", "TierForm",
                         "AbsorberForm", "EffectForm", "PredictorForm", "UpsForm", "SupervisorForm")),
         (thermal_form, ("ThermalForm", "CoolerForm", "LeadForm", "InterlockForm", "StepForm", "HeatExportForm")),

@@ -2,18 +2,24 @@
 
 import argparse
 import asyncio
+import contextlib
 import gc
 import logging
 import os
 import signal
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import uvloop
 
+from pswd_edge.config.endpoint_checks import is_loopback
 from pswd_edge.config.load import load_site
+from pswd_edge.config.secrets import resolve_secret
 from pswd_edge.errors import ConfigError, SecretError
+from pswd_edge.model.site import Site
 from simulators.campus import Campus
+from simulators.grid_operator import GridOperator
 from simulators.plant import Plant, PlantSpec
 from simulators.scenario import calm_scenario, demo_scenario
 
@@ -23,11 +29,11 @@ def main() -> int:
     options = _parser().parse_args()
     logging.getLogger("asyncua").setLevel(logging.ERROR)    # it warns of the missing security at every start
     try:
-        campus = _build(options)
+        campus, operator = _build(options)
     except (ConfigError, SecretError, ValueError) as error:
         print(error, file=sys.stderr)  # noqa: T201 - command line
         return 2
-    uvloop.run(_serve(campus))
+    uvloop.run(_serve(campus, operator))
     return 0
 
 
@@ -51,8 +57,9 @@ def _pair(text: str) -> tuple[str, int]:
     return name, int(number)
 
 
-def _build(options: argparse.Namespace) -> Campus:
+def _build(options: argparse.Namespace) -> tuple[Campus, GridOperator | None]:
     site = load_site(options.site, os.environ)
+    operator = _operator(site)
     campus = Campus(
         site,
         options.seed,
@@ -61,17 +68,27 @@ def _build(options: argparse.Namespace) -> Campus:
         plant=Plant(PlantSpec(noise_scale=options.noise), options.seed),
         scenario=demo_scenario(options.seed) if options.scenario == "demo" else calm_scenario(),
         control=options.control,
+        commands=operator.commands() if operator else None,
     )
     campus.preroll(options.preroll)
-    return campus
+    return campus, operator
 
 
-async def _serve(campus: Campus) -> None:
+def _operator(site: Site) -> GridOperator | None:
+    """The grid operator where the site's is on this machine; heat network and operator share its port and token."""
+    endpoint = site.grid_endpoint
+    parts = urlsplit(endpoint.url) if endpoint else None
+    if endpoint is None or parts is None or parts.port is None or not is_loopback(parts.hostname or ""):
+        return None
+    return GridOperator(resolve_secret(endpoint.secret), parts.port)
+
+
+async def _serve(campus: Campus, operator: GridOperator | None) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    async with campus:
+    async with campus, operator or contextlib.nullcontext():
         gc.collect()
         gc.freeze()    # address spaces and MIBs: a hundred thousand objects that no collection needs to visit
         ports = " ".join(f"{name}={port}" for name, port in campus.ports.items())

@@ -17,7 +17,7 @@ from simulators.plant import Plant, PlantSpec
 from simulators.scenario import Scenario, calm_scenario
 from simulators.score import Score
 from simulators.servers.build import Secrets, build_servers, refresh_periods
-from simulators.servers.control import ControlChannel
+from simulators.servers.control import Command, ControlChannel
 from simulators.servers.face import Face
 from simulators.servers.listener import Server
 
@@ -61,6 +61,7 @@ class Campus:
         plant: another plant than the one of the default spec.
         scenario: what happens once `begin()` is called; nothing by default.
         control: where the control channel listens, or None.
+        commands: further ones that it takes, by name.
 
     `steps` counts plant steps of 10 ms, `steps_late` those that were caught up, `steps_lost` those given up.
     """
@@ -76,6 +77,7 @@ class Campus:
         plant: Plant | None = None,
         scenario: Scenario | None = None,
         control: Path | None = None,
+        commands: Mapping[str, Command] | None = None,
     ) -> None:
         self.site = site
         self.plant = plant or Plant(PlantSpec(), seed)
@@ -93,7 +95,7 @@ class Campus:
         self._watch: _Watch | None = None
         self._stepped_w = 0.0
         self._fault_version = 0
-        self._control = ControlChannel(control, self._commands()) if control else None
+        self._control = ControlChannel(control, self._commands() | dict(commands or {})) if control else None
         self._task: asyncio.Task[None] | None = None
 
     def _face(self, index: int, refresh_s: float) -> Face:

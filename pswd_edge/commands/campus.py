@@ -27,7 +27,7 @@ from pswd_edge.supervisor import Supervisor, site_children
 from simulators.broker import Broker
 
 ROLES = ("infrastructure_manager", "workload_operator", "grid_operator", "municipal_utility")
-_SECRETS = ("snmp-auth", "snmp-priv", "snmp-community")
+_SECRETS = ("snmp-auth", "snmp-priv", "snmp-community", "grid-operator")
 _READY_S, _AUTO_S = 60.0, 30.0
 
 

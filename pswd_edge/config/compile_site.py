@@ -6,11 +6,20 @@ from pswd_edge.config.compile_control import DEFAULT_REVERT_S, compile_control
 from pswd_edge.config.control_form import ControlForm
 from pswd_edge.config.map_form import MapFile, ModbusMap
 from pswd_edge.config.points import PointContext, compile_points, period_ms, with_effect
-from pswd_edge.config.site_form import ConnectionForm, DeviceForm, SiteFile
+from pswd_edge.config.site_form import ConnectionForm, DeviceForm, EndpointForm, SiteFile
 from pswd_edge.model.circuit import Circuit
 from pswd_edge.model.device import Connection, Device
 from pswd_edge.model.point import Point
-from pswd_edge.model.site import GridFacts, Listener, PlannerSpec, RecordingSpec, Site, TrapSpec, Uplink
+from pswd_edge.model.site import (
+    GridFacts,
+    Listener,
+    OutsideEndpoint,
+    PlannerSpec,
+    RecordingSpec,
+    Site,
+    TrapSpec,
+    Uplink,
+)
 
 
 def compile_form(form: SiteFile, maps: Mapping[str, MapFile]) -> Site:
@@ -42,12 +51,18 @@ def compile_form(form: SiteFile, maps: Mapping[str, MapFile]) -> Site:
         listeners=tuple(Listener(**dict(listener)) for listener in form.listeners),
         uplink=None if form.uplink is None else Uplink(**dict(form.uplink)),
         snmp_traps=None if form.snmp_traps is None else TrapSpec(**dict(form.snmp_traps)),
-        grid=GridFacts(**dict(form.grid)),
+        grid=GridFacts(**{key: value for key, value in form.grid if key != "endpoint"}),
+        grid_endpoint=_endpoint(form.grid.endpoint),
+        heat_endpoint=_endpoint(form.heat_network.endpoint),
         state_dir=form.state_dir,
         runtime_dir=form.runtime_dir,
         planner=PlannerSpec(**dict(form.planner)),
         recording=RecordingSpec() if form.recording is None else RecordingSpec(**dict(form.recording), on=True),
     )
+
+
+def _endpoint(form: EndpointForm | None) -> OutsideEndpoint | None:
+    return None if form is None else OutsideEndpoint(form.url.rstrip("/"), form.secret, form.tls_ca)
 
 
 def _connection(index: int, id_: str, form: ConnectionForm) -> Connection:

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from pswd_edge.config.circuits import check_circuits
 from pswd_edge.config.control_checks import check_control
 from pswd_edge.config.document import Document
+from pswd_edge.config.endpoint_checks import check_endpoint, is_loopback
 from pswd_edge.config.form import check_settings
 from pswd_edge.config.map_checks import is_text
 from pswd_edge.config.map_form import MAP_FORMS, MapFile
@@ -33,6 +34,8 @@ def check_site_form(
     check_circuits(form, place)
     _check_network(form, place)
     _check_traps(form, place)
+    check_endpoint(form.grid.endpoint, place.at("grid", "endpoint"))
+    check_endpoint(form.heat_network.endpoint, place.at("heat_network", "endpoint"))
 
 
 def _check_connections(form: SiteFile, configs: Mapping[str, type[BaseModel]] | None, place: Place) -> None:
@@ -137,14 +140,6 @@ def _check_meter(meter: str, form: SiteFile, maps: Mapping[str, MapFile], here: 
         here.complain(("meter",), repr(meter), "a device")
     elif (device_map := maps.get(device.map)) and "active_power_w" not in {row.key for row in device_map.rows}:
         here.complain(("meter",), f"{meter!r}, a {device_map.kind}", "a device that measures active_power_w")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach it."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _check_network(form: SiteFile, place: Place) -> None:

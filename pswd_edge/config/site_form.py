@@ -62,8 +62,22 @@ class CircuitForm(Form):
     latency_ms: Annotated[Number, Field(ge=0)] = 0.0
 
 
+class EndpointForm(Form):
+    """Somebody outside that the gateway speaks to over HTTP. Beyond loopback by https only; `secret` is a reference."""
+
+    url: Annotated[Text, Field(max_length=500)]
+    secret: Text
+    tls_ca: Text | None = None
+
+
+class HeatNetworkForm(Form):
+    """The heat network that takes the site's heat."""
+
+    endpoint: EndpointForm | None = None
+
+
 class GridForm(Form):
-    """What is known of the grid by contract."""
+    """What is known of the grid by contract, and where its operator is reached."""
 
     operator_id: str = ""
     nominal_frequency_hz: Annotated[Number, Field(ge=15, le=400)] = 50.0
@@ -71,6 +85,7 @@ class GridForm(Form):
     renewable_percent: Annotated[Number, Field(ge=0, le=100)] | None = None
     price_per_mwh: Number | None = None
     nominal_voltage_v: Annotated[Number, Field(gt=0, le=1e6)] | None = None
+    endpoint: EndpointForm | None = None
 
 
 class ListenerForm(Form):
@@ -128,6 +143,7 @@ class SiteFile(Form):
     runtime_dir: Text = "var/run"
     maps_dir: Text | None = Field(None, description="a folder with further device maps, searched last")
     grid: GridForm = GridForm()
+    heat_network: HeatNetworkForm = HeatNetworkForm()
     connections: dict[Id, ConnectionForm] = Field(min_length=1)
     devices: dict[Id, DeviceForm] = Field(min_length=1)
     circuits: dict[Id, CircuitForm] = Field(min_length=1)

@@ -15,12 +15,14 @@ from pswd_edge.gateway.auth import ADD_USER, Authority
 from pswd_edge.gateway.listening import Listening, open_listener
 from pswd_edge.gateway.live import LiveImage
 from pswd_edge.gateway.lockout import Lockout
+from pswd_edge.gateway.middleware import traceback_of
 from pswd_edge.gateway.profile import Profile
 from pswd_edge.gateway.profiles.dcpi.profile import DcpiProfile
 from pswd_edge.gateway.profiles.edge.profile import EdgeProfile
 from pswd_edge.gateway.profiles.pswd.profile import PswdProfile
 from pswd_edge.gateway.services import Services, open_services
 from pswd_edge.gateway.services.dispatch import Door
+from pswd_edge.gateway.store import Store
 from pswd_edge.gateway.tokens import TokenIssuer, open_key
 from pswd_edge.gateway.users import UserStore
 
@@ -40,9 +42,9 @@ class Gateway:
         users = UserStore(state_dir)
         tokens = TokenIssuer(open_key(state_dir), f"pswd-edge/{live.site.id}", self._clock)
         self._authority = Authority(users, tokens, Lockout(self._clock))
-        self.services: Services = open_services(live, door, self._clock)
+        self.services: Services = open_services(live, door, self._clock, Store(state_dir))
         self.listening: list[Listening] = []
-        self._planning: asyncio.Task[None] | None = None
+        self._jobs: list[asyncio.Task[None]] = []
         if users.empty:
             _LOG.warning("no users: every login is refused", next=f"add one with: {ADD_USER}")
 
@@ -59,7 +61,9 @@ class Gateway:
         except ConfigError:
             await self.close()
             raise
-        self._planning = asyncio.create_task(self.services.planner.run(), name="planner")
+        self._jobs = [asyncio.create_task(job(), name=name) for name, job in self.services.jobs().items()]
+        for job in self._jobs:
+            job.add_done_callback(_tell_end)
 
     async def watch(self, on_look: Callable[[], object] = lambda: None) -> None:
         """Once a second, for ever: follow the image, note whether control lives, keep workload figures, `on_look`."""
@@ -68,19 +72,20 @@ class Gateway:
             self.services.meter.looked(alive=self._live.alive)
             self.services.workloads.look()
             self.services.realtime.look()
+            self.services.history.look()
+            self.services.grid.look()
             on_look()
             await asyncio.sleep(_LOOK_S)
 
     async def close(self) -> None:
         """Finish what is being answered, then end."""
-        if self._planning is not None:
-            self._planning.cancel()
-        self.services.planner.close()
+        for job in self._jobs:
+            job.cancel()
+        await asyncio.gather(*self._jobs, return_exceptions=True)
         for listening in self.listening:
             await listening.close()
         self.listening = []
-        self.services.realtime.close()
-        self.services.heavy.close()
+        await self.services.close()
         self._authority.close()
         self._live.close()
 
@@ -89,6 +94,13 @@ class Gateway:
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
+
+
+def _tell_end(job: asyncio.Task[None]) -> None:
+    """A job ends only when it is cancelled; all else is a defect that must not pass in silence."""
+    if not job.cancelled() and (error := job.exception()) is not None:
+        _LOG.error("a job of the gateway has ended; what it does is missing until a restart", job=job.get_name(),
+                   traceback=traceback_of(error))
 
 
 async def run_gateway(

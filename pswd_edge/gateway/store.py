@@ -20,6 +20,7 @@ class Store:
     def __init__(self, state_dir: Path) -> None:
         """Open or make the file, mode 0600; raises SecretError where it cannot be used or is damaged."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._closed = False
         try:
             self._connection = self._thread.submit(_open, state_dir / FILE).result()
         except (OSError, sqlite3.Error) as error:
@@ -49,9 +50,11 @@ class Store:
         return found
 
     def close(self) -> None:
-        """Waits for what runs; call `run` no more."""
-        self._thread.submit(self._connection.close).result()
-        self._thread.shutdown()
+        """Waits for what runs; call `run` no more. A second time it does nothing."""
+        if not self._closed:
+            self._closed = True
+            self._thread.submit(self._connection.close).result()
+            self._thread.shutdown()
 
 
 def _open(path: Path) -> sqlite3.Connection:

@@ -46,6 +46,17 @@ class TrapSpec(Struct, frozen=True):
     v2c: bool = False
 
 
+class OutsideEndpoint(Struct, frozen=True):
+    """Where the gateway speaks to somebody outside: `url` without a slash at its end, `secret` a reference to a token.
+
+    `tls_ca` is the only authority that is trusted; None: those of the machine.
+    """
+
+    url: str
+    secret: str
+    tls_ca: str | None = None
+
+
 class GridFacts(Struct, frozen=True):
     """What the site knows of its grid by contract, until a live source brings it. None: not known, not shown."""
 
@@ -91,6 +102,8 @@ class Site(Struct, frozen=True, dict=True):
     runtime_dir: str = "var/run"
     recording: RecordingSpec = RecordingSpec()
     planner: PlannerSpec = PlannerSpec()
+    grid_endpoint: OutsideEndpoint | None = None
+    heat_endpoint: OutsideEndpoint | None = None
 
     @cached_property
     def point_index(self) -> dict[str, int]:

@@ -12,6 +12,9 @@
 | `{"ports": true}` | `ports` by connection |
 | `{"arrivals": {"since": 12.3}}` | `arrivals`: [device, W, monotonic s] of battery set-points |
 | `{"step_load": {"power_w": 2e7, "at_monotonic": 12.3}}` | `register_changed_monotonic` |
+| `{"operator_fault": {"name": "reject", "value": "too late"}}` | (of `grid_operator.py`, where the site has one) |
+| `{"demand_response": {"reduction_w": 2e7, "duration_s": 600}}` | `event` |
+| `{"operator_log": true}` | `received`, `asked` |
 
 A request that cannot be done is answered `{"ok": false, "error": "..."}`.
 """
