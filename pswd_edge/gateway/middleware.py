@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 from aiohttp import web
 
+from pswd_edge.gateway.endpoint import Endpoint
 from pswd_edge.gateway.live import LiveImage
 from pswd_edge.gateway.performance import PerformanceMeter
 from pswd_edge.gateway.principal import Principal
@@ -18,6 +19,7 @@ from pswd_edge.gateway.refusal import RefusalError, unavailable
 
 REQUEST_ID = web.RequestKey("request_id", str)
 PRINCIPAL = web.RequestKey("principal", Principal)
+ENDPOINT = web.RequestKey("endpoint", Endpoint)
 TIME_LIMIT = web.RequestKey("time_limit", asyncio.Timeout)
 TIMEOUT_S = 20.0
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
@@ -48,14 +50,14 @@ class Frame:
         request[REQUEST_ID] = given_id(request.headers.get("X-Request-ID"))
         self._live.follow()
         try:
-            async with asyncio.timeout(TIMEOUT_S) as limit:
-                request[TIME_LIMIT] = limit
+            async with asyncio.timeout(TIMEOUT_S) as request[TIME_LIMIT]:
                 response = await handler(request)
         except Exception as error:  # noqa: BLE001  # the edge of the house: nothing may leave as a traceback
             refusal = refusal_of(error, request)
             response = respond_refusal(self.profile_of(request.path), refusal, request[REQUEST_ID])
         duration_s = time.perf_counter() - started_s
-        self._meter.answered(duration_s, response.status)
+        endpoint = request.get(ENDPOINT)
+        self._meter.answered(duration_s, response.status, endpoint.operation if endpoint else None)
         _log(request, response, duration_s)
         return response
 

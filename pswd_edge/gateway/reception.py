@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from pswd_edge.gateway.endpoint import Call, Endpoint
-from pswd_edge.gateway.middleware import PRINCIPAL
+from pswd_edge.gateway.middleware import ENDPOINT, PRINCIPAL
 from pswd_edge.gateway.principal import Principal
 from pswd_edge.gateway.profile import Profile
 from pswd_edge.gateway.refusal import RefusalError
@@ -25,6 +25,7 @@ class Reception:
 
     def _handler(self, endpoint: Endpoint) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def receive(request: web.Request) -> web.StreamResponse:
+            request[ENDPOINT] = endpoint
             principal = self._admit(endpoint, request)
             return await endpoint.handler(await read_call(endpoint, request, principal))
 

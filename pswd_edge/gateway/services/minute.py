@@ -26,11 +26,8 @@ Minutes = NDArray[np.void]
 
 def minute_of(utc_s: int, known: Mapping[str, float | None]) -> Minutes:
     """One row; what is None or not named is NaN."""
-    row = np.full(1, np.nan, DTYPE)
-    row["utc_s"] = utc_s
-    for name, value in known.items():
-        row[name] = np.nan if value is None else value
-    return row
+    found = (known.get(name) for name in FIELDS)
+    return np.array([(utc_s, *(np.nan if value is None else value for value in found))], DTYPE)
 
 
 def make_table(db: sqlite3.Connection) -> None:
