@@ -168,6 +168,7 @@ async def test_minutes_that_cannot_be_written_are_written_later(past, monkeypatc
     assert [line["event"] for line in log if line["log_level"] == "error"] == [
         "history: minutes cannot be written; they are kept in memory"]
     assert await past.store.run(lambda db: len(read_minutes(db, 0))) == 4
+    assert past.history._unwritten == []
 
 
 async def test_eight_days_are_kept(past):

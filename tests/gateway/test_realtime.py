@@ -8,9 +8,11 @@ import orjson
 import pytest
 from gateway_campus import CAMPUS, Control, make_site
 
+from pswd_edge.bench.rows import measure_rows
 from pswd_edge.clock import iso_utc
 from pswd_edge.gateway.heavy import HeavyWork
 from pswd_edge.gateway.live import LiveImage
+from pswd_edge.gateway.profiles.dcpi.power_rows import DcpiRows
 from pswd_edge.gateway.profiles.pswd.power_rows import PswdRows
 from pswd_edge.gateway.services.power import PowerSeries, PowerService
 from pswd_edge.gateway.services.realtime import RealtimeService
@@ -250,6 +252,14 @@ def test_templates_write_what_dictionaries_write(seed):
 
     assert encode(PswdRows(), series) == slowly(PswdRows(), series)
     assert encode(PswdRows(), series.part(slice(0, 0))) == []
+
+
+@pytest.mark.parametrize("form", [PswdRows(), DcpiRows()])
+def test_the_benchmark_compares_ways_to_the_same_bytes(form):
+    """It raises where they differ; its figures are of nothing else."""
+    figures = measure_rows(form, circuits=3, rows=200)
+
+    assert figures["rows"] == 200
 
 
 async def test_work_that_is_refused_is_tried_again(kept, monkeypatch):
