@@ -27,6 +27,7 @@ from pswd_edge.config.maps import MAP_FOLDERS, known_maps, load_map
 from pswd_edge.config.mistakes import number
 from pswd_edge.control.alarm_table import KINDS
 from pswd_edge.field.drivers.registry import driver_configs
+from pswd_edge.gateway.roles import ALLOWED, DCPI_SCOPES, KEY_SCOPES, Operation
 from pswd_edge.model.signal import SIGNALS
 from pswd_edge.model.unit import UNITS
 
@@ -36,7 +37,8 @@ FORMS = {
     name: getattr(module, name)
     for module, names in (
         (site_form, ("SiteFile", "NameForm", "ConnectionForm", "DeviceForm", "CircuitForm", "GridForm",
-                     "EndpointForm", "HeatNetworkForm", "ListenerForm", "UplinkForm", "TrapsForm", "RecordingForm", "PlannerForm")),
+                     "EndpointForm", "HeatNetworkForm", "ListenerForm", "IdentityForm", "UplinkForm", "TrapsForm",
+                     "RecordingForm", "PlannerForm")),
         (control_form, ("ControlForm", "InputForm", "LoadRangeForm", "BatteryForm", "LoadControllerForm", "TierForm",
                         "AbsorberForm", "EffectForm", "PredictorForm", "UpsForm", "SupervisorForm")),
         (thermal_form, ("ThermalForm", "CoolerForm", "LeadForm", "InterlockForm", "StepForm", "HeatExportForm")),
@@ -98,7 +100,7 @@ def rendered(name: str, text: str, meanings: Meanings) -> str:
 def _table(name: str, document: str, meanings: Meanings) -> list[str]:
     makers: dict[str, Callable[[Meanings], list[str]]] = {
         "commands": _commands, "options": _options, "devices": _devices, "signals": _signals, "units": _units,
-        "alarms": _alarms}
+        "alarms": _alarms, "roles": _roles, "scopes": _scopes}
     if name in makers:
         return makers[name](meanings)
     if name in FORMS:
@@ -262,6 +264,20 @@ def _alarms(_: Meanings) -> list[str]:
     rows = [f"| `{code}` | {k.severity} | {'yes' if k.latch else ''} | {k.text} | {k.advice} |"
             for code, k in KINDS.items()]
     return ["| code | severity | latches | what it means | what to do |", "|---|---|---|---|---|", *rows]
+
+
+def _roles(_: Meanings) -> list[str]:
+    names = [f"`{role}`" for role in ALLOWED]
+    rows = [f"| {operation.value} | " + " | ".join("yes" if operation in may else "" for may in ALLOWED.values()) + " |"
+            for operation in Operation]
+    return [f"| | {' | '.join(names)} |", f"|{'---|' * (len(names) + 1)}", *rows]
+
+
+def _scopes(_: Meanings) -> list[str]:
+    both = {scope: "yes" if scope in DCPI_SCOPES else "" for scope in KEY_SCOPES}
+    rows = [f"| `{scope}` | {', '.join(o.value for o in Operation if o in may)} | {both[scope]} |"
+            for scope, may in KEY_SCOPES.items()]
+    return ["| scope | may | DCPI clients too |", "|---|---|---|", *rows]
 
 
 def _units(_: Meanings) -> list[str]:

@@ -38,7 +38,9 @@ COMMANDS = {
     "record": Command("record", "record what the rules see, to be decided again by `replay`"),
     "replay": Command("replay", "the rules over a load or a scenario on virtual time, scored"),
     "bench": Command("bench", "measure: polling beside a bare loop, event to command, API answers"),
-    "user": Command("user", "add a user of the gateway"),
+    "user": Command("user", "the gateway's users: add, list, remove, change"),
+    "token": Command("token", "API keys, DCPI clients' tokens, and the key that signs: create, list, revoke, rotate"),
+    "cert": Command("cert", "certificates for TLS and DCPI clients, and which client each stands for"),
     "schema": Command("schema", "write the JSON Schemas of the site and device-map files"),
 }
 _AGO = re.compile(r"-\d+(\.\d+)?(s|m|min|h)")

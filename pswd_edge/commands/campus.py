@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pswd_edge.app import compiled_site
+from pswd_edge.commands.campus_access import write_access, write_text
 from pswd_edge.control.commissioned import record_all
 from pswd_edge.errors import PswdError
 from pswd_edge.gateway.users import add_user
@@ -24,7 +25,7 @@ from pswd_edge.image import ImageReader
 from pswd_edge.model.command import Mode
 from pswd_edge.model.site import Site
 from pswd_edge.supervisor import Supervisor, site_children
-from simulators.broker import Broker
+from simulators.broker import Broker, free_port
 
 ROLES = ("infrastructure_manager", "workload_operator", "grid_operator", "municipal_utility")
 _SECRETS = ("snmp-auth", "snmp-priv", "snmp-community", "grid-operator")
@@ -64,15 +65,18 @@ class Simulators:
 
 @asynccontextmanager
 async def running_site(
-    path: Path, folder: Path, http_port: int, simulator_words: Sequence[str] = ()
+    path: Path, folder: Path, http_port: int, simulator_words: Sequence[str] = (), *, https_port: int | None = None
 ) -> AsyncIterator[Rig]:
-    """Start everything and wait for READY; stop everything at the end. `folder` is made anew."""
+    """Start everything and wait for READY; stop everything at the end. `folder` is made anew.
+
+    `https_port` is DCPI's; without it a free one.
+    """
     folder = _fresh_folder(folder)
     async with Broker() as broker, contextlib.AsyncExitStack() as stack:
-        stack.enter_context(_environment(folder, http_port, broker))
+        stack.enter_context(_environment(folder, http_port, https_port or free_port(), broker))
         users = _users(folder / "state")
         site = compiled_site(path)
-        _write_access(folder, site, users, broker)
+        write_access(folder, site, users, broker)
         record_all(site, Path(site.state_dir), "demo", time.time(), "simulated")  # nothing here can be damaged
         simulators = await stack.enter_async_context(_simulators(path, folder, simulator_words))
         supervisor = await stack.enter_async_context(_supervised(path, site, folder))
@@ -104,19 +108,14 @@ def _fresh_folder(folder: Path) -> Path:
     (folder / "secrets").mkdir(parents=True, mode=0o700)
     (folder / ".pswd-demo").touch()
     for name in _SECRETS:
-        _private(folder / "secrets" / name, secrets.token_urlsafe(18))
+        write_text(folder / "secrets" / name, secrets.token_urlsafe(18))
     return folder
 
 
-def _private(path: Path, text: str) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(text)
-
-
 @contextmanager
-def _environment(folder: Path, http_port: int, broker: Broker) -> Iterator[Path]:
+def _environment(folder: Path, http_port: int, https_port: int, broker: Broker) -> Iterator[Path]:
     """Set what config/demo.yaml and the processes read, and take it back; the image goes to tmpfs if there is one."""
-    _private(folder / "secrets" / "mqtt", broker.password)
+    write_text(folder / "secrets" / "mqtt", broker.password)
     shared = Path("/dev/shm")  # noqa: S108  # tmpfs: the image belongs in memory
     base = shared if os.access(shared, os.W_OK) else folder
     runtime = base / f"pswd-edge-demo-{os.getpid()}"
@@ -124,6 +123,7 @@ def _environment(folder: Path, http_port: int, broker: Broker) -> Iterator[Path]
     set_here = {
         "PSWD_STATE_DIR": str(folder / "state"), "PSWD_RUNTIME_DIR": str(runtime),
         "PSWD_SECRETS_DIR": str(folder / "secrets"), "PSWD_HTTP_PORT": str(http_port), "PSWD_LOG_DIR": str(folder),
+        "PSWD_HTTPS_PORT": str(https_port), "PSWD_TLS_DIR": str(folder / "tls"),
         "PSWD_MQTT_PORT": str(broker.port), "PSWD_MQTT_VERSION": broker.version}
     os.environ |= set_here
     try:
@@ -140,17 +140,6 @@ def _users(state_dir: Path) -> list[dict[str, str]]:
     for user in users:
         add_user(state_dir, user["username"], user["password"], [user["role"]])
     return users
-
-
-def _write_access(folder: Path, site: Site, users: list[dict[str, str]], broker: Broker) -> None:
-    """Everything that a client needs, readable by this user alone."""
-    listener = site.listeners[0]
-    protocols = {d.id: site.connections[d.connection].driver for d in site.devices}
-    _private(folder / "access.json", json.dumps({
-        "facility_id": site.facility_id, "site_id": site.id,
-        "profiles": {"pswd": f"http://{listener.host}:{listener.port}/v1"}, "users": users,
-        "mqtt": {"host": "127.0.0.1", "port": broker.port, "username": broker.username, "password": broker.password},
-        "devices": [{"device_id": d.id, "kind": d.kind, "protocol": protocols[d.id]} for d in site.devices]}, indent=1))
 
 
 # --- the processes ----------------------------------------------------------------------------------------------------

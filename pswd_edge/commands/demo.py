@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--folder", type=Path, default=Path("var/demo"), help="secrets, users, ledger, logs")
     parser.add_argument("--site", type=Path, default=Path("config/demo.yaml"))
     parser.add_argument("--http-port", type=int, default=int(os.environ.get("PSWD_HTTP_PORT", "8080")))
+    parser.add_argument("--https-port", type=int, default=int(os.environ.get("PSWD_HTTPS_PORT", "8443")))
     parser.add_argument("--quiet", action="store_true", help="no live table")
 
 
@@ -43,7 +44,8 @@ def run(options: argparse.Namespace) -> int:
 async def _demo(options: argparse.Namespace) -> Result:
     stop = asyncio.Event()
     words = ["--seed", str(options.seed), "--scenario", "demo"]
-    async with running_site(options.site, options.folder, options.http_port, words) as rig:
+    async with running_site(options.site, options.folder, options.http_port, words,
+                            https_port=options.https_port) as rig:
         _stop_on_signals(stop)  # after the supervisor has set its own
         await until_auto(rig, stop)
         started_s = time.monotonic()

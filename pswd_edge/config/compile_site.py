@@ -12,6 +12,7 @@ from pswd_edge.model.device import Connection, Device
 from pswd_edge.model.point import Point
 from pswd_edge.model.site import (
     GridFacts,
+    IdentitySpec,
     Listener,
     OutsideEndpoint,
     PlannerSpec,
@@ -57,6 +58,7 @@ def compile_form(form: SiteFile, maps: Mapping[str, MapFile]) -> Site:
         state_dir=form.state_dir,
         runtime_dir=form.runtime_dir,
         planner=PlannerSpec(**dict(form.planner)),
+        identity=IdentitySpec(**dict(form.identity)),
         recording=RecordingSpec() if form.recording is None else RecordingSpec(**dict(form.recording), on=True),
     )
 

@@ -15,7 +15,7 @@ from pswd_edge.config.map_checks import is_text
 from pswd_edge.config.map_form import MAP_FORMS, MapFile
 from pswd_edge.config.mistakes import Mistakes, shown
 from pswd_edge.config.place import Place
-from pswd_edge.config.site_form import ConnectionForm, DeviceForm, SiteFile
+from pswd_edge.config.site_form import ConnectionForm, DeviceForm, ListenerForm, SiteFile
 
 
 def check_site_form(
@@ -142,6 +142,18 @@ def _check_meter(meter: str, form: SiteFile, maps: Mapping[str, MapFile], here: 
         here.complain(("meter",), f"{meter!r}, a {device_map.kind}", "a device that measures active_power_w")
 
 
+def _check_client_certificates(listener: ListenerForm, here: Place) -> None:
+    """DCPI knows its clients by certificate, and nobody else may need one."""
+    whole = None not in (listener.tls_certificate, listener.tls_key)
+    if "dcpi" in listener.profiles:
+        if not whole or listener.client_ca is None:
+            here.complain(("profiles",), "'dcpi' without client certificates", "tls_certificate, tls_key and client_ca")
+        if set(listener.profiles) != {"dcpi"}:
+            here.complain(("profiles",), "'dcpi' beside another", "'dcpi' alone, and another listener for the others")
+    elif listener.client_ca is not None and not whole:
+        here.complain(("client_ca",), "client_ca without TLS", "tls_certificate and tls_key")
+
+
 def _check_network(form: SiteFile, place: Place) -> None:
     ports: dict[tuple[str, int], int] = {}
     for index, listener in enumerate(form.listeners):
@@ -151,8 +163,7 @@ def _check_network(form: SiteFile, place: Place) -> None:
             here.complain(("host",), f"{listener.host!r} without TLS", "tls_certificate and tls_key, or 127.0.0.1")
         elif (pair[0] is None) != (pair[1] is None):
             here.complain((), "one of tls_certificate and tls_key", "both or neither")
-        if "dcpi" in listener.profiles and None in pair:
-            here.complain(("profiles",), "'dcpi' without TLS", "tls_certificate and tls_key")
+        _check_client_certificates(listener, here)
         other = ports.setdefault((listener.host, listener.port), index)
         if other != index:
             line = place.line("listeners", other)

@@ -89,13 +89,14 @@ class GridForm(Form):
 
 
 class ListenerForm(Form):
-    """One HTTP listener. Beyond loopback it needs TLS."""
+    """One HTTP listener. Beyond loopback it needs TLS; for `dcpi` also client certificates, and no other profile."""
 
     host: Text = "127.0.0.1"
     port: Port
     profiles: tuple[ProfileName, ...] = Field(min_length=1)
     tls_certificate: Text | None = None
     tls_key: Text | None = None
+    client_ca: Text | None = None
 
 
 class UplinkForm(Form):
@@ -135,6 +136,14 @@ class PlannerForm(Form):
     enabled: bool = True
 
 
+class IdentityForm(Form):
+    """How long tokens hold, and who else may open streams."""
+
+    access_lifetime_s: Annotated[Whole, Field(ge=60, le=3600)] = 3600
+    refresh_lifetime_s: Annotated[Whole, Field(ge=3600, le=2_592_000)] = 86_400
+    origins: tuple[Annotated[str, Field(pattern=r"^https://[a-z0-9.-]+(:[0-9]{1,5})?$")], ...] = ()
+
+
 class SiteFile(Form):
     """The whole file."""
 
@@ -153,3 +162,4 @@ class SiteFile(Form):
     snmp_traps: TrapsForm | None = None
     recording: RecordingForm | None = None
     planner: PlannerForm = PlannerForm()
+    identity: IdentityForm = IdentityForm()

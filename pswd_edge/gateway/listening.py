@@ -12,11 +12,13 @@ from pswd_edge.gateway.middleware import Frame, finish_headers
 from pswd_edge.gateway.profile import Profile
 from pswd_edge.gateway.protocol import protocol_factory, tls_context
 from pswd_edge.gateway.reception import Reception
+from pswd_edge.gateway.security_log import Intrusions
 from pswd_edge.gateway.services import Services
 from pswd_edge.gateway.validation import BODY_MAX
 from pswd_edge.model.site import Listener
 
 SHUTDOWN_S = 5.0
+HANDSHAKE_S = 10.0      # whoever connects and says nothing holds a socket no longer
 
 
 class Listening:
@@ -44,7 +46,7 @@ async def open_listener(listener: Listener, profiles: Mapping[str, Profile], ser
     unknown = [name for name in listener.profiles if name not in profiles]
     if unknown or not listener.profiles:
         raise ConfigError([f"{where}: got profiles {unknown or 'none'}: expected some of {', '.join(profiles)}"])
-    context = _tls(listener, where)
+    context = _tls(listener, where, services.security.intrusions)
     own = [profiles[name] for name in listener.profiles]
     runner = web.AppRunner(_application(own, services), access_log=None, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
@@ -53,7 +55,8 @@ async def open_listener(listener: Listener, profiles: Mapping[str, Profile], ser
     loop = asyncio.get_running_loop()
     try:
         server = await loop.create_server(protocol_factory(runner.server, own[0]), listener.host, listener.port,
-                                          ssl=context, reuse_address=True, backlog=128)
+                                          ssl=context, reuse_address=True, backlog=128,
+                                          ssl_handshake_timeout=HANDSHAKE_S if context else None)
     except OSError as error:
         await runner.cleanup()
         reason = error.strerror or error
@@ -66,18 +69,21 @@ def _application(profiles: list[Profile], services: Services) -> web.Application
     app = web.Application(middlewares=[frame.around], client_max_size=BODY_MAX)
     app.on_response_prepare.append(finish_headers)
     for profile in profiles:
-        app.router.add_routes(Reception(profile).routes())
+        app.router.add_routes(Reception(profile, services.security.intrusions).routes())
     return app
 
 
-def _tls(listener: Listener, where: str) -> ssl.SSLContext | None:
+def _tls(listener: Listener, where: str, intrusions: Intrusions) -> ssl.SSLContext | None:
+    if "dcpi" in listener.profiles and (listener.profiles != ("dcpi",) or not listener.client_ca):
+        raise ConfigError([f"{where}: got dcpi without client_ca or beside others: expected client_ca and dcpi alone"])
     if listener.tls_certificate and listener.tls_key:
         try:
-            return tls_context(listener.tls_certificate, listener.tls_key)
+            return tls_context(listener.tls_certificate, listener.tls_key, listener.client_ca, intrusions)
         except OSError as error:      # ssl.SSLError is one too
             raise ConfigError([f"{where}: TLS certificate or key cannot be used ({error})"]) from error
-    if not _loopback(listener.host):
-        raise ConfigError([f"{where}: got no TLS: expected tls_certificate and tls_key on an address beyond loopback"])
+    if listener.client_ca or not _loopback(listener.host):
+        expected = "tls_certificate and tls_key beyond loopback, and with client_ca"
+        raise ConfigError([f"{where}: got no TLS: expected {expected}"])
     return None
 
 

@@ -10,6 +10,7 @@ from aiohttp import web
 from pswd_edge.gateway.middleware import given_id, traceback_of
 from pswd_edge.gateway.profile import Profile, respond_refusal
 from pswd_edge.gateway.refusal import RefusalError
+from pswd_edge.gateway.security_log import Intrusions, Kind
 
 KEEPALIVE_S = 75.0
 LINGERING_S = 2.0      # for the rest of a body that was refused
@@ -57,12 +58,38 @@ class ApiProtocol(web.RequestHandler):
         return response
 
 
-def tls_context(certificate: str, key: str) -> ssl.SSLContext:
-    """TLS 1.2 or later with this certificate chain; raises OSError or ssl.SSLError where the files are no good."""
+def tls_context(certificate: str, key: str, client_ca: str | None, intrusions: Intrusions) -> ssl.SSLContext:
+    """TLS 1.2 or later with this certificate chain; raises OSError or ssl.SSLError where the files are no good.
+
+    With `client_ca` TLS 1.3, and every client shows a certificate that it has signed. Sessions are not resumed: each
+    connection proves its certificate anew. Handshakes that fail are counted.
+    """
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(certificate, key)
+    if client_ca is not None:
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(client_ca)
+        context.num_tickets = 0
+    context.sslobject_class = _counting(intrusions)
     return context
+
+
+def _counting(intrusions: Intrusions) -> type[ssl.SSLObject]:
+    """The event loop says nothing of a handshake that failed: the object that does it has to."""
+
+    class CountingSslObject(ssl.SSLObject):
+        def do_handshake(self) -> None:
+            try:
+                super().do_handshake()
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError, ssl.SSLEOFError, ssl.SSLZeroReturnError):
+                raise      # more to come, or the other end went away
+            except ssl.SSLError as error:
+                intrusions.count(Kind.HANDSHAKE, reason=error.reason, detail=getattr(error, "verify_message", None))
+                raise
+
+    return CountingSslObject
 
 
 def protocol_factory(server: web.Server, profile: Profile) -> Callable[[], ApiProtocol]:

@@ -9,14 +9,15 @@ from pswd_edge.gateway.middleware import ENDPOINT, PRINCIPAL
 from pswd_edge.gateway.principal import Principal
 from pswd_edge.gateway.profile import Profile
 from pswd_edge.gateway.refusal import RefusalError
+from pswd_edge.gateway.security_log import Intrusions, Kind
 from pswd_edge.gateway.validation import check, check_query, read_json
 
 
 class Reception:
     """Receives the requests of one profile."""
 
-    def __init__(self, profile: Profile) -> None:
-        self._profile = profile
+    def __init__(self, profile: Profile, intrusions: Intrusions) -> None:
+        self._profile, self._intrusions = profile, intrusions
 
     def routes(self) -> list[web.RouteDef]:
         """The profile's table as routes of aiohttp."""
@@ -38,6 +39,7 @@ class Reception:
         principal = self._profile.authenticate(request, stream=endpoint.stream)
         request[PRINCIPAL] = principal
         if endpoint.operation not in principal.allowed:
+            self._intrusions.count(Kind.FORBIDDEN, origin=principal.origin, operation=endpoint.operation.value)
             raise RefusalError(403, "FORBIDDEN",
                                f"{principal.role} {principal.name}: may not {endpoint.operation.value}")
         return principal

@@ -11,10 +11,10 @@ import structlog
 from pswd_edge.clock import Clock, SystemClock
 from pswd_edge.door import GATEWAY_SOCKET, DoorClient
 from pswd_edge.errors import ConfigError, ImageError
-from pswd_edge.gateway.auth import ADD_USER, Authority
+from pswd_edge.gateway.auth import ADD_USER
+from pswd_edge.gateway.identity import Identity
 from pswd_edge.gateway.listening import Listening, open_listener
 from pswd_edge.gateway.live import LiveImage
-from pswd_edge.gateway.lockout import Lockout
 from pswd_edge.gateway.middleware import traceback_of
 from pswd_edge.gateway.profile import Profile
 from pswd_edge.gateway.profiles.dcpi.profile import DcpiProfile
@@ -23,8 +23,6 @@ from pswd_edge.gateway.profiles.pswd.profile import PswdProfile
 from pswd_edge.gateway.services import Services, open_services
 from pswd_edge.gateway.services.dispatch import Door
 from pswd_edge.gateway.store import Store
-from pswd_edge.gateway.tokens import TokenIssuer, open_key
-from pswd_edge.gateway.users import UserStore
 
 NICENESS = 15              # control goes first on a busy machine
 _LOOK_S = 1.0
@@ -39,21 +37,18 @@ class Gateway:
         """Open users and signing key; raises SecretError where they cannot be used."""
         self._clock = clock or SystemClock()
         self._live = live
-        users = UserStore(state_dir)
-        tokens = TokenIssuer(open_key(state_dir), f"pswd-edge/{live.site.id}", self._clock)
-        self._authority = Authority(users, tokens, Lockout(self._clock))
         self.services: Services = open_services(live, door, self._clock, Store(state_dir))
+        self._identity = Identity.open(state_dir, live.site, self._clock, self.services.security.intrusions)
         self.listening: list[Listening] = []
         self._jobs: list[asyncio.Task[None]] = []
-        if users.empty:
-            _LOG.warning("no users: every login is refused", next=f"add one with: {ADD_USER}")
+        self._offer_setup()
 
     async def open(self, rows_folder: Path) -> None:
         """Serve the site's listeners; raises ConfigError where one cannot be, with none left open."""
         self._live.listen(rows_folder)
-        profiles: dict[str, Profile] = {"pswd": PswdProfile(self.services, self._authority),
-                                        "dcpi": DcpiProfile(self.services, self._authority),
-                                        "edge": EdgeProfile(self.services, self._authority)}
+        profiles: dict[str, Profile] = {"pswd": PswdProfile(self.services, self._identity.users),
+                                        "dcpi": DcpiProfile(self.services, self._identity.clients),
+                                        "edge": EdgeProfile(self.services, self._identity.users)}
         try:
             for listener in self._live.site.listeners:
                 self.listening.append(await open_listener(listener, profiles, self.services))
@@ -65,6 +60,15 @@ class Gateway:
         for job in self._jobs:
             job.add_done_callback(_tell_end)
 
+    def _offer_setup(self) -> None:
+        """Without a user: say so, with a one-time token where a listener takes it. The log is its only place."""
+        token = self._identity.users.offer_setup()
+        if token is None:
+            return
+        reachable = any("edge" in listener.profiles for listener in self._live.site.listeners)
+        more = {"setup_token": token, "or": "POST /edge/setup with it, within an hour"} if reachable else {}
+        _LOG.warning("no users: every login is refused", next=f"add one with: {ADD_USER}", **more)
+
     async def watch(self, on_look: Callable[[], object] = lambda: None) -> None:
         """Once a second, for ever: follow the image, note whether control lives, keep workload figures, `on_look`."""
         while True:
@@ -73,6 +77,7 @@ class Gateway:
             self.services.workloads.look()
             self.services.realtime.look()
             self.services.history.look()
+            self._identity.users.look()
             self.services.grid.look()
             on_look()
             await asyncio.sleep(_LOOK_S)
@@ -86,7 +91,7 @@ class Gateway:
             await listening.close()
         self.listening = []
         await self.services.close()
-        self._authority.close()
+        self._identity.close()
         self._live.close()
 
     async def __aenter__(self) -> Self:

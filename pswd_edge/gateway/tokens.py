@@ -2,97 +2,126 @@
 
 import uuid
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jwt
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
 from jwt.types import Options
 
 from pswd_edge.clock import Clock
-from pswd_edge.errors import PswdError, SecretError
-from pswd_edge.gateway.private_file import read_private, write_private
+from pswd_edge.errors import PswdError
+from pswd_edge.gateway.private_table import PrivateTable
+from pswd_edge.gateway.signing import LIFETIME_MAX_S, KeyRing
 
-KEY_FILE = "token-key.pem"
 LIFETIME_S = 3600
-AUDIENCE = "pswd-edge"
+USERS_AUDIENCE = "pswd-edge"
+CLIENTS_AUDIENCE = "pswd-edge/dcpi"
+REVOKED_FILE = "revoked-tokens.json"
+TOKEN_MAX = 4096
 _ALGORITHMS = ("EdDSA",)
 _CLAIMS = ["iss", "aud", "sub", "role", "iat", "nbf", "exp", "jti"]
 # Times are checked below, by the house's own clock; all else by PyJWT.
 _OPTIONS: Options = {"require": _CLAIMS, "verify_exp": False, "verify_nbf": False, "verify_iat": False}
 _AHEAD_S = 5    # the wall clock may be set back a little between issue and use
-TOKEN_MAX = 4096
 
 
 class Bearer(NamedTuple):
-    """Whom a token speaks for: the user's name and the role."""
+    """What a token says: `name` a user or a DCPI client; `cn`, `scopes` and `family` are a client's alone."""
 
     name: str
     role: str
+    generation: str = ""
+    cn: str = ""
+    scopes: tuple[str, ...] = ()
+    family: str = ""
 
 
 class TokenError(PswdError):
     """The token is not accepted; the text says why, for the log and for the client alike."""
 
 
-class TokenIssuer:
-    """Makes and checks tokens of one issuer."""
+class ExpiredTokenError(TokenError):
+    """It was good, and has ended: every client meets this once an hour."""
 
-    def __init__(self, key: Ed25519PrivateKey, issuer: str, clock: Clock) -> None:
-        self._key = key
-        self._public = key.public_key()
-        self._issuer = issuer
+
+class RevokedTokens:
+    """Ids of tokens that end before their time; an id is forgotten when its token would have ended anyway."""
+
+    def __init__(self, state_dir: Path, clock: Clock) -> None:
+        """Read the file where there is one; raises SecretError where it is damaged or open to others."""
         self._clock = clock
+        self._table = PrivateTable(state_dir / REVOKED_FILE, dict[str, float], {})
+
+    def __contains__(self, token_id: object) -> bool:
+        return token_id in self._table.read()
+
+    def add(self, token_id: str) -> None:
+        """From now on the token is worthless. On disk when it returns."""
+        now_s = self._clock.utc_s()
+        self._table.change(lambda found: {
+            **{known: until_s for known, until_s in found.items() if until_s > now_s},
+            token_id: now_s + LIFETIME_MAX_S + _AHEAD_S})
+
+
+class TokenIssuer:
+    """Makes and checks tokens of one issuer for one audience: a token of another profile is none here."""
+
+    def __init__(self, ring: KeyRing, revoked: RevokedTokens, issuer: str, clock: Clock, *,
+                 audience: str = USERS_AUDIENCE, lifetime_s: int = LIFETIME_S) -> None:
+        """`lifetime_s` is an hour at most: so long is a key believed after its rotation."""
+        self._ring, self._revoked = ring, revoked
+        self._issuer, self._audience = issuer, audience
+        self._clock = clock
+        self.lifetime_s = min(lifetime_s, LIFETIME_MAX_S)
 
     def issue(self, bearer: Bearer) -> str:
-        """A token that holds for `LIFETIME_S` from now."""
+        """A token that holds for `lifetime_s` from now."""
         now_s = int(self._clock.utc_s())
-        claims = {
-            "iss": self._issuer, "aud": AUDIENCE, "sub": bearer.name, "role": bearer.role,
-            "iat": now_s, "nbf": now_s, "exp": now_s + LIFETIME_S, "jti": uuid.uuid4().hex,
+        kid, key = self._ring.signing()
+        content: dict[str, Any] = {
+            "iss": self._issuer, "aud": self._audience, "sub": bearer.name, "role": bearer.role,
+            "iat": now_s, "nbf": now_s, "exp": now_s + self.lifetime_s, "jti": uuid.uuid4().hex,
         }
-        return jwt.encode(claims, self._key, algorithm=_ALGORITHMS[0])
+        more = {"gen": bearer.generation, "cn": bearer.cn, "scope": list(bearer.scopes), "fam": bearer.family}
+        content |= {name: value for name, value in more.items() if value}
+        return jwt.encode(content, key, algorithm=_ALGORITHMS[0], headers={"kid": kid})
 
     def check(self, token: str) -> Bearer:
-        """Who the token speaks for; raises TokenError where it is forged, expired, of another issuer or malformed."""
+        """What the token says.
+
+        Raises:
+            ExpiredTokenError: it was good once.
+            TokenError: it is forged, revoked, of another issuer, for another audience, or malformed.
+        """
         if len(token) > TOKEN_MAX:
             raise TokenError(f"token: got {len(token)} characters: expected at most {TOKEN_MAX}")
-        try:
-            claims = jwt.decode(token, self._public, algorithms=_ALGORITHMS, audience=AUDIENCE,
-                                issuer=self._issuer, options=_OPTIONS)
-        except jwt.PyJWTError as error:
-            raise TokenError("token: not one of this site; log in again") from error
-        if not isinstance(claims["role"], str) or not all(type(claims[c]) is int for c in ("iat", "nbf", "exp")):
+        content = self._verified(token)
+        if not _typed(content):
             raise TokenError("token: its claims are of other types than this site's; log in again")
         now_s = self._clock.utc_s()
-        if now_s >= claims["exp"]:
-            raise TokenError("token: expired; log in again")
-        if now_s < max(claims["nbf"], claims["iat"]) - _AHEAD_S:
+        if now_s >= content["exp"]:
+            raise ExpiredTokenError("token: expired; log in again")
+        if now_s < max(content["nbf"], content["iat"]) - _AHEAD_S:
             raise TokenError("token: not valid yet; set the clocks")
-        return Bearer(claims["sub"], claims["role"])
+        if content["jti"] in self._revoked:
+            raise TokenError("token: revoked; log in again")
+        return Bearer(content["sub"], content["role"], content.get("gen", ""), content.get("cn", ""),
+                      tuple(content.get("scope", ())), content.get("fam", ""))
+
+    def _verified(self, token: str) -> dict[str, Any]:
+        """The claims of a token that one of our keys signed; the header's key id only chooses among them."""
+        try:
+            kid = jwt.get_unverified_header(token).get("kid")
+            public = self._ring.public(kid) if isinstance(kid, str) else None
+            if public is None:
+                raise TokenError("token: not one of this site; log in again")
+            return jwt.decode(token, public, algorithms=_ALGORITHMS, audience=self._audience,
+                              issuer=self._issuer, options=_OPTIONS)
+        except jwt.PyJWTError as error:
+            raise TokenError("token: not one of this site; log in again") from error
 
 
-def open_key(state_dir: Path) -> Ed25519PrivateKey:
-    """The site's signing key, made at the first start.
-
-    Raises:
-        SecretError: the file is open to others, damaged, or holds another kind of key.
-    """
-    path = state_dir / KEY_FILE
-    content = read_private(path)
-    if content is None:
-        key = Ed25519PrivateKey.generate()
-        write_private(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-        return key
-    try:
-        found = load_pem_private_key(content, password=None)
-    except (ValueError, TypeError) as error:
-        raise SecretError(f"{path}: damaged; remove it and start again (every token becomes worthless)") from error
-    if not isinstance(found, Ed25519PrivateKey):
-        raise SecretError(f"{path}: got a {type(found).__name__}: expected an Ed25519 private key")
-    return found
+def _typed(content: dict[str, Any]) -> bool:
+    texts = all(isinstance(content.get(name, ""), str) for name in ("role", "gen", "cn", "fam"))
+    scopes = content.get("scope", [])
+    return (texts and all(type(content[name]) is int for name in ("iat", "nbf", "exp"))
+            and isinstance(scopes, list) and all(isinstance(scope, str) for scope in scopes))

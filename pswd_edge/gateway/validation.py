@@ -15,7 +15,7 @@ BODY_MAX = 64 * 1024
 DEPTH_MAX = 16
 _SHOWN = 60
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
-_SECRET = frozenset({"password"})
+_SECRET = frozenset({"password", "token", "refresh_token"})
 _M = TypeVar("_M", bound=BaseModel)
 
 _EXPECTED = {

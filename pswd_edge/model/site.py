@@ -14,13 +14,25 @@ from pswd_edge.model.point import Point
 
 
 class Listener(Struct, frozen=True):
-    """One HTTP listener: the profiles that it serves and where. TLS paths are None on loopback only."""
+    """One HTTP listener: the profiles that it serves and where. TLS paths are None on loopback only.
+
+    With `client_ca` every client must show a certificate that it has signed, over TLS 1.3.
+    """
 
     host: str
     port: int
     profiles: tuple[str, ...]
     tls_certificate: str | None = None
     tls_key: str | None = None
+    client_ca: str | None = None
+
+
+class IdentitySpec(Struct, frozen=True):
+    """How long tokens hold, and which browser pages of elsewhere may open streams."""
+
+    access_lifetime_s: int = 3600
+    refresh_lifetime_s: int = 86_400
+    origins: tuple[str, ...] = ()
 
 
 class Uplink(Struct, frozen=True):
@@ -102,6 +114,7 @@ class Site(Struct, frozen=True, dict=True):
     runtime_dir: str = "var/run"
     recording: RecordingSpec = RecordingSpec()
     planner: PlannerSpec = PlannerSpec()
+    identity: IdentitySpec = IdentitySpec()
     grid_endpoint: OutsideEndpoint | None = None
     heat_endpoint: OutsideEndpoint | None = None
 

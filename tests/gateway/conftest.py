@@ -33,7 +33,7 @@ class House:
         """As a login gives it, without its 40 ms of hashing."""
         if role not in self.tokens:
             from pswd_edge.gateway.tokens import Bearer
-            self.tokens[role] = self.gateway._authority._tokens.issue(Bearer(role, role))
+            self.tokens[role] = self.gateway._identity.users._tokens.issue(Bearer(role, role))
         return self.tokens[role]
 
     async def call(self, method: str, path: str, json: Any = None, *, role: str | None = "infrastructure_manager",
@@ -83,3 +83,18 @@ async def house(tmp_path: Path, state_dir: Path, control: Control) -> AsyncItera
     async with Gateway(live, door, state_dir, control.clock) as gateway, aiohttp.ClientSession() as client:
         await gateway.open(tmp_path / "run" / "rows")
         yield House(control, door, gateway, live, client)
+
+
+@pytest.fixture(scope="session")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an authority, a server certificate and two clients."""
+    from dcpi_house import make_certificates
+    return make_certificates(tmp_path_factory.mktemp("tls")).folder
+
+
+@pytest.fixture
+async def dcpi(tmp_path: Path, state_dir: Path, tls: Path) -> AsyncIterator[Any]:
+    """A gateway with a DCPI listener (and one for PSWD), and a client with a certificate: see dcpi_house.py."""
+    from dcpi_house import dcpi_house
+    async with dcpi_house(tmp_path, state_dir, tls) as house:
+        yield house

@@ -8,12 +8,12 @@ from pswd_edge.clock import iso_utc
 from pswd_edge.gateway.profiles.dcpi.power import stability
 from pswd_edge.gateway.profiles.dcpi.power_models import RealtimePower
 
-PATH = "/dcpi/api/v1/power/realtime"
+PATH = "/power/realtime"
 
 
 @pytest.fixture
-async def desk(tmp_path, state_dir, monkeypatch):
-    async with dcpi_desk(tmp_path, state_dir, monkeypatch) as made:
+async def desk(tmp_path, state_dir, tls):
+    async with dcpi_desk(tmp_path, state_dir, tls) as made:
         yield made
 
 
@@ -99,7 +99,7 @@ async def test_without_control_only_what_was_measured_remains(desk):
     body = (await desk.get(PATH)).body
 
     assert set(body) == {"facility_id", "measurements"}
-    assert len(body["measurements"]) == 30
+    assert len(body["measurements"]) == 60
 
 
 @pytest.mark.parametrize(("percent", "word"), [

@@ -16,12 +16,20 @@ from pswd_contract import breaches
 from pswd_edge.clock import FakeClock
 from pswd_edge.errors import ConfigError, SecretError
 from pswd_edge.gateway.auth import Authority
+from pswd_edge.gateway.keys import KeyStore
 from pswd_edge.gateway.lockout import Lockout
 from pswd_edge.gateway.refusal import RefusalError
-from pswd_edge.gateway.tokens import LIFETIME_S, Bearer, TokenIssuer, open_key
+from pswd_edge.gateway.security_log import Intrusions
+from pswd_edge.gateway.setup_token import SetupToken
+from pswd_edge.gateway.signing import KeyRing, key_id, open_key
+from pswd_edge.gateway.tokens import CLIENTS_AUDIENCE, LIFETIME_S, Bearer, RevokedTokens, TokenIssuer
 from pswd_edge.gateway.users import UserStore, add_user
 
 LOGIN = {"username": "grid_operator", "password": PASSWORDS["grid_operator"], "role": "grid_operator"}
+
+
+def issuer(folder, clock, **more):
+    return TokenIssuer(KeyRing(folder, clock), RevokedTokens(folder, clock), "site", clock, **more)
 
 
 async def login(house, **changes):
@@ -86,14 +94,15 @@ def test_lockout_memory_is_bounded(monkeypatch):
     for _ in range(1000):
         lockout.failed("name-999", "10.0.0.1")
 
-    assert len(lockout._failures) == 100
-    assert len(lockout._failures["name-999", "10.0.0.1"]) == 5
+    assert len(lockout._pairs._times) == 100
+    assert len(lockout._pairs._times["name-999", "10.0.0.1"]) == 5
 
 
 async def test_without_users_every_login_is_refused(tmp_path, capsys):
     """No default password, and the log says what to do."""
     clock = FakeClock()
-    authority = Authority(UserStore(tmp_path), TokenIssuer(open_key(tmp_path), "test", clock), Lockout(clock))
+    authority = Authority(UserStore(tmp_path), issuer(tmp_path, clock), KeyStore(tmp_path, clock), Lockout(clock),
+                          Intrusions(clock), SetupToken(clock))
     with pytest.raises(RefusalError) as refused:
         await authority.login("admin", "admin", "infrastructure_manager", "127.0.0.1")
     authority.close()
@@ -143,9 +152,9 @@ def test_a_running_store_sees_added_and_removed_users(tmp_path):
     assert store.verify("alice", "correct-horse-battery", "grid_operator")
     assert not store.verify("alice", "correct-horse-battery", "infrastructure_manager")
     assert not store.verify("alice", "correct-horse-batterY", "grid_operator")
-    assert store.granted("alice", "grid_operator")
+    assert store.granted("alice", "grid_operator", store.generation("alice"))
     add_user(tmp_path, "alice", "another-long-password", ["municipal_utility"])
-    assert not store.granted("alice", "grid_operator")
+    assert not store.granted("alice", "grid_operator", store.generation("alice"))
     (tmp_path / "users.json").unlink()
     assert not store.verify("alice", "another-long-password", "municipal_utility")
 
@@ -184,9 +193,9 @@ def test_a_damaged_user_file_is_said(tmp_path, content):
 def test_the_signing_key_survives_a_restart_and_is_private(tmp_path):
     """Tokens hold across restarts; the file is the owner's alone."""
     clock = FakeClock()
-    token = TokenIssuer(open_key(tmp_path), "site", clock).issue(Bearer("alice", "grid_operator"))
+    token = issuer(tmp_path, clock).issue(Bearer("alice", "grid_operator"))
 
-    assert TokenIssuer(open_key(tmp_path), "site", clock).check(token) == Bearer("alice", "grid_operator")
+    assert issuer(tmp_path, clock).check(token) == Bearer("alice", "grid_operator")
     assert stat.S_IMODE((tmp_path / "token-key.pem").stat().st_mode) == 0o600
 
 
@@ -208,18 +217,19 @@ def encoded(part):
 
 def forgeries(house):
     """Name to token: every way in that we know of."""
-    issuer = house.gateway._authority._tokens
+    issuer = house.gateway._identity.users._tokens
     good = house.token()
     header, payload, signature = good.split(".")
     claims = jwt.decode(good, options={"verify_signature": False})
-    public = issuer._public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    kid, key = issuer._ring.signing()
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     other = ed25519.Ed25519PrivateKey.generate()
 
     def signed(**changes):
-        return jwt.encode({k: v for k, v in {**claims, **changes}.items() if v is not None}, issuer._key, "EdDSA")
+        return jwt.encode({k: v for k, v in {**claims, **changes}.items() if v is not None}, key, "EdDSA", {"kid": kid})
 
-    none = {"alg": "none", "typ": "JWT"}
-    hs256 = f"{encoded({'alg': 'HS256', 'typ': 'JWT'})}.{payload}"
+    none = {"alg": "none", "typ": "JWT", "kid": kid}
+    hs256 = f"{encoded({'alg': 'HS256', 'typ': 'JWT', 'kid': kid})}.{payload}"
     import hashlib
     import hmac
     mac = base64.urlsafe_b64encode(hmac.new(public, hs256.encode(), hashlib.sha256).digest()).rstrip(b"=").decode()
@@ -227,13 +237,18 @@ def forgeries(house):
         "good": good,
         "alg none": f"{encoded(none)}.{payload}.",
         "alg none signed": f"{encoded(none)}.{payload}.{signature}",
-        "alg None": f"{encoded({'alg': 'None'})}.{payload}.",
+        "alg None": f"{encoded({'alg': 'None', 'kid': kid})}.{payload}.",
         "HS256 keyed with our public key": f"{hs256}.{mac}",
-        "RS256": jwt.encode(claims, rsa.generate_private_key(65537, 2048), "RS256"),
-        "another key": jwt.encode(claims, other, "EdDSA"),
+        "RS256": jwt.encode(claims, rsa.generate_private_key(65537, 2048), "RS256", {"kid": kid}),
+        "another key": jwt.encode(claims, other, "EdDSA", {"kid": kid}),
+        "foreign key id": jwt.encode(claims, other, "EdDSA", {"kid": key_id(other.public_key())}),
+        "no key id": jwt.encode(claims, key, "EdDSA"),
+        "key id as a path": jwt.encode(claims, key, "EdDSA", {"kid": "../token-key.pem"}),
+        "key in the header": jwt.encode(claims, other, "EdDSA", {"kid": kid, "jwk": {"kty": "OKP"}}),
         "payload changed": f"{header}.{encoded({**claims, 'sub': 'root'})}.{signature}",
         "no signature": f"{header}.{payload}.",
         "wrong audience": signed(aud="other"), "no audience": signed(aud=None),
+        "audience of DCPI": signed(aud=CLIENTS_AUDIENCE),
         "wrong issuer": signed(iss="pswd-edge/other"), "no expiry": signed(exp=None), "no id": signed(jti=None),
         "expiry as text": signed(exp="9999999999"), "expiry as truth": signed(exp=True),
         "not yet valid": signed(nbf=claims["nbf"] + 60), "expired": signed(exp=claims["iat"] - 1),

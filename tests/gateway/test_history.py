@@ -171,7 +171,7 @@ async def test_minutes_that_cannot_be_written_are_written_later(past, monkeypatc
     assert past.history._unwritten == []
 
 
-async def test_eight_days_are_kept(past):
+async def test_fifteen_days_are_kept(past):
     """On disk and in memory."""
     await past.seconds(81)
     past.control.clock.advance(KEPT_S - 180)

@@ -6,9 +6,9 @@ from dcpi_desk import dcpi_desk
 
 from pswd_edge.clock import iso_utc
 from pswd_edge.gateway.profiles.dcpi.metrics_models import Metrics
-from pswd_edge.gateway.services.minute import DTYPE, minute_of
+from pswd_edge.gateway.services.minute import DTYPE, MinuteTable, minute_of
 
-PATH = "/dcpi/api/v1/system/metrics"
+PATH = "/system/metrics"
 KNOWN = {
     "load_mean_w": 60e6, "load_min_w": 50e6, "load_max_w": 90e6, "grid_mean_w": 55e6, "grid_min_w": 50e6,
     "grid_max_w": 61e6, "frequency_min_hz": 49.97, "frequency_max_hz": 50.02, "quality_seen": 60.0,
@@ -19,8 +19,8 @@ KNOWN = {
 
 
 @pytest.fixture
-async def desk(tmp_path, state_dir, monkeypatch):
-    async with dcpi_desk(tmp_path, state_dir, monkeypatch) as made:
+async def desk(tmp_path, state_dir, tls):
+    async with dcpi_desk(tmp_path, state_dir, tls) as made:
         yield made
 
 
@@ -30,7 +30,7 @@ def told(desk):
     def tell(*rows):
         now_s = int(desk.control.clock.utc_s()) // 60 * 60
         minutes = [minute_of(now_s - 60 * ago, fields) for ago, fields in sorted(rows, key=lambda row: -row[0])]
-        desk.gateway.services.history._minutes = np.concatenate([np.zeros(0, DTYPE), *minutes])
+        desk.gateway.services.history._table = MinuteTable(np.concatenate([np.zeros(0, DTYPE), *minutes]))
         return desk
 
     return tell
@@ -107,13 +107,13 @@ async def test_what_the_contract_does_not_name_is_refused(desk, query):
     assert (answer.status, answer.body["error"]["code"]) == (400, "INVALID_REQUEST")
 
 
-async def test_control_answers_reach_the_minutes(desk):
-    """From the socket to the count: let in and answered within a second."""
-    counts = desk.gateway.services.meter.counts
-    await desk.post("/v1/battery/control", {"command_type": "standby", "timestamp": iso_utc(
-        desk.control.clock.utc_s())})
-    await desk.post("/v1/battery/control", {}, role=None)
-    after = desk.gateway.services.meter.counts
+async def test_control_answers_reach_the_counts(house):
+    """From the socket: let in and answered within a second."""
+    counts = house.gateway.services.meter.counts
+    await house.post("/v1/battery/control", {"command_type": "standby", "timestamp": iso_utc(
+        house.control.clock.utc_s())})
+    await house.post("/v1/battery/control", {}, role=None)
+    after = house.gateway.services.meter.counts
 
     assert after.controls - counts.controls == 1
     assert after.controls_in_time - counts.controls_in_time == 1

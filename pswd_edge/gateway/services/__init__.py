@@ -24,6 +24,7 @@ from pswd_edge.gateway.services.polled import Polled
 from pswd_edge.gateway.services.power import PowerService
 from pswd_edge.gateway.services.realtime import RealtimeService
 from pswd_edge.gateway.services.sampler import Sampler
+from pswd_edge.gateway.services.security import SecurityService
 from pswd_edge.gateway.services.thermal import ThermalService
 from pswd_edge.gateway.services.workloads import WorkloadService
 from pswd_edge.gateway.store import Store
@@ -54,6 +55,7 @@ class Services(NamedTuple):
     breakdown: BreakdownService
     history: History
     metrics: MetricsService
+    security: SecurityService
 
     def jobs(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
         """What runs beside the answers, by name, until it is cancelled."""
@@ -83,4 +85,5 @@ def open_services(live: LiveImage, door: Door, clock: Clock, store: Store) -> Se
         HealthService(live, dispatch, meter, planner),
         planner, store, outside, Delivery(store, outside, live, clock), conditions, GridEvents(store, outside, clock),
         RealtimeService(live, power, heavy), LongAnswers(), breakdown, history, MetricsService(history, clock),
+        SecurityService(live, clock),
     )

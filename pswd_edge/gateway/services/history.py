@@ -1,4 +1,4 @@
-"""A row a minute, eight days of them, in the gateway's store and in memory: what metrics and forecasts look back at."""
+"""A row a minute, fifteen days of them, in the gateway's store and in memory, for metrics and forecasts."""
 
 import asyncio
 import sqlite3
@@ -11,14 +11,14 @@ from pswd_edge.clock import Clock
 from pswd_edge.gateway.heavy import HeavyWork
 from pswd_edge.gateway.live import LiveImage
 from pswd_edge.gateway.performance import Counts, PerformanceMeter
-from pswd_edge.gateway.services.minute import DTYPE, Minutes, make_table, minute_of, read_minutes, write_minutes
+from pswd_edge.gateway.services.minute import Minutes, MinuteTable, make_table, minute_of, read_minutes, write_minutes
 from pswd_edge.gateway.services.power import PowerSeries, PowerService
 from pswd_edge.gateway.services.sampler import Sampler, Sums
 from pswd_edge.gateway.store import Store
 from pswd_edge.image.layout import RING_SECONDS
 from pswd_edge.model.workload import WorkloadState
 
-KEPT_S = 8 * 86_400
+KEPT_S = 15 * 86_400
 _MINUTE_S = 60
 _UNWRITTEN_MOST = 1440
 _LOG = structlog.get_logger("pswd_edge.gateway")
@@ -32,7 +32,7 @@ class History:
         """Read what earlier runs have kept; raises sqlite3.Error where that cannot be."""
         self._live, self._clock, self._power = live, clock, power
         self._sampler, self._meter, self._store = sampler, meter, store
-        self._minutes = store.run_blocking(lambda db: _opened(db, clock.utc_s() - KEPT_S))
+        self._table = MinuteTable(store.run_blocking(lambda db: _opened(db, clock.utc_s() - KEPT_S)))
         self._unwritten: list[Minutes] = []
         self._writing: asyncio.Task[None] | None = None
         self._lost = False
@@ -45,14 +45,14 @@ class History:
 
     def minutes(self, since_utc_s: float) -> Minutes:
         """Finished minutes from `since_utc_s` until now; those in which nothing ran are missing."""
-        times = self._minutes["utc_s"]
-        return self._minutes[(times >= since_utc_s) & (times <= self._clock.utc_s())]
+        now_s = self._clock.utc_s()
+        return self._table.between(max(since_utc_s, now_s - KEPT_S), now_s)
 
     async def backfill(self, heavy: HeavyWork) -> None:
         """Loads of the ring's hour for the minutes that no gateway saw: control goes on without one."""
         before_s = self._begin_s
         series = await heavy.run(lambda: self._power.series(RING_SECONDS, self._live.site.control.period_ms))
-        known, begins_s = set(self._minutes["utc_s"].tolist()), series.start_ms // 60_000 * _MINUTE_S
+        known, begins_s = set(self.minutes(0)["utc_s"].tolist()), series.start_ms // 60_000 * _MINUTE_S
         for begin_s in np.unique(begins_s)[1:].tolist():       # the first may have begun before the ring
             if begin_s < before_s and begin_s not in known:
                 self._keep(minute_of(begin_s, from_cycles(series.part(begins_s == begin_s))))
@@ -91,10 +91,7 @@ class History:
         self._decided = set(states)
 
     def _keep(self, minute: Minutes) -> None:
-        begin_s, kept = int(minute["utc_s"][0]), self._minutes
-        oldest_s = self._clock.utc_s() - KEPT_S
-        kept = np.concatenate([kept[(kept["utc_s"] != begin_s) & (kept["utc_s"] >= oldest_s)], minute])
-        self._minutes = kept[np.argsort(kept["utc_s"], kind="stable")]
+        self._table.put(minute, self._clock.utc_s() - KEPT_S)
         self._unwritten = [*self._unwritten, minute][-_UNWRITTEN_MOST:]
         if self._writing is None or self._writing.done():
             self._writing = asyncio.get_running_loop().create_task(self._write(), name="history")
@@ -138,5 +135,4 @@ def _of(how: Callable[[np.ndarray], float], values: np.ndarray) -> float | None:
 
 def _opened(db: sqlite3.Connection, since_utc_s: float) -> Minutes:
     make_table(db)
-    found = read_minutes(db, since_utc_s)
-    return found if len(found) else np.zeros(0, DTYPE)
+    return read_minutes(db, since_utc_s)

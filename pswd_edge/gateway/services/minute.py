@@ -20,6 +20,7 @@ FIELDS = (
     "unauthenticated", "forbidden", "limited", "failed",    # answers 401, 403, 429, 5xx
 )
 DTYPE = np.dtype([("utc_s", np.int64), *((name, np.float64) for name in FIELDS)])
+_SPARE = 1440           # minutes that are added before all are copied
 Minutes = NDArray[np.void]
 """Structured rows of `DTYPE`, one a minute, oldest first; `utc_s` is where it begins, NaN is what is not known."""
 
@@ -28,6 +29,31 @@ def minute_of(utc_s: int, known: Mapping[str, float | None]) -> Minutes:
     """One row; what is None or not named is NaN."""
     found = (known.get(name) for name in FIELDS)
     return np.array([(utc_s, *(np.nan if value is None else value for value in found))], DTYPE)
+
+
+class MinuteTable:
+    """Minutes in memory, in order. What `between` gave stays as it is."""
+
+    def __init__(self, minutes: Minutes) -> None:
+        self._rows = minutes
+        self._count = len(minutes)
+
+    def between(self, since_utc_s: float, until_utc_s: float) -> Minutes:
+        """Those that begin in this time, both ends included."""
+        times = self._rows["utc_s"][: self._count]
+        return self._rows[np.searchsorted(times, since_utc_s) : np.searchsorted(times, until_utc_s, "right")]
+
+    def put(self, minute: Minutes, oldest_utc_s: float) -> None:
+        """Add one row, in place of one with the same begin; forget what is older than `oldest_utc_s`."""
+        known = self._rows[: self._count]
+        if not len(known) or minute["utc_s"][0] <= known["utc_s"][-1] or len(known) == len(self._rows):
+            known = known[(known["utc_s"] != minute["utc_s"][0]) & (known["utc_s"] >= oldest_utc_s)]
+            known = np.concatenate([known[known["utc_s"] < minute["utc_s"]], minute,
+                                    known[known["utc_s"] > minute["utc_s"]]])
+            self._rows, self._count = np.concatenate([known, np.zeros(_SPARE, DTYPE)]), len(known)
+        else:
+            self._rows[self._count] = minute[0]
+            self._count += 1
 
 
 def make_table(db: sqlite3.Connection) -> None:

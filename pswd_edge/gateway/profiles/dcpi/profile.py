@@ -7,7 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from pswd_edge.clock import iso_utc
-from pswd_edge.gateway.auth import Authority
+from pswd_edge.gateway.client_authority import ClientAuthority
 from pswd_edge.gateway.endpoint import Endpoint
 from pswd_edge.gateway.principal import Principal
 from pswd_edge.gateway.profiles.dcpi import (
@@ -36,15 +36,17 @@ class DcpiProfile:
     name = "dcpi"
     prefix = "/dcpi/api/v1"
 
-    def __init__(self, services: Services, authority: Authority) -> None:
+    def __init__(self, services: Services, clients: ClientAuthority) -> None:
         self._clock = services.clock
-        self._authority = authority
-        domains = (auth, workloads, power, control, forecast, thermal, grid, heat, system, streams)
-        self.endpoints: Sequence[Endpoint] = [e for d in domains for e in d.endpoints(services)]
+        self._clients = clients
+        domains = (workloads, power, control, forecast, thermal, grid, heat, system, streams)
+        self.endpoints: Sequence[Endpoint] = [
+            *auth.endpoints(clients, services.live.site.facility_id),
+            *(e for d in domains for e in d.endpoints(services))]
 
-    def authenticate(self, request: web.Request, *, stream: bool = False) -> Principal:  # noqa: ARG002  # until then
-        """Nobody is known yet: deny."""
-        raise RefusalError(401, "AUTHENTICATION_FAILED", f"{request.path[:200]}: no client certificate is known here")
+    def authenticate(self, request: web.Request, *, stream: bool = False) -> Principal:
+        """By client certificate and token; a stream by the certificate alone."""
+        return self._clients.authenticate_stream(request) if stream else self._clients.authenticate(request)
 
     def error(self, refusal: RefusalError, request_id: str) -> dict[str, Any]:
         """The contract's envelope; `cause`, beyond it, keeps our own code where the contract's says less."""

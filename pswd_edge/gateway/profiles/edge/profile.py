@@ -11,6 +11,7 @@ from pswd_edge.gateway.auth import Authority
 from pswd_edge.gateway.endpoint import Call, Category, Endpoint
 from pswd_edge.gateway.principal import Principal
 from pswd_edge.gateway.profile import respond
+from pswd_edge.gateway.profiles.edge import setup
 from pswd_edge.gateway.projection import present
 from pswd_edge.gateway.refusal import RefusalError, control_unavailable
 from pswd_edge.gateway.roles import Operation
@@ -81,6 +82,7 @@ class EdgeProfile:
     def __init__(self, services: Services, authority: Authority) -> None:
         self._services, self._authority = services, authority
         self.endpoints: Sequence[Endpoint] = [
+            *setup.endpoints(authority),
             Endpoint("GET", "/alarms", Operation.HEALTH_READ, Category.MONITORING, self.alarms,
                      "The alarms that are listed", AlarmList),
             Endpoint("POST", "/alarms/acknowledge", Operation.ALARM_ACKNOWLEDGE, Category.CONTROL, self.acknowledge,
@@ -90,8 +92,8 @@ class EdgeProfile:
         ]
 
     def authenticate(self, request: web.Request, *, stream: bool = False) -> Principal:  # noqa: ARG002  # no streams
-        """By the token of a login."""
-        return self._authority.authenticate(request.headers.get("Authorization"))
+        """By the token of a login, or an API key."""
+        return self._authority.authenticate(request)
 
     async def alarms(self, _: Call) -> web.StreamResponse:
         """GET /edge/alarms: the list as it is now, gravest first; 503 where control is not alive."""

@@ -31,8 +31,8 @@ class PswdProfile:
         self.endpoints: Sequence[Endpoint] = [*login.endpoints(authority), *own]
 
     def authenticate(self, request: web.Request, *, stream: bool = False) -> Principal:  # noqa: ARG002  # no streams
-        """By the token of a login."""
-        return self._authority.authenticate(request.headers.get("Authorization"))
+        """By the token of a login, or an API key."""
+        return self._authority.authenticate(request)
 
     def error(self, refusal: RefusalError, request_id: str) -> dict[str, Any]:
         """The contract's Error, whose details are text."""
