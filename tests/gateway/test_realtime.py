@@ -284,3 +284,18 @@ async def test_quality_decides_in_kept_rows_too(kept):
 
     assert found == expected
     assert b"hall-a" not in found[-1]
+
+
+async def test_an_hour_with_a_set_clock_in_it_is_dated_by_the_newest(kept, monkeypatch):
+    """A start after it: what is old is dated as what is new, however many pieces it is copied in."""
+    monkeypatch.setattr("pswd_edge.gateway.services.kept_rows._TAKEN_ROWS", 37)
+    kept.work(150, look_every=10**6)
+    kept.control.clock.step_utc(77.7)
+    kept.work(150, look_every=10**6)
+    await kept.settle()
+
+    found, expected = await kept.both()
+
+    assert kept.realtime._kept is not None
+    assert found == expected
+    assert len(found) in (329, 330)

@@ -29,7 +29,7 @@ class Timeline(NamedTuple):
         """The timeline of these rows, n at least 1."""
         first_s = float(monotonic_s[0])
         late_s, _ = _lateness(monotonic_s[None, :CHUNK], first_s, period_ms)
-        return cls(period_ms, _offset_s(monotonic_s, utc_s), (first_s,), (first_s + float(late_s[0]),)).following(
+        return cls(period_ms, utc_offset_s(monotonic_s, utc_s), (first_s,), (first_s + float(late_s[0]),)).following(
             monotonic_s, utc_s)
 
     def following(self, monotonic_s: NDArray[np.float64], utc_s: NDArray[np.float64]) -> Self:
@@ -37,7 +37,7 @@ class Timeline(NamedTuple):
 
         A new rhythm holds from the row after the ones that show it: what was dated already keeps its date.
         """
-        line, offset_s = self, _offset_s(monotonic_s, utc_s)
+        line, offset_s = self, utc_offset_s(monotonic_s, utc_s)
         if abs(offset_s - self.offset_s) > _SET_S:
             line = line._replace(offset_s=offset_s)
         chunks_s = monotonic_s[len(monotonic_s) % CHUNK :].reshape(-1, CHUNK)
@@ -66,7 +66,8 @@ class Timeline(NamedTuple):
         return np.asarray(anchor_ms + slot * self.period_ms)
 
 
-def _offset_s(monotonic_s: NDArray[np.float64], utc_s: NDArray[np.float64]) -> float:
+def utc_offset_s(monotonic_s: NDArray[np.float64], utc_s: NDArray[np.float64]) -> float:
+    """UTC less monotonic time, of the three newest rows: one odd reading is none."""
     return float(np.median(utc_s[-3:] - monotonic_s[-3:]))
 
 
