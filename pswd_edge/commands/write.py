@@ -103,7 +103,7 @@ async def _through_control(options: argparse.Namespace) -> int:
         if not options.json:
             _tell_outcome(outcome, image)
         if isinstance(outcome, Accepted | Clamped):
-            async for state in _watch(image, point, outcome.cycle):
+            async for state in _watch(image, point, outcome.cycle, moves=outcome.eta_s is not None):
                 states.append(state)
                 if not options.json:
                     print(_state_line(point, state))
@@ -121,8 +121,11 @@ def _tell_outcome(outcome: Outcome, image: ImageReader) -> None:
         print("mode is OBSERVE: it is kept, but nothing is written before `pswd-edge mode AUTO` or MANUAL")
 
 
-async def _watch(image: ImageReader, point: Point, cycle: int) -> AsyncIterator[dict[str, Any]]:
-    """The set-point's states as they change, from the cycle that uses it until one that lasts; at most 10 s."""
+async def _watch(image: ImageReader, point: Point, cycle: int, *, moves: bool) -> AsyncIterator[dict[str, Any]]:
+    """The set-point's states as they change, from the cycle that uses it until one that lasts; at most 10 s.
+
+    `moves`: it goes gradually, so that its first step that the device has is enough.
+    """
     ends_s, answered = time.monotonic() + _WAIT_S, image.report()
     if answered is not None:  # a slow ledger brings it into force later than the outcome could know
         cycle = max(cycle, answered.cycle + 2)
@@ -131,11 +134,11 @@ async def _watch(image: ImageReader, point: Point, cycle: int) -> AsyncIterator[
         report = image.report()
         if report is not None and report.cycle >= cycle:
             found = next((s for s in report.setpoints if s.point == point.index), None)
-            state = _state(point, found, image)
+            state = _state(point, found, image, moves=moves)
             if state != before:
                 before = state
                 yield state
-            if _is_settled(point, found):
+            if (moves and state["holds"]) or _is_settled(point, found):
                 return
         await asyncio.sleep(_LOOK_S)
 
@@ -149,7 +152,7 @@ def _is_settled(point: Point, found: SetpointReport | None) -> bool:
     return found.state in _SETTLED or found.wanted is None or (found.state == "acknowledged" and not shows)
 
 
-def _state(point: Point, found: SetpointReport | None, image: ImageReader) -> dict[str, Any]:
+def _state(point: Point, found: SetpointReport | None, image: ImageReader, *, moves: bool) -> dict[str, Any]:
     if found is None:
         return {"state": "not written", "wanted": None, "winner": "", "limit": "", "written": None, "read_back": None,
                 "holds": False}
@@ -157,7 +160,7 @@ def _state(point: Point, found: SetpointReport | None, image: ImageReader) -> di
     if rule is not None and rule.read_back is not None:
         reading, _ = image.value(rule.read_back, time.monotonic())
         shown = reading.value if math.isfinite(reading.value) else None  # NaN
-    holds = found.state in ("effective", "verified", "acknowledged") and found.waiting_since is None
+    holds = found.state in ("effective", "verified", "acknowledged") and (moves or found.waiting_since is None)
     return {"state": found.state, "wanted": found.wanted, "winner": found.winner, "limit": found.limit,
             "written": found.written, "read_back": shown, "holds": holds}
 

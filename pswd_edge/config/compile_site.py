@@ -12,6 +12,7 @@ from pswd_edge.model.device import Connection, Device
 from pswd_edge.model.point import Point
 from pswd_edge.model.site import (
     GridFacts,
+    HeatFacts,
     IdentitySpec,
     Listener,
     OutsideEndpoint,
@@ -55,6 +56,7 @@ def compile_form(form: SiteFile, maps: Mapping[str, MapFile]) -> Site:
         grid=GridFacts(**{key: value for key, value in form.grid if key != "endpoint"}),
         grid_endpoint=_endpoint(form.grid.endpoint),
         heat_endpoint=_endpoint(form.heat_network.endpoint),
+        heat_network=HeatFacts(**{key: value for key, value in form.heat_network if key != "endpoint"}),
         state_dir=form.state_dir,
         runtime_dir=form.runtime_dir,
         planner=PlannerSpec(**dict(form.planner)),

@@ -71,8 +71,13 @@ class EndpointForm(Form):
 
 
 class HeatNetworkForm(Form):
-    """The heat network that takes the site's heat."""
+    """The heat network that takes the site's heat, and what it pays by contract."""
 
+    id: Annotated[str, Field(max_length=128)] = ""
+    name: Annotated[str, Field(max_length=200)] = ""
+    price_per_mwh: Number | None = None
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "EUR"
+    carbon_kg_per_mwh: Annotated[Number, Field(ge=0)] | None = None
     endpoint: EndpointForm | None = None
 
 

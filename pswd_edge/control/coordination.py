@@ -1,6 +1,7 @@
 """Thermal coordination beside the law: keeps its state, and turns what it decided into candidates and bounds."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from pswd_edge.control.arbiter import Bound, Candidate
 from pswd_edge.control.publish import known
@@ -69,19 +70,23 @@ class Coordination:
         return after
 
     def step(self, snapshot: Snapshot, mode: Mode, workloads: Sequence[Workload], asked: Iterable[Candidate],
-             dt_s: float, *, reset: bool) -> None:
-        """One cycle. `asked`: what people and programs hold. `reset`: the operator has ordered a mode."""
+             dt_s: float, *, reset: bool, prepared_w: Mapping[str, float] = MappingProxyType({})) -> None:
+        """One cycle. `asked`: what people and programs hold. `reset`: the operator has ordered a mode.
+
+        `prepared_w`: heat that coolers are asked to be ready for, by id.
+        """
         if self._spec is None or self.state is None:
             return
-        held = frozenset(c.point for c in asked)
+        best = {c.point: c.value for c in sorted(asked, key=lambda c: (-c.level, c.sequence))}
         self.state, self.decision = thermal.cycle(
             self._control, self._spec, self.state, snapshot, workloads, max(0.0, dt_s),
-            acts=mode is not Mode.OBSERVE, held=held, reset=reset)
+            acts=mode is not Mode.OBSERVE, held=frozenset(best), reset=reset, prepared_w=prepared_w,
+            stopped=frozenset(p for p, value in best.items() if value == 0.0))
 
     def candidates(self) -> list[Candidate]:
         """Set-points of cooling and heat export, tiers that an interlock sheds, and those that it has given back."""
         tiers, made = self._control.tiers, self.decision
-        return [*(Candidate(p, v, Level.LAW, "thermal") for p, v in made.setpoints),
+        return [*(Candidate(p, v, *_for(made.urgent.get(p))) for p, v in made.setpoints),
                 *(Candidate(tiers[t].setpoint, tiers[t].engaged_value, Level.PROTECTION, f"interlock:{name}", t)
                   for t, name in made.sheds),
                 *(Candidate(tiers[t].setpoint, tiers[t].released_value, Level.PLANNER, "thermal", t)
@@ -91,6 +96,11 @@ class Coordination:
         """The interlocks' caps, and the declared limits of set-points: nobody who asks gets past them."""
         return [*(Bound(c.point, 0.0, c.high, Level.PROTECTION, f"interlock:{c.name}") for c in self.decision.caps),
                 *(Bound(p, low, high, Level.PROTECTION, "thermal_limit") for p, low, high in self.decision.ranges)]
+
+
+def _for(interlock_id: str | None) -> tuple[Level, str]:
+    """Who leads a cooling set-point: the law, or an interlock that has found something too hot."""
+    return (Level.LAW, "thermal") if interlock_id is None else (Level.PROTECTION, f"interlock:{interlock_id}")
 
 
 def _cut(state: InterlockState, steps: int) -> InterlockState:

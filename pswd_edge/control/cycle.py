@@ -30,6 +30,7 @@ from pswd_edge.control.recorder import Recorder
 from pswd_edge.control.refusals import Refusals
 from pswd_edge.control.requests import Facts, check
 from pswd_edge.control.rules import firm, law
+from pswd_edge.control.rules.cooling import FOUND_MAX_AGE_S
 from pswd_edge.control.rules.droop import is_excursion
 from pswd_edge.control.rules.expected import Shift
 from pswd_edge.control.rules.flexibility import flexible
@@ -84,6 +85,7 @@ class ControlCycle:
         self._thermal.relatch(journal.listed)
         self._hints = Hints()
         self._awaited: tuple[firm.Awaited, ...] = ()
+        self._wanted: dict[int, float] = {}
         self._ledger = ledger
         self._chronicle = Chronicle(site, ledger)
         self.commissioning = Commissioning(site, field, clock, journal, commissioned or Commissioned(site),
@@ -165,7 +167,7 @@ class ControlCycle:
         self._guarantee = self._guarantee.under(site.control)
         self._decision = None
         self._hints.drop()
-        self._awaited = ()
+        self._awaited, self._wanted = (), {}
         self.recorder.new_site()
         self._image, self._second_s = image, -math.inf  # so that the new image gets everything in the first cycle
         self._journal.attach(image)
@@ -219,7 +221,7 @@ class ControlCycle:
             self._journal.tell("warning", "supervision_lost", silent.name, silence_text(silent))
             if silent.on_silence == "safe":
                 self._keeper.fail(f"{silent.name} is not heard any more", now_s)
-        self.desk.ease(snapshot.time_s - self._last_s)
+        self.desk.ease(snapshot.time_s - self._last_s, self._standing)
         if turned := self._hints.turned(now_s):
             self._journal.tell("info", "planner", "site", turned)
             self._ledger.note({"kind": "planner", "subject": "planner", "utc_s": utc_s, "utc": iso_utc(utc_s),
@@ -229,12 +231,14 @@ class ControlCycle:
         before, dt_s = self._shown, snapshot.time_s - self._last_s
         begin = Begin(self._site, self._state, self._setpoints.memory()) if self.recorder.begins else None
         asked, bounds = self.desk.candidates(), self.desk.bounds()
-        self._thermal.step(snapshot, orders.mode, tuple(self.desk.workloads.values()), asked, dt_s, reset=reset)
+        self._thermal.step(snapshot, orders.mode, tuple(self.desk.workloads.values()), asked, dt_s, reset=reset,
+                           prepared_w=self.desk.prepared_w)
         asked, bounds = [*asked, *self._thermal.candidates()], [*bounds, *self._thermal.bounds()]
         trial = self.commissioning.candidates(now_s)
         self._state, self._shown, decision = decided(self._spec, self._state, snapshot, orders, dt_s)
         verdicts = self._setpoints.compose(decision, self._shown, snapshot, orders.mode, asked, bounds,
                                            orders.barred, trial)
+        self._wanted = {v.point: v.value for v in verdicts if v.value is not None}
         if not self._spec.shadow:
             self._field.apply([(v.point, v.value) for v in verdicts], self.cycle, snapshot.time_s)
         if self.recorder.on:
@@ -260,6 +264,11 @@ class ControlCycle:
             self._headroom, alarms, orders.target_w, self._timings, limits_of(self.desk.limits.values(), now_s),
             self._thermal.report())
         return self._encode(report)
+
+    def _standing(self, point: int) -> float:
+        """Where a set-point stands: what was wanted of it last, or what its device shows; NaN: not known."""
+        wanted = self._wanted.get(point)
+        return measured(self._field.reading(point, self._last_s), FOUND_MAX_AGE_S) if wanted is None else wanted
 
     def _follow_order(self, now_s: float) -> bool:
         """Whether the operator has ordered a mode."""
@@ -338,7 +347,7 @@ class ControlCycle:
             math.nan if reference is None else reference.reference_w,
             math.nan if self._state.feed is None else self._state.feed.filtered_w,
             decision.fleet.discharge_available_w, decision.fleet.charge_available_w, decision.limits,
-            self._room(decision), self._bars(), self._journal.listed)
+            self._room(decision), self._bars(), self._journal.listed, self._standing)
 
     def _conditions(self, decision: law.Decision) -> Iterator[tuple[str, str] | Condition]:
         yield from decided_conditions(decision, self._shown)

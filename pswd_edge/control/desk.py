@@ -11,10 +11,11 @@ import structlog
 
 from pswd_edge.clock import Clock
 from pswd_edge.control.arbiter import Bound, Candidate
-from pswd_edge.control.holds import Ends, Held, HeldPoint, ends_of, granted, run_out
+from pswd_edge.control.holds import Ends, Held, HeldHeat, HeldPoint, ends_of, granted, run_out
 from pswd_edge.control.ledger import ENDED_KEPT, Entry, Ledger, request_head
 from pswd_edge.control.limits import HeldLimit, decide_limit, key_of, level_of, released, span_of, tightest
 from pswd_edge.control.requests import Facts, check, decide
+from pswd_edge.control.rules.gradual import declared_rates, slower, toward
 from pswd_edge.control.rules.placement import controller_caps, eased_w, is_live, load_ceiling_w, run_orders
 from pswd_edge.control.rules.reserve import Range
 from pswd_edge.control.supervision import Watch, covers, covers_limit
@@ -29,6 +30,7 @@ from pswd_edge.model.command import (
     Level,
     Mode,
     Outcome,
+    PrepareCooling,
     Request,
     SetBatteryTarget,
     SetLimit,
@@ -58,6 +60,9 @@ class Desk:
         self._ends: dict[str, Ends] = {}
         self._allowed_w: dict[str, float] = {}
         self._halted: set[int] = set()
+        self._rates = declared_rates(site.control.thermal)
+        self._led: dict[tuple[int, Level], float] = {}
+        self._prepared: dict[str, HeldHeat] = {}
         self.workloads: dict[str, Workload] = {}
         self.points: dict[tuple[int, Level], HeldPoint] = {}
         self.limits: dict[tuple[str, Level, str], HeldLimit] = {}
@@ -69,6 +74,7 @@ class Desk:
     def move(self, site: Site, points: Mapping[int, int], controllers: Mapping[int, int]) -> list[str]:
         """Go on under another site; both mappings are old index to new. Returns a sentence for each thing gone."""
         before, self._site = self._site, site
+        self._rates, self._led = declared_rates(site.control.thermal), {}
         self._watch = self._watch.moved(site.control.supervision, self._clock.monotonic_s())
         gone = [f"{before.points[i].id} of {held.origin}: the site has no such point any more"
                 for (i, _), held in self.points.items() if i not in points]
@@ -186,6 +192,8 @@ class Desk:
                 self._targets[level] = Held(request, level, began_s + request.ttl_s, self._sequence)
         elif isinstance(request, SetPoint):
             self._hold(request, entry, began_s)
+        elif isinstance(request, PrepareCooling):
+            self._prepare(request, entry, began_s)
         elif isinstance(request, Acknowledge | Shelve):
             self.alarm_orders.append(request)
         elif isinstance(request, SetLimit):
@@ -202,7 +210,14 @@ class Desk:
         self.points.pop((point, entry.level), None)
         if request.value is not None:
             self.points[point, entry.level] = HeldPoint(granted(request.value, entry, rule), entry.level,
-                                                        request.origin, began_s + request.ttl_s, self._sequence)
+                                                        request.origin, began_s + request.ttl_s, self._sequence,
+                                                        request.ramp_per_s)
+
+    def _prepare(self, request: PrepareCooling, entry: Entry, began_s: float) -> None:
+        self._prepared.pop(request.cooler, None)
+        if request.heat_w is not None:
+            heat_w = entry.outcome.value if isinstance(entry.outcome, Clamped) else request.heat_w
+            self._prepared[request.cooler] = HeldHeat(heat_w, request.origin, began_s + request.ttl_s)
 
     def _tighten(self, request: SetLimit, entry: Entry, began_s: float) -> None:
         """Hold a limit within what the site file says today: the site may have another than when it was asked."""
@@ -243,6 +258,8 @@ class Desk:
         limits = [key for key, held in self.limits.items()
                   if now_s >= held.until_s and not self._watch.keeps(held, now_s)]
         gone += [f"{i[0]} of {self.limits.pop(i).origin} expired" for i in limits]
+        ready = [key for key, held in self._prepared.items() if now_s >= held.until_s]
+        gone += [f"cooling of {i} made ready by {self._prepared.pop(i).origin} expired" for i in ready]
         for workload_id, workload in self.workloads.items():
             after = run_out(workload, self._ends[workload_id], now_s)
             if after is not None:
@@ -297,7 +314,8 @@ class Desk:
 
     def candidates(self) -> list[Candidate]:
         """Set-points that people and programs hold, and what workloads' commands mean for their racks."""
-        held = [Candidate(point, h.value, h.level, h.origin, h.sequence) for (point, _), h in self.points.items()]
+        held = [Candidate(key[0], self._led.get(key, h.value), h.level, h.origin, h.sequence)
+                for key, h in self.points.items()]
         return [*held, *self._run_commands()]
 
     def _run_commands(self) -> Iterator[Candidate]:
@@ -311,8 +329,22 @@ class Desk:
             if order in codes:
                 yield Candidate(point, float(codes[order]), Level.API, "workload")
 
-    def ease(self, dt_s: float) -> None:
-        """Move each workload's allowed power toward what it is to be, at the ramp that its throttle asked for."""
+    @property
+    def prepared_w(self) -> dict[str, float]:
+        """Heat that coolers are to be ready for by request, by cooler id, W."""
+        return {cooler: held.heat_w for cooler, held in self._prepared.items()}
+
+    def ease(self, dt_s: float, standing: Callable[[int], float]) -> None:
+        """Move workloads' allowed powers and held set-points toward what they are to be, at the ramps asked for.
+
+        `standing` tells where a set-point stands: what control wanted last, or what is found; NaN: not known. A
+        set-point of the thermal part also keeps to the rate that the site declares, whoever asks.
+        """
+        self._led = {}
+        for key, held in self.points.items():
+            rate = slower(held.ramp_per_s, self._rates.get(key[0], 0.0))
+            if rate > 0:
+                self._led[key] = toward(standing(key[0]), held.value, rate * max(0.0, dt_s))
         self._allowed_w = {i: eased_w(self._allowed_w.get(i, w.approved_w), w, dt_s)
                            for i, w in self.workloads.items() if is_live(w)}
 

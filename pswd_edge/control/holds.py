@@ -22,13 +22,22 @@ class Held(NamedTuple):
 
 
 class HeldPoint(NamedTuple):
-    """A set-point in force: `value` is what was granted, not what was asked."""
+    """A set-point in force: `value` is what was granted, not what was asked; `ramp_per_s` 0: no ramp was asked for."""
 
     value: float
     level: Level
     origin: str
     until_s: float
     sequence: int
+    ramp_per_s: float = 0.0
+
+
+class HeldHeat(NamedTuple):
+    """Heat that a cooler is to be ready for until `until_s` (monotonic), W."""
+
+    heat_w: float
+    origin: str
+    until_s: float
 
 
 class Ends(NamedTuple):

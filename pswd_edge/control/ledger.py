@@ -49,7 +49,8 @@ CREATE INDEX IF NOT EXISTS command_received ON command (received_utc_s);
 # `live`: the request was taken, or (with `workload`) its workload holds a reservation afterwards.
 _IN_FORCE = """
 SELECT number, request, outcome, level, received_utc_s, expires_utc_s FROM command
-    WHERE live AND kind IN ('SetPoint', 'SetBatteryTarget', 'SetLimit') AND received_utc_s > :held_since
+    WHERE live AND kind IN ('SetPoint', 'PrepareCooling', 'SetBatteryTarget', 'SetLimit')
+    AND received_utc_s > :held_since
 UNION ALL SELECT * FROM (
     SELECT number, request, outcome, level, received_utc_s, expires_utc_s FROM command WHERE live AND number IN (
         SELECT max(number) FROM command WHERE workload IS NOT NULL GROUP BY workload))

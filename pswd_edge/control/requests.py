@@ -1,13 +1,14 @@
 """What control answers to a request: checked again here, whatever the gateway has checked. Pure."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import msgspec
 
 from pswd_edge.control.alarm_orders import ACKNOWLEDGE_ROLES, judge_alarm_order
 from pswd_edge.control.limits import LIMIT_TTL_MAX_S
+from pswd_edge.control.point_orders import barred, judge_point
 from pswd_edge.control.rules.placement import is_live, judge, scarcest
 from pswd_edge.control.rules.reserve import Range
 from pswd_edge.model.command import (
@@ -25,6 +26,7 @@ from pswd_edge.model.command import (
     Level,
     Mode,
     Outcome,
+    PrepareCooling,
     Record,
     Rejected,
     Request,
@@ -45,8 +47,9 @@ WORKLOADS_MAX = 500
 TEXT_MAX = 200                # bytes of UTF-8
 SECONDS_MAX = 1e9             # some 30 years
 UTC_MAX_S = 250e9             # before the year 10000, which no date-time can show
-_NEEDED = frozenset({"id", "origin", "workload_id", "code"})
-_POWERS = frozenset({"peak_w", "baseline_w", "heat_w", "target_w", "ramp_w_per_s"})
+_NEEDED = frozenset({"id", "origin", "workload_id", "code", "cooler"})
+_POWERS = frozenset({"peak_w", "baseline_w", "heat_w", "target_w", "ramp_w_per_s", "ramp_per_s"})
+_Held = SetPoint | PrepareCooling | SetBatteryTarget | SetLimit
 _SECONDS = {"duration_s": 0.0, "delay_tolerance_s": 0.0, "pause_s": 1.0, "seconds": 0.0}
 
 
@@ -54,7 +57,8 @@ class Facts(NamedTuple):
     """What the last cycle knew; NaN where it is not known.
 
     `ready` is empty, or says why capacity cannot be judged or commands not be carried out now. `barred` are the points
-    that may not be led, as they were not commissioned. `alarms` are those that are listed.
+    that may not be led, as they were not commissioned. `alarms` are those that are listed. `standing` tells where a
+    set-point stands.
     """
 
     cycle: int
@@ -69,6 +73,7 @@ class Facts(NamedTuple):
     headroom: Headroom
     barred: frozenset[int] = frozenset()
     alarms: tuple[AlarmReport, ...] = ()
+    standing: Callable[[int], float] = lambda _: math.nan
 
 
 def check(request: DoorRequest, authority: Level, utc_s: float) -> Rejected | None:
@@ -87,7 +92,7 @@ def check(request: DoorRequest, authority: Level, utc_s: float) -> Rejected | No
         return no("ttl", f"holds for {request.ttl_s:g} s: expected 0..{most_s:g} s")
     if authority > Level.OPERATOR and (reason := _operator_only(request)):
         return no("forbidden", reason)
-    if isinstance(request, SetPoint | SetBatteryTarget | SetLimit) and request.ttl_s <= 0 and _holds(request):
+    if isinstance(request, _Held) and request.ttl_s <= 0 and _holds(request):
         return no("ttl", "holds for 0 s: expected a time, so that nothing stays for ever")
     return None
 
@@ -158,7 +163,9 @@ def _wrong_number(name: str, value: float) -> str:
     return f"{name}: got {value:g}: expected a number" + (f" of {low:g} or more" if low > -math.inf else "")
 
 
-def _holds(request: SetPoint | SetBatteryTarget | SetLimit) -> bool:
+def _holds(request: _Held) -> bool:
+    if isinstance(request, PrepareCooling):
+        return request.heat_w is not None
     return (request.power_w if isinstance(request, SetBatteryTarget) else request.value) is not None
 
 
@@ -168,8 +175,8 @@ def decide(
     """The outcome of a request that is in order."""
     if isinstance(request, SetMode):
         return Accepted(id=request.id, cycle=facts.cycle + 1, reason=f"mode {request.mode.value} from the next cycle")
-    if isinstance(request, SetPoint):
-        return _set_point(request, site, facts)
+    if isinstance(request, SetPoint | PrepareCooling):
+        return judge_point(request, site, facts.cycle, facts.utc_s, facts.barred, facts.standing)
     if isinstance(request, SetBatteryTarget):
         return _battery_target(request, facts, authority)
     if isinstance(request, Announce):
@@ -183,32 +190,6 @@ def _other(request: Request, facts: Facts) -> Outcome:
     if isinstance(request, Acknowledge | Shelve):
         return judge_alarm_order(request, facts.alarms, facts.cycle)
     return Rejected(id=request.id, code="not_found", reason=f"{type(request).__name__} is not for the control loop")
-
-
-def _set_point(request: SetPoint, site: Site, facts: Facts) -> Outcome:
-    index = site.point_index.get(request.point)
-    rule = None if index is None else site.points[index].write
-    if index is None or rule is None:
-        return Rejected(id=request.id, code="not_found", reason=f"{request.point}: no such writable point on this site")
-    if site.devices[site.points[index].device].kind == "battery":
-        return Rejected(id=request.id, code="forbidden", reason=f"{request.point}: batteries follow the control law; "
-                        "ask for a battery target instead")
-    if request.value is None:
-        return Accepted(id=request.id, cycle=facts.cycle + 1)
-    if index in facts.barred:
-        return _barred(request.id, request.point)
-    expires = facts.utc_s + request.ttl_s
-    value = min(max(request.value, rule.minimum), rule.maximum)
-    if value != request.value:
-        limit = "minimum" if value > request.value else "maximum"
-        return Clamped(id=request.id, cycle=facts.cycle + 1, value=value, limit=limit, expires_utc_s=expires,
-                       reason=f"{request.point}: {request.value:g} is outside {rule.minimum:g}..{rule.maximum:g}")
-    return Accepted(id=request.id, cycle=facts.cycle + 1, expires_utc_s=expires)
-
-
-def _barred(request_id: str, point: str) -> Failed:
-    return Failed(id=request_id, code="not_commissioned", reason=f"{point} was not commissioned: AUTO leaves it alone "
-                  "(pswd-edge commission)")
 
 
 def _battery_target(request: SetBatteryTarget, facts: Facts, authority: Level) -> Outcome:
@@ -265,7 +246,7 @@ def _control_workload(
         return Rejected(id=request.id, code="conflict", reason=f"{request.workload_id} is {workload.state.value}")
     caps = [site.control.load_controllers[c].cap for c in workload.controllers]
     if facts.barred.intersection(caps) and request.action != "terminate":
-        return _barred(request.id, site.points[next(c for c in caps if c in facts.barred)].id)
+        return barred(request.id, site.points[next(c for c in caps if c in facts.barred)].id)
     limit, changed = "", None
     if request.action == "throttle":
         changed, limit = _throttled(request, workload, facts)

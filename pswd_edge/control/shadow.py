@@ -6,12 +6,21 @@ written now if control took over in this cycle. Nothing is remembered of set-poi
 """
 
 from pswd_edge.control.rules import law
-from pswd_edge.model.command import Announce, Commission, ControlWorkload, Mode, Request, SetBatteryTarget, SetPoint
+from pswd_edge.model.command import (
+    Announce,
+    Commission,
+    ControlWorkload,
+    Mode,
+    PrepareCooling,
+    Request,
+    SetBatteryTarget,
+    SetPoint,
+)
 from pswd_edge.model.control import ControlSpec
 from pswd_edge.model.snapshot import Snapshot
 
 REFUSED = "shadow mode: control decides and writes nothing, so that this would not be done"
-_ACTING = Announce | Commission | ControlWorkload | SetBatteryTarget | SetPoint
+_ACTING = Announce | Commission | ControlWorkload | PrepareCooling | SetBatteryTarget | SetPoint
 
 
 def decided(

@@ -56,10 +56,24 @@ class SetMode(Envelope, frozen=True, kw_only=True, tag=True):
 
 
 class SetPoint(Envelope, frozen=True, kw_only=True, tag=True):
-    """Hold a writable point at `value` (its SI unit) for `ttl_s`; None releases it."""
+    """Hold a writable point at `value` (its SI unit) for `ttl_s`; None releases it.
+
+    It goes there by `ramp_per_s` (its SI unit in a second) at most; 0: as fast as the site lets it.
+    """
 
     point: str
     value: float | None
+    ramp_per_s: float = 0.0
+
+
+class PrepareCooling(Envelope, frozen=True, kw_only=True, tag=True):
+    """Be ready for `heat_w` at the cooler of this id (`control.thermal.coolers`) for `ttl_s`; None lets go of it.
+
+    The law leads that cooler as for announced heat: within its limits, at its rates.
+    """
+
+    cooler: str
+    heat_w: float | None
 
 
 class SetBatteryTarget(Envelope, frozen=True, kw_only=True, tag=True):
@@ -160,8 +174,8 @@ class Hint(Envelope, frozen=True, kw_only=True, tag=True):
     reference_w: tuple[float, ...]
 
 
-Request = (SetMode | SetPoint | SetBatteryTarget | SetLimit | Announce | ControlWorkload | Reload | Commission
-           | Acknowledge | Shelve | Record | Heartbeat | Hint)
+Request = (SetMode | SetPoint | PrepareCooling | SetBatteryTarget | SetLimit | Announce | ControlWorkload | Reload
+           | Commission | Acknowledge | Shelve | Record | Heartbeat | Hint)
 
 
 class Trial(Struct, frozen=True):

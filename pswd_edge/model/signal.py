@@ -35,9 +35,10 @@ _BATTERY = {
 _CDU = {
     "supply_temperature_c": Signal("degC"), "return_temperature_c": Signal("degC"), "flow_lpm": Signal("L/min"),
     "pressure_bar": Signal("bar"), "heat_w": Signal("W"), "pump_speed_percent": Signal("%"), "leak": Signal("1"),
-    "vapor_quality_percent": Signal("%"), "state": Signal("1"),
+    "vapor_quality_percent": Signal("%"), "condensation_temperature_c": Signal("degC"), "state": Signal("1"),
     "supply_temperature_setpoint_c": Signal("degC", writable=True),
     "flow_setpoint_lpm": Signal("L/min", writable=True),
+    "condensation_temperature_setpoint_c": Signal("degC", writable=True),
 }
 _CHILLER = {
     "leaving_temperature_c": Signal("degC"), "entering_temperature_c": Signal("degC"),

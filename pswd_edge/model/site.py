@@ -69,6 +69,19 @@ class OutsideEndpoint(Struct, frozen=True):
     tls_ca: str | None = None
 
 
+class HeatFacts(Struct, frozen=True):
+    """What the site knows of its heat network by contract. None: not known, not shown.
+
+    `price_per_mwh` is in `currency` (ISO 4217). `carbon_kg_per_mwh` is what others would emit for the same heat.
+    """
+
+    id: str = ""
+    name: str = ""
+    price_per_mwh: float | None = None
+    currency: str = "EUR"
+    carbon_kg_per_mwh: float | None = None
+
+
 class GridFacts(Struct, frozen=True):
     """What the site knows of its grid by contract, until a live source brings it. None: not known, not shown."""
 
@@ -117,6 +130,7 @@ class Site(Struct, frozen=True, dict=True):
     identity: IdentitySpec = IdentitySpec()
     grid_endpoint: OutsideEndpoint | None = None
     heat_endpoint: OutsideEndpoint | None = None
+    heat_network: HeatFacts = HeatFacts()
 
     @cached_property
     def point_index(self) -> dict[str, int]:

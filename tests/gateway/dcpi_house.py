@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from conftest import Answer
+from conftest import Answer, House
 from gateway_campus import Control, FakeDoor, make_site
 
 from pswd_edge.commands.cert_authority import CertAuthority
@@ -47,6 +47,31 @@ def dcpi_listener(tls: Path) -> Listener:
                     str(tls / "ca.pem"))
 
 
+def dcpi_token(gateway: Gateway, *scopes: str, client_id: str = CLIENT_ID, cn: str = CN) -> str:
+    """As /auth/token gives it, without asking; all scopes where none is named."""
+    clients = gateway._identity.clients
+    wanted = scopes or tuple(DCPI_SCOPES)
+    family = clients._families.begin(client_id, wanted).id
+    return clients._tokens.issue(Bearer(client_id, "client", cn=cn, scopes=wanted, family=family))
+
+
+class BothHouse(House):
+    """A gateway whose second listener is DCPI's: a path below its prefix goes there, with certificate and token."""
+
+    def __init__(self, tls: Path, *parts: Any) -> None:
+        super().__init__(*parts)
+        self._secure = f"https://127.0.0.1:{self.gateway.listening[1].port}"
+        self._context = client_context(tls)
+
+    async def call(self, method: str, path: str, json: Any = None, **more: Any) -> Answer:
+        if not path.startswith(PREFIX):
+            return await super().call(method, path, json, **more)
+        headers = {"Authorization": f"Bearer {dcpi_token(self.gateway)}", **more.pop("headers", {})}
+        async with self.client.request(method, self._secure + path, json=json, headers=headers, ssl=self._context,
+                                       **more) as response:
+            return Answer(response.status, await response.json(), response.headers)
+
+
 class DcpiHouse:
     """A gateway that runs, and a client with a certificate and a token for every scope."""
 
@@ -59,11 +84,8 @@ class DcpiHouse:
         self.contexts = {client_id: client_context(tls, client_id) for client_id in (CLIENT_ID, OTHER_ID)}
 
     def token(self, *scopes: str, client_id: str = CLIENT_ID, cn: str = CN) -> str:
-        """As /auth/token gives it, without asking; all scopes where none is named."""
-        clients = self.gateway._identity.clients
-        wanted = scopes or tuple(DCPI_SCOPES)
-        family = clients._families.begin(client_id, wanted).id
-        return clients._tokens.issue(Bearer(client_id, "client", cn=cn, scopes=wanted, family=family))
+        """As `dcpi_token`."""
+        return dcpi_token(self.gateway, *scopes, client_id=client_id, cn=cn)
 
     async def call(self, method: str, path: str, json: Any = None, *, token: str | None = "",
                    client_id: str = CLIENT_ID, **more: Any) -> Answer:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from pswd_edge.control.rules.gradual import toward
 from pswd_edge.control.rules.measured import measured
 from pswd_edge.control.rules.placement import allowed_w, is_live
 from pswd_edge.model.control import ControlSpec
@@ -64,7 +65,7 @@ def expected_w(control: ControlSpec, controller: int, power_w: float, coming: Co
 
 def led(
     spec: Cooler, ease_s: float, state: CoolerState, snapshot: Snapshot, expected: Sequence[float], dt_s: float, *,
-    acts: bool, held: frozenset[int],
+    acts: bool, held: frozenset[int], prepared_w: float = 0.0, urgent: bool = False,
 ) -> CoolerState:
     """The next state: more cooling at once (as fast as each set-point may move), less over `ease_s`.
 
@@ -77,11 +78,13 @@ def led(
         dt_s: time since the last cycle.
         acts: False: set-points follow what is found, so that taking over makes no step.
         held: points that somebody else leads now; they are followed in the same way.
+        prepared_w: heat that somebody asked to be ready for, W.
+        urgent: what it cools is too hot: all the cooling there is.
     """
     hot_c = math.nan if spec.hot is None else measured(snapshot.read(spec.hot.point), spec.hot.max_age_s)
     lost_s = state.lost_s + dt_s if spec.hot is not None and math.isnan(hot_c) else 0.0
-    goal = max(spec.heat_share * sum(expected[i] for i in spec.serves) / spec.rating_w,
-               1.0 if lost_s >= LOST_AFTER_S else _asked_by(spec, hot_c))
+    heat_w = max(spec.heat_share * sum(expected[i] for i in spec.serves), prepared_w)
+    goal = max(heat_w / spec.rating_w, 1.0 if urgent or lost_s >= LOST_AFTER_S else _asked_by(spec, hot_c))
     goal = min(max(goal, 0.0), 1.0)
     share = max(goal, state.share - dt_s / ease_s)
     before = state.values or tuple(math.nan for _ in spec.leads)
@@ -101,9 +104,8 @@ def followed(lead: Lead, value: float, goal: float, snapshot: Snapshot, dt_s: fl
         value = found if math.isfinite(found) else lead.normal if math.isnan(value) else value
     if not free:
         return value
-    most = lead.rate_per_s * dt_s
     goal = value if math.isnan(goal) else min(max(goal, lead.low), lead.high)
-    return min(max(goal, value - most), value + most)
+    return toward(value, goal, lead.rate_per_s * dt_s)
 
 
 def _asked_by(spec: Cooler, hot_c: float) -> float:

@@ -31,15 +31,19 @@ class ExportState(NamedTuple):
 
 def held(
     spec: HeatExport, state: ExportState, snapshot: Snapshot, dt_s: float, *, acts: bool, others: frozenset[int],
+    stopped: bool = False,
 ) -> ExportState:
-    """The next state; `acts` and `others` as in `cooling.led`."""
+    """The next state; `acts` and `others` as in `cooling.led`. `stopped`: somebody else has switched it off."""
     supply_c = measured(snapshot.read(spec.supply.point), spec.supply.max_age_s)
     heat_w = measured(snapshot.read(spec.heat.point), spec.heat.max_age_s)
-    if acts:
+    if stopped:
+        state = state._replace(outside_s=0.0, held_s=0.0)
+    elif acts:
         state = _switched(spec, state, supply_c, dt_s)
     setpoint = followed(spec.setpoint, state.setpoint, spec.goal_c, snapshot, dt_s,
                         free=acts and spec.setpoint.point not in others)
-    goal = _flow_goal(spec, supply_c, heat_w, state.flow) if state.on else spec.flow.low
+    runs = state.on and not stopped
+    goal = _flow_goal(spec, supply_c - setpoint, heat_w, state.flow) if runs else spec.flow.low
     flow = followed(spec.flow, state.flow, goal, snapshot, dt_s, free=acts and spec.flow.point not in others)
     return state._replace(setpoint=setpoint, flow=flow)
 
@@ -66,10 +70,13 @@ def _switched(spec: HeatExport, state: ExportState, supply_c: float, dt_s: float
     return state._replace(on=False, outside_s=0.0, held_s=0.0, rest_s=0.0, tries=state.tries + 1)
 
 
-def _flow_goal(spec: HeatExport, supply_c: float, heat_w: float, flow: float) -> float:
-    """The flow that takes the heat away at the planned fall, L/min: less where the supply is cool, more where warm."""
+def _flow_goal(spec: HeatExport, above_c: float, heat_w: float, flow: float) -> float:
+    """The flow that takes the heat away at the planned fall, L/min: less where the supply is cool, more where warm.
+
+    `above_c`: how far the supply is above its set-point, NaN where it is not known.
+    """
     if math.isnan(heat_w):
         return flow
-    trim = 0.0 if math.isnan(supply_c) else 2 * (supply_c - spec.goal_c) / (spec.high_c - spec.low_c)
+    trim = 0.0 if math.isnan(above_c) else 2 * above_c / (spec.high_c - spec.low_c)
     planned = heat_w * 60.0 / (WATER_J_PER_L_K * spec.fall_c)
     return planned * (1.0 + min(max(trim, -TRIM), TRIM))

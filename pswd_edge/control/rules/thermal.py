@@ -1,10 +1,11 @@
 """One cycle of thermal coordination: cooling ahead of heat, heat given away, and the interlocks. Pure."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
-from pswd_edge.control.rules import cooling, export, interlock
+from pswd_edge.control.rules import cooling, export, gradual, interlock
 from pswd_edge.control.rules.cooling import Coming, CoolerState
 from pswd_edge.control.rules.export import ExportState
 from pswd_edge.control.rules.interlock import InterlockState
@@ -39,7 +40,8 @@ class ThermalDecision(NamedTuple):
 
     `setpoints` are (point, value) wanted; `ranges` (point, low, high) bind all who may want something else. `caps` and
     `sheds` (tier index, interlock) are the interlocks'; `released` are tiers that it gave back. `alarms`: name, text.
-    `hot_c` are the interlocks' temperatures, `supply_c` the heat exports', NaN where they cannot be used.
+    `hot_c` are the interlocks' temperatures, `supply_c` the heat exports', NaN where they cannot be used. `urgent`:
+    points that cool what an interlock finds too hot, and its name; nobody else leads them.
     """
 
     setpoints: tuple[tuple[int, float], ...] = ()
@@ -50,6 +52,7 @@ class ThermalDecision(NamedTuple):
     alarms: tuple[tuple[str, str], ...] = ()
     hot_c: tuple[float, ...] = ()
     supply_c: tuple[float, ...] = ()
+    urgent: Mapping[int, str] = MappingProxyType({})
 
 
 def start(spec: ThermalSpec) -> ThermalState:
@@ -61,6 +64,7 @@ def start(spec: ThermalSpec) -> ThermalState:
 def cycle(
     control: ControlSpec, spec: ThermalSpec, state: ThermalState, snapshot: Snapshot, workloads: Sequence[Workload],
     dt_s: float, *, acts: bool, held: frozenset[int] = frozenset(), reset: bool = False,
+    prepared_w: Mapping[str, float] = MappingProxyType({}), stopped: frozenset[int] = frozenset(),
 ) -> tuple[ThermalState, ThermalDecision]:
     """One cycle: the next state, and what to do.
 
@@ -74,25 +78,30 @@ def cycle(
         acts: False in OBSERVE: set-points follow what is found; interlocks go on, since nothing of it is written.
         held: points that operator or API lead now; set-points follow them, so that their end makes no step.
         reset: the operator lets go of latches.
+        prepared_w: heat that coolers are asked to be ready for, W, by cooler id.
+        stopped: switches that somebody else holds off; what stands still has no supply to hold.
     """
     powers = [measured(snapshot.read(c.power), SLOW_MAX_AGE_S) for c in control.load_controllers]
     coming = cooling.coming_w(control, spec, workloads, snapshot.utc_s)
     expected = [cooling.expected_w(control, i, p, coming.get(i, Coming())) for i, p in enumerate(powers)]
-    coolers = tuple(cooling.led(c, spec.ease_s, s, snapshot, expected, dt_s, acts=acts, held=held)
-                    for c, s in zip(spec.coolers, state.coolers, strict=True))
-    exports = tuple(export.held(e, s, snapshot, dt_s, acts=acts, others=held)
+    exports = tuple(export.held(e, s, snapshot, dt_s, acts=acts, others=held, stopped=e.enable in stopped)
                     for e, s in zip(spec.exports, state.exports, strict=True))
     hot_c = [measured(snapshot.read(i.temperature.point), i.temperature.max_age_s) for i in spec.interlocks]
     locks = tuple(interlock.judged(i, s, t, dt_s, reset=reset)
                   for i, s, t in zip(spec.interlocks, state.interlocks, hot_c, strict=True))
+    urgent = _urgent(spec, locks)
+    coolers = tuple(
+        cooling.led(c, spec.ease_s, s, snapshot, expected, dt_s, acts=acts, held=held - urgent.keys(),
+                    prepared_w=prepared_w.get(c.id, 0.0), urgent=any(lead.point in urgent for lead in c.leads))
+        for c, s in zip(spec.coolers, state.coolers, strict=True))
     sheds = tuple((t, i.id) for i, s in zip(spec.interlocks, locks, strict=True) for t in _in_force(i, s).sheds)
     after = ThermalState(coolers, locks, exports, state.shed | {t for t, _ in sheds})
     return after, ThermalDecision(
         (*_setpoints(spec, coolers), *(v for e, s in zip(spec.exports, exports, strict=True)
                                        for v in export.wanted(e, s))),
-        _ranges(spec), _caps(control, spec, locks), sheds,
+        _ranges(spec, exports), _caps(control, spec, locks), sheds,
         tuple(sorted(after.shed - {t for t, _ in sheds})), _alarms(spec, locks, hot_c, exports), tuple(hot_c),
-        tuple(measured(snapshot.read(e.supply.point), e.supply.max_age_s) for e in spec.exports))
+        tuple(measured(snapshot.read(e.supply.point), e.supply.max_age_s) for e in spec.exports), urgent)
 
 
 def _in_force(spec: Interlock, state: InterlockState) -> CapStep:
@@ -108,10 +117,17 @@ def _setpoints(spec: ThermalSpec, coolers: Sequence[CoolerState]) -> tuple[tuple
                  for lead, value in zip(c.leads, s.values, strict=True))
 
 
-def _ranges(spec: ThermalSpec) -> tuple[tuple[int, float, float], ...]:
-    leads = [lead for c in spec.coolers for lead in c.leads]
-    leads += [lead for e in spec.exports for lead in (e.setpoint, e.flow)]
-    return tuple((lead.point, lead.low, lead.high) for lead in leads)
+def _urgent(spec: ThermalSpec, locks: Sequence[InterlockState]) -> dict[int, str]:
+    """The set-points of coolers of racks that an interlock holds down, and its name."""
+    hot = {c: i.id for i, s in zip(spec.interlocks, locks, strict=True) if s.step for c in i.caps}
+    return {lead.point: hot[i] for c in spec.coolers for i in c.serves if i in hot for lead in c.leads}
+
+
+def _ranges(spec: ThermalSpec, exports: Sequence[ExportState]) -> tuple[tuple[int, float, float], ...]:
+    """Declared limits; a heat exchanger that cannot hold its supply stays off, whoever would have it on."""
+    off = [(e.enable, 0.0, 0.0) for e, s in zip(spec.exports, exports, strict=True)
+           if e.enable is not None and not s.on]
+    return (*((lead.point, lead.low, lead.high) for lead in gradual.leads(spec).values()), *off)
 
 
 def _caps(control: ControlSpec, spec: ThermalSpec, locks: Sequence[InterlockState]) -> tuple[Cap, ...]:

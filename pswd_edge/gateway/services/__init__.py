@@ -10,11 +10,16 @@ from pswd_edge.gateway.long_answer import LongAnswers
 from pswd_edge.gateway.performance import PerformanceMeter
 from pswd_edge.gateway.services.battery import BatteryService
 from pswd_edge.gateway.services.breakdown import BreakdownService
+from pswd_edge.gateway.services.cooling import CoolingService
+from pswd_edge.gateway.services.cooling_systems import CoolingSystems
 from pswd_edge.gateway.services.delivery import Delivery
 from pswd_edge.gateway.services.dispatch import Dispatch, Door
 from pswd_edge.gateway.services.grid import GridService
 from pswd_edge.gateway.services.grid_events import GridEvents
 from pswd_edge.gateway.services.health import HealthService
+from pswd_edge.gateway.services.heat import HeatService
+from pswd_edge.gateway.services.heat_demand import HeatDemand
+from pswd_edge.gateway.services.heat_offers import OfferService
 from pswd_edge.gateway.services.history import History
 from pswd_edge.gateway.services.market import GridConditions
 from pswd_edge.gateway.services.metrics import MetricsService
@@ -25,6 +30,7 @@ from pswd_edge.gateway.services.power import PowerService
 from pswd_edge.gateway.services.realtime import RealtimeService
 from pswd_edge.gateway.services.sampler import Sampler
 from pswd_edge.gateway.services.security import SecurityService
+from pswd_edge.gateway.services.sensors import SensorService
 from pswd_edge.gateway.services.thermal import ThermalService
 from pswd_edge.gateway.services.workloads import WorkloadService
 from pswd_edge.gateway.store import Store
@@ -48,6 +54,12 @@ class Services(NamedTuple):
     store: Store
     outside: Outside
     delivery: Delivery
+    cooling: CoolingService
+    cooling_systems: CoolingSystems
+    sensors: SensorService
+    heat_demand: Polled[HeatDemand]
+    heat: HeatService
+    heat_offers: OfferService
     grid_conditions: Polled[GridConditions]
     grid_events: GridEvents
     realtime: RealtimeService
@@ -60,7 +72,9 @@ class Services(NamedTuple):
     def jobs(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
         """What runs beside the answers, by name, until it is cancelled."""
         return {"planner": self.planner.run, "delivery": self.delivery.run, "grid events": self.grid_events.run,
-                "grid conditions": self.grid_conditions.run, "history": lambda: self.history.backfill(self.heavy)}
+                "grid conditions": self.grid_conditions.run,
+                "heat demand": self.heat_demand.run, "heat account": self.heat.run,
+                "history": lambda: self.history.backfill(self.heavy)}
 
     async def close(self) -> None:
         """End threads and connections; the jobs have been cancelled before."""
@@ -76,14 +90,33 @@ def open_services(live: LiveImage, door: Door, clock: Clock, store: Store) -> Se
     """The services; to be closed at the end, the store with them."""
     meter, heavy, power = PerformanceMeter(), HeavyWork(), PowerService(live, clock)
     dispatch, planner, outside = Dispatch(live, door, clock), PlannerService(live, door, clock), Outside(live)
+    delivery, demand = Delivery(store, outside, live, clock), Polled(outside, clock, "heat", "/conditions", HeatDemand)
     conditions = Polled(outside, clock, "grid", "/conditions", GridConditions)
     breakdown = BreakdownService(live, power)
     history = History(live, clock, power, Sampler(live, power, breakdown), meter, store)
+    offers = OfferService(live, clock, store, delivery)
     return Services(
-        live, clock, meter, heavy, power, BatteryService(live), ThermalService(live),
-        GridService(live, clock, conditions), WorkloadService(live, clock), dispatch,
-        HealthService(live, dispatch, meter, planner),
-        planner, store, outside, Delivery(store, outside, live, clock), conditions, GridEvents(store, outside, clock),
-        RealtimeService(live, power, heavy), LongAnswers(), breakdown, history, MetricsService(history, clock),
-        SecurityService(live, clock),
+        live=live, clock=clock, meter=meter, heavy=heavy, store=store, outside=outside, delivery=delivery,
+        power=power,
+        realtime=RealtimeService(live, power, heavy),
+        long_answers=LongAnswers(),
+        breakdown=breakdown,
+        history=history,
+        metrics=MetricsService(history, clock),
+        battery=BatteryService(live),
+        thermal=ThermalService(live),
+        grid=GridService(live, clock, conditions),
+        workloads=WorkloadService(live, clock),
+        dispatch=dispatch,
+        health=HealthService(live, dispatch, meter, planner),
+        planner=planner,
+        cooling=CoolingService(live, dispatch, clock),
+        cooling_systems=CoolingSystems(live),
+        sensors=SensorService(live, clock),
+        heat_demand=demand,
+        heat=HeatService(live, clock, store, demand, offers),
+        heat_offers=offers,
+        grid_conditions=conditions,
+        grid_events=GridEvents(store, outside, clock),
+        security=SecurityService(live, clock),
     )

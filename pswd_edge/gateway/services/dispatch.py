@@ -92,25 +92,26 @@ class Dispatch:
         """
         outcome = accepted(await self.ask(request))
         watched = {*points, *self._workload_points(outcome)}
-        return Dispatched(outcome, await self._wait(outcome.cycle, watched))
+        return Dispatched(outcome, await self.settle(outcome.cycle, watched))
 
     def _workload_points(self, outcome: Outcome) -> set[int]:
         controllers = self._live.site.control.load_controllers
         own = [controllers[i] for i in outcome.workload.controllers] if outcome.workload else []
         return {point for c in own for point in (c.cap, c.run_command) if point is not None}
 
-    async def _wait(self, cycle: int, points: set[int]) -> Progress:
-        deadline_s = self._clock.monotonic_s() + ACKNOWLEDGE_S
+    async def settle(self, cycle: int, points: set[int], within_s: float = ACKNOWLEDGE_S) -> Progress:
+        """Wait until the devices have what was decided in `cycle` for these set-points, `within_s` at most."""
+        deadline_s = self._clock.monotonic_s() + within_s
         while True:
             report = self._live.report()
-            progress = _progress(report, cycle, points) if report is not None else "pending"
+            progress = progress_of(report, cycle, points) if report is not None else "pending"
             left_s = deadline_s - self._clock.monotonic_s()
             if progress == "executed" or left_s <= 0:
                 return progress
             await self._live.next_row(min(_LOOK_S, left_s))
 
 
-def _progress(report: Report, cycle: int, points: set[int]) -> Progress:
+def progress_of(report: Report, cycle: int, points: set[int]) -> Progress:
     """Failed only where every set-point in question has: one lost battery leaves the command to the others."""
     if report.cycle < cycle:
         return "pending"

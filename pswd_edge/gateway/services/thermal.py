@@ -10,7 +10,10 @@ RECOVERY_MIN_W = 1000.0      # less heat than this is a loss through pipes, not 
 
 
 class ThermalView(NamedTuple):
-    """None: not known. `supply_c` enters the IT equipment, `return_c` leaves it, both weighted by flow."""
+    """None: not known. `supply_c` enters the IT equipment, `return_c` leaves it, both weighted by flow.
+
+    `vapor_percent`: the share of the two-phase coolant that has become vapour on its way, weighted by flow.
+    """
 
     cooling_type: CoolingType | None
     load_percent: float | None
@@ -20,6 +23,7 @@ class ThermalView(NamedTuple):
     pressure_bar: float | None
     recovery_active: bool | None
     recovered_w: float | None
+    vapor_percent: float | None = None
 
 
 class ThermalService:
@@ -40,7 +44,19 @@ class ThermalService:
             self._by_flow(cdus, flows, "supply_temperature_c"), self._by_flow(cdus, flows, "return_temperature_c"),
             self._total("cdu", "flow_lpm"), self._mean("cdu", "pressure_bar"),
             None if recovered_w is None else recovered_w >= RECOVERY_MIN_W, recovered_w,
+            self._by_flow(cdus, flows, "vapor_quality_percent"),
         )
+
+    def supply_c(self) -> float | None:
+        """What goes to the load now: from the CDUs, weighted by flow; from the chillers where there are none."""
+        cdus = [device.id for device in self._live.site.devices_of("cdu")]
+        flows = [self._live.signal(cdu, "flow_lpm") for cdu in cdus]
+        found = self._by_flow(cdus, flows, "supply_temperature_c")
+        return self._mean("chiller", "leaving_temperature_c") if not cdus else found
+
+    def flow_lpm(self) -> float | None:
+        """The flow of all CDUs now."""
+        return self._total("cdu", "flow_lpm")
 
     def cooling_type(self) -> CoolingType | None:
         """What kind of cooling the site has, by its devices; None where it has none that we know."""

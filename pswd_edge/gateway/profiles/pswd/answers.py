@@ -86,6 +86,7 @@ def thermal_status(view: ThermalView, utc_s: float) -> dict[str, Any]:
         "pressure_bar": scaled(view.pressure_bar, 1, 4),
         "heat_recovery_active": view.recovery_active,
         "municipal_heat_delivery_kw": scaled(view.recovered_w, 1e-3, 3),
+        "phase_change_efficiency_percent": percent(view.vapor_percent),
         "timestamp": iso_utc(utc_s),
     })
 
