@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from pswd_edge.bench import control, field, opcua_site, outages, reconnects, snmp
-from pswd_edge.commands import bench_api, bench_control, bench_event
+from pswd_edge.commands import bench_api, bench_api_mixed, bench_control, bench_event, bench_streams
+from pswd_edge.commands.bench_site import Place
 from pswd_edge.errors import ConfigError
 from pswd_edge.log import configure_log
 from pswd_edge.replay.scenarios import SCENARIOS
@@ -16,16 +17,19 @@ from pswd_edge.replay.scenarios import SCENARIOS
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
-    parser.add_argument("what", choices=["field", "opcua", "snmp", "outages", "reconnects", "event", "api", "control"],
+    parser.add_argument("what", choices=["field", "opcua", "snmp", "outages", "reconnects", "event", "api", "streams",
+                                         "control"],
                         help="field: the control process polling D devices beside a bare loop; opcua: the same with "
                         "OPC UA servers; snmp: the same with SNMP agents; outages: what a dead device costs the "
                         "others; reconnects: what thousands of them leave behind; event: a step at the meter to the "
-                        "command at a battery; api: PSWD answers; control: the "
-                        "law in its scenarios, on virtual time")
+                        "command at a battery; api: PSWD answers; streams: "
+                        "DCPI's WebSocket streams; control: the law in its scenarios, on virtual time")
     parser.add_argument("--agents", type=int, default=20, help="snmp: agents, a connection each (default 20)")
     parser.add_argument("--oids", type=int, default=20, help="snmp: objects of each agent, 1 to 60 (default 20)")
-    parser.add_argument("--devices", type=int, default=100, help="field: devices of 100 registers each (default 100)")
-    parser.add_argument("--seconds", type=float, default=30.0, help="field, opcua, snmp, api: how long (default 30)")
+    parser.add_argument("--devices", type=int, default=100, help="field, api: devices of 100 registers each; api: in "
+                        "all, for profiles mixed and flood (default 100)")
+    parser.add_argument("--seconds", type=float, default=30.0, help="field, opcua, snmp, api, streams: how long "
+                        "(default 30)")
     parser.add_argument("--period-ms", type=int, default=100, help="field, opcua, snmp, event: the cycle (default "
                         "100); event: then only the grid meter and the batteries are read in every cycle")
     parser.add_argument("--latency-ms", type=float, default=0.0, help="field: how late the devices answer (default 0)")
@@ -36,7 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--nodes", type=int, default=50, help="opcua: nodes of each, one Read (default 50)")
     parser.add_argument("--trials", type=int, default=300, help="event: number of steps (default 300)")
     parser.add_argument("--refresh-ms", type=int, default=10, help="event: the meter's register period (default 10)")
-    parser.add_argument("--rate", type=float, default=20.0, help="api: reads a second (default 20)")
+    parser.add_argument("--rate", type=float, help="api: requests a second (default 20, mixed 50)")
+    parser.add_argument("--profile", choices=["reads", "mixed", "flood"], default="reads", help="api: what is asked; "
+                        "reads: five kinds of answers of the demo site; mixed: these, commands and downloads of an "
+                        "hour; flood: 500 a second, ten such downloads at once, the gateway stopped (default reads)")
+    parser.add_argument("--clients", type=int, default=200, help="streams: how many connect (default 200)")
+    parser.add_argument("--stalled", type=int, default=20, help="streams: how many of them do not read (default 20)")
     parser.add_argument("--quick", action="store_true", help="control: one seed, runs of 240 s, under two minutes")
     parser.add_argument("--scenario", type=int, action="append", default=[], help="control: this number alone; again "
                         "for more")
@@ -92,9 +101,25 @@ def _measure(options: argparse.Namespace) -> tuple[dict[str, Any], bool]:
         return found, found["devices_good_at_the_end"] == options.devices
     if options.what == "event":
         return _event(options)
+    if options.what == "streams":
+        found = asyncio.run(bench_streams.measure(_place(options), options.clients, options.stalled, options.seconds))
+        return found, found["missing"] + found["doubled"] + found["errors"] + found["live_cut"] == 0
+    return _api(options)
+
+
+def _api(options: argparse.Namespace) -> tuple[dict[str, Any], bool]:
+    if options.profile == "mixed":
+        return asyncio.run(bench_api_mixed.measure_mixed(_place(options), options.seconds, options.rate or 50.0)), True
+    if options.profile == "flood":
+        found = asyncio.run(bench_api_mixed.measure_flood(_place(options), options.seconds))
+        return found, found["ticks"]["gateway_stopped"]["missed"] == 0
     found = asyncio.run(bench_api.measure(options.site, options.folder, options.http_port, options.seconds,
-                                          options.rate))
+                                          options.rate or 20.0))
     return found, all(200 <= int(status) < 300 for status in found["statuses"])
+
+
+def _place(options: argparse.Namespace) -> Place:
+    return Place(options.site, options.folder, options.http_port, options.devices)
 
 
 def _polling(options: argparse.Namespace) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import secrets
 import shutil
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -65,11 +65,13 @@ class Simulators:
 
 @asynccontextmanager
 async def running_site(
-    path: Path, folder: Path, http_port: int, simulator_words: Sequence[str] = (), *, https_port: int | None = None
+    path: Path, folder: Path, http_port: int, simulator_words: Sequence[str] = (), *, https_port: int | None = None,
+    simulated: Path | None = None, prepare: Callable[[Site], object] = lambda _: None
 ) -> AsyncIterator[Rig]:
     """Start everything and wait for READY; stop everything at the end. `folder` is made anew.
 
-    `https_port` is DCPI's; without it a free one.
+    `https_port` is DCPI's; without it a free one. `simulated` is the site file whose devices are simulated here, where
+    others are beside them; `prepare` is called with the compiled site before control starts.
     """
     folder = _fresh_folder(folder)
     async with Broker() as broker, contextlib.AsyncExitStack() as stack:
@@ -78,7 +80,8 @@ async def running_site(
         site = compiled_site(path)
         write_access(folder, site, users, broker)
         record_all(site, Path(site.state_dir), "demo", time.time(), "simulated")  # nothing here can be damaged
-        simulators = await stack.enter_async_context(_simulators(path, folder, simulator_words))
+        simulators = await stack.enter_async_context(_simulators(simulated or path, folder, simulator_words))
+        prepare(site)
         supervisor = await stack.enter_async_context(_supervised(path, site, folder))
         yield Rig(site, ImageReader(Path(site.runtime_dir)), simulators, broker, users, folder, supervisor)
 

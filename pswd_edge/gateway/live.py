@@ -132,13 +132,13 @@ class LiveImage:
             rung, self._rung = self._rung, asyncio.Event()
             rung.set()
 
-    async def next_row(self, timeout_s: float) -> None:
-        """Wait for control's next row, at most `timeout_s`."""
+    async def next_row(self, timeout_s: float) -> bool:
+        """Wait for control to tell of its next row, at most `timeout_s`; True where it did."""
         try:
             async with asyncio.timeout(timeout_s):
-                await self._rung.wait()
+                return await self._rung.wait()
         except TimeoutError:
-            return
+            return False
 
     def close(self) -> None:
         """Stop listening and let go of the image."""

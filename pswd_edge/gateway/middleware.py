@@ -22,6 +22,7 @@ PRINCIPAL = web.RequestKey("principal", Principal)
 ENDPOINT = web.RequestKey("endpoint", Endpoint)
 TIME_LIMIT = web.RequestKey("time_limit", asyncio.Timeout)
 TIMEOUT_S = 20.0
+SWITCHING = 101
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _LOG = structlog.get_logger("pswd_edge.access")
 
@@ -57,7 +58,8 @@ class Frame:
             response = respond_refusal(self.profile_of(request.path), refusal, request[REQUEST_ID])
         duration_s = time.perf_counter() - started_s
         endpoint = request.get(ENDPOINT)
-        self._meter.answered(duration_s, response.status, endpoint.operation if endpoint else None)
+        if response.status != SWITCHING:      # a stream lasts for hours: that is no slow answer
+            self._meter.answered(duration_s, response.status, endpoint.operation if endpoint else None)
         _log(request, response, duration_s)
         return response
 

@@ -12,6 +12,9 @@ from pswd_edge.gateway.refusal import RefusalError
 from pswd_edge.gateway.security_log import Intrusions, Kind
 from pswd_edge.gateway.validation import check, check_query, read_json
 
+# Of a stream: raises RefusalError once its opening would be refused.
+ADMISSION: web.RequestKey[Callable[[], object]] = web.RequestKey("admission")
+
 
 class Reception:
     """Receives the requests of one profile."""
@@ -28,6 +31,8 @@ class Reception:
         async def receive(request: web.Request) -> web.StreamResponse:
             request[ENDPOINT] = endpoint
             principal = self._admit(endpoint, request)
+            if endpoint.stream:
+                request[ADMISSION] = lambda: self._admit(endpoint, request)
             return await endpoint.handler(await read_call(endpoint, request, principal))
 
         return receive

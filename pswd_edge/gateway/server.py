@@ -84,6 +84,7 @@ class Gateway:
 
     async def close(self) -> None:
         """Finish what is being answered, then end."""
+        await self.services.hub.close()
         for job in self._jobs:
             job.cancel()
         await asyncio.gather(*self._jobs, return_exceptions=True)

@@ -34,6 +34,7 @@ from pswd_edge.gateway.services.sensors import SensorService
 from pswd_edge.gateway.services.thermal import ThermalService
 from pswd_edge.gateway.services.workloads import WorkloadService
 from pswd_edge.gateway.store import Store
+from pswd_edge.gateway.streams.hub import StreamHub
 
 
 class Services(NamedTuple):
@@ -67,12 +68,13 @@ class Services(NamedTuple):
     breakdown: BreakdownService
     history: History
     metrics: MetricsService
+    hub: StreamHub
     security: SecurityService
 
     def jobs(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
         """What runs beside the answers, by name, until it is cancelled."""
         return {"planner": self.planner.run, "delivery": self.delivery.run, "grid events": self.grid_events.run,
-                "grid conditions": self.grid_conditions.run,
+                "grid conditions": self.grid_conditions.run, "streams": self.hub.run,
                 "heat demand": self.heat_demand.run, "heat account": self.heat.run,
                 "history": lambda: self.history.backfill(self.heavy)}
 
@@ -118,5 +120,6 @@ def open_services(live: LiveImage, door: Door, clock: Clock, store: Store) -> Se
         heat_offers=offers,
         grid_conditions=conditions,
         grid_events=GridEvents(store, outside, clock),
+        hub=StreamHub(live, clock),
         security=SecurityService(live, clock),
     )

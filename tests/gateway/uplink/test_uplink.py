@@ -196,7 +196,8 @@ async def test_wrong_password_is_said_once(written: SmallImage, kind: str, monke
     async with Broker(kind=kind) as broker:
         with structlog.testing.capture_logs() as log:
             async with running(written, settings(broker), "wrong") as uplink:
-                await asyncio.sleep(0.8)
+                await until(lambda: any(line["log_level"] == "warning" for line in log), 20.0)
+                await asyncio.sleep(0.3)        # some more tries, of which nothing is said
                 assert not uplink.connected
     said = [line for line in log if line["log_level"] == "warning"]
     assert len(said) == 1, said
