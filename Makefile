@@ -6,6 +6,8 @@ MAKEFLAGS += --no-print-directory
 
 SECONDS ?= 0
 DEVICES ?= 100
+SEED ?= 5
+CASES ?= 500
 VENV := .venv
 IN := $(VENV)/bin
 CODE := pswd_edge simulators tests
@@ -40,7 +42,7 @@ endef
 help: ## show this page
 	@echo "pswd-edge: what make can do"
 	@echo
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo "  make demo SECONDS=150     ends by itself, its last line is a JSON summary"
 	@echo "  make install DESTDIR=/tmp/stage INSTALL_VENV=0     look at what would be installed"
@@ -98,6 +100,10 @@ check: $(VENV)/.dev ## ruff and mypy
 .PHONY: test
 test: $(VENV)/.dev $(VENV)/.system $(VENV)/.node check ## check, then all tests
 	@$(IN)/python -m pytest -ra -n 2 --dist loadfile
+
+.PHONY: fuzz-api
+fuzz-api: $(VENV)/.dev ## made-up cases against both served API documents; SEED=n CASES=n of each operation
+	@PYTHONPATH=.:tests/gateway $(IN)/python tests/gateway/schemathesis_run.py --seed $(SEED) --examples $(CASES)
 
 .PHONY: demo
 demo: $(VENV)/.run ## the simulated campus under control; SECONDS=n ends it after n seconds

@@ -301,7 +301,7 @@ def test_named_commands_and_targets_exist(page: Path) -> None:
             known = {o for a in options or () for o in a.option_strings} | {"--help"}
             given = set(re.findall(r"(?<!\S)--[a-z0-9-]+", command[2].partition("#")[0]))
             wrong += [line] if options is None or given - known else []
-        target = re.match(r"(?:sudo )?make ([a-z]+)", line)
+        target = re.match(r"(?:sudo )?make ([a-z-]+)", line)
         wrong += [line] if target is not None and f"\n{target[1]}:" not in text("Makefile") else []
     assert wrong == []
 

@@ -115,6 +115,31 @@ async def test_throttle_reaches_the_rack_controllers(rig, api):
     assert stopped == [0.0] * len(racks)
 
 
+async def test_cooling_and_heat_commands_reach_their_devices(rig, api):
+    """A CDU's set-point moves at its declared rate, over Modbus; a heat exchanger is switched off, over OPC UA."""
+    async def told(device: str, signal: str) -> float:
+        return (await rig.simulators.ask("signals", device))["signals"][signal]
+
+    before_c = await told("cdu-1", "supply_temperature_setpoint_c")
+    began_s = time.monotonic()
+    status, body = await api("POST", "/thermal/control", {
+        "command_type": "set_temperature", "timestamp": now(), "target_temperature_c": 20.0})
+    assert time.monotonic() - began_s < 1.5          # a second, and the test machine's own
+    assert (status, body["limit"]) == (200, "thermal_limit"), body
+    assert body["status"] in ("executed", "pending")  # the CDU takes one write a second
+    assert [s["value"] for s in body["set_points"]] == [25.0, 25.0]
+
+    async def moving() -> bool:
+        return await told("cdu-1", "supply_temperature_setpoint_c") < before_c - 0.02
+
+    await until(moving, 5.0)
+    assert await told("cdu-1", "supply_temperature_setpoint_c") > before_c - 2 / 60 * (time.monotonic() - began_s + 1)
+    for command, enabled in (("disable_delivery", 0.0), ("enable_delivery", 1.0)):
+        status, body = await api("POST", "/municipal/heat/control", {"command_type": command, "timestamp": now()})
+        assert (status, body["status"]) == (200, "executed"), body
+        assert await told("hx-1", "enable") == enabled
+
+
 async def test_discharge_moves_the_battery_at_the_ramp_limit(rig, api):
     """A battery request leads the reference: the battery gives it, no faster than the grid may move."""
     before_w = rig.image.report().battery_w

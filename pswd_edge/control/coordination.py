@@ -70,17 +70,18 @@ class Coordination:
         return after
 
     def step(self, snapshot: Snapshot, mode: Mode, workloads: Sequence[Workload], asked: Iterable[Candidate],
-             dt_s: float, *, reset: bool, prepared_w: Mapping[str, float] = MappingProxyType({})) -> None:
+             dt_s: float, *, reset: bool, prepared_w: Mapping[str, float] = MappingProxyType({}),
+             stands: Mapping[int, float] = MappingProxyType({})) -> None:
         """One cycle. `asked`: what people and programs hold. `reset`: the operator has ordered a mode.
 
-        `prepared_w`: heat that coolers are asked to be ready for, by id.
+        `prepared_w`: heat that coolers are asked to be ready for, by id. `stands`: what was wanted of set-points last.
         """
         if self._spec is None or self.state is None:
             return
         best = {c.point: c.value for c in sorted(asked, key=lambda c: (-c.level, c.sequence))}
         self.state, self.decision = thermal.cycle(
             self._control, self._spec, self.state, snapshot, workloads, max(0.0, dt_s),
-            acts=mode is not Mode.OBSERVE, held=frozenset(best), reset=reset, prepared_w=prepared_w,
+            acts=mode is not Mode.OBSERVE, held=frozenset(best), reset=reset, prepared_w=prepared_w, stands=stands,
             stopped=frozenset(p for p, value in best.items() if value == 0.0))
 
     def candidates(self) -> list[Candidate]:

@@ -232,7 +232,7 @@ class ControlCycle:
         begin = Begin(self._site, self._state, self._setpoints.memory()) if self.recorder.begins else None
         asked, bounds = self.desk.candidates(), self.desk.bounds()
         self._thermal.step(snapshot, orders.mode, tuple(self.desk.workloads.values()), asked, dt_s, reset=reset,
-                           prepared_w=self.desk.prepared_w)
+                           prepared_w=self.desk.readiness.heat_w, stands=self._wanted)
         asked, bounds = [*asked, *self._thermal.candidates()], [*bounds, *self._thermal.bounds()]
         trial = self.commissioning.candidates(now_s)
         self._state, self._shown, decision = decided(self._spec, self._state, snapshot, orders, dt_s)

@@ -11,9 +11,10 @@ import structlog
 
 from pswd_edge.clock import Clock
 from pswd_edge.control.arbiter import Bound, Candidate
-from pswd_edge.control.holds import Ends, Held, HeldHeat, HeldPoint, ends_of, granted, run_out
+from pswd_edge.control.holds import Ends, Held, HeldPoint, ends_of, expires_of, granted, run_out
 from pswd_edge.control.ledger import ENDED_KEPT, Entry, Ledger, request_head
 from pswd_edge.control.limits import HeldLimit, decide_limit, key_of, level_of, released, span_of, tightest
+from pswd_edge.control.readiness import Readiness
 from pswd_edge.control.requests import Facts, check, decide
 from pswd_edge.control.rules.gradual import declared_rates, slower, toward
 from pswd_edge.control.rules.placement import controller_caps, eased_w, is_live, load_ceiling_w, run_orders
@@ -22,9 +23,7 @@ from pswd_edge.control.supervision import Watch, covers, covers_limit
 from pswd_edge.model.command import (
     Accepted,
     Acknowledge,
-    Announce,
     Clamped,
-    ControlWorkload,
     Failed,
     Heartbeat,
     Level,
@@ -62,13 +61,13 @@ class Desk:
         self._halted: set[int] = set()
         self._rates = declared_rates(site.control.thermal)
         self._led: dict[tuple[int, Level], float] = {}
-        self._prepared: dict[str, HeldHeat] = {}
         self.workloads: dict[str, Workload] = {}
         self.points: dict[tuple[int, Level], HeldPoint] = {}
         self.limits: dict[tuple[str, Level, str], HeldLimit] = {}
         self.mode_wanted: Mode | None = None
         self.mode_origin = ""
         self._watch = Watch(site.control.supervision, clock.monotonic_s())
+        self.readiness = Readiness()
         self.alarm_orders: deque[Acknowledge | Shelve] = deque()    # for the next cycle
 
     def move(self, site: Site, points: Mapping[int, int], controllers: Mapping[int, int]) -> list[str]:
@@ -153,7 +152,7 @@ class Desk:
         if isinstance(outcome, Failed):
             self._ledger.note(unwritten(request, outcome, utc_s))
             return outcome  # nothing was decided: the same id may ask again
-        entry = Entry(request, outcome, authority, utc_s, _expires(request, outcome, utc_s))
+        entry = Entry(request, outcome, authority, utc_s, expires_of(request, outcome, utc_s))
         try:
             await self._ledger.append(entry)
         except (sqlite3.Error, OSError) as error:
@@ -193,7 +192,7 @@ class Desk:
         elif isinstance(request, SetPoint):
             self._hold(request, entry, began_s)
         elif isinstance(request, PrepareCooling):
-            self._prepare(request, entry, began_s)
+            self.readiness.take(request, outcome, began_s)
         elif isinstance(request, Acknowledge | Shelve):
             self.alarm_orders.append(request)
         elif isinstance(request, SetLimit):
@@ -212,12 +211,6 @@ class Desk:
             self.points[point, entry.level] = HeldPoint(granted(request.value, entry, rule), entry.level,
                                                         request.origin, began_s + request.ttl_s, self._sequence,
                                                         request.ramp_per_s)
-
-    def _prepare(self, request: PrepareCooling, entry: Entry, began_s: float) -> None:
-        self._prepared.pop(request.cooler, None)
-        if request.heat_w is not None:
-            heat_w = entry.outcome.value if isinstance(entry.outcome, Clamped) else request.heat_w
-            self._prepared[request.cooler] = HeldHeat(heat_w, request.origin, began_s + request.ttl_s)
 
     def _tighten(self, request: SetLimit, entry: Entry, began_s: float) -> None:
         """Hold a limit within what the site file says today: the site may have another than when it was asked."""
@@ -258,8 +251,7 @@ class Desk:
         limits = [key for key, held in self.limits.items()
                   if now_s >= held.until_s and not self._watch.keeps(held, now_s)]
         gone += [f"{i[0]} of {self.limits.pop(i).origin} expired" for i in limits]
-        ready = [key for key, held in self._prepared.items() if now_s >= held.until_s]
-        gone += [f"cooling of {i} made ready by {self._prepared.pop(i).origin} expired" for i in ready]
+        gone += self.readiness.expire(now_s)
         for workload_id, workload in self.workloads.items():
             after = run_out(workload, self._ends[workload_id], now_s)
             if after is not None:
@@ -329,11 +321,6 @@ class Desk:
             if order in codes:
                 yield Candidate(point, float(codes[order]), Level.API, "workload")
 
-    @property
-    def prepared_w(self) -> dict[str, float]:
-        """Heat that coolers are to be ready for by request, by cooler id, W."""
-        return {cooler: held.heat_w for cooler, held in self._prepared.items()}
-
     def ease(self, dt_s: float, standing: Callable[[int], float]) -> None:
         """Move workloads' allowed powers and held set-points toward what they are to be, at the ramps asked for.
 
@@ -359,10 +346,3 @@ def unwritten(request: Request, outcome: Outcome, utc_s: float) -> dict[str, obj
     """What the ledger keeps of a request that it does not answer for: who asked and why not, cut to a sane length."""
     return {**request_head(request, utc_s, _CUT), "origin": request.origin[:_CUT], "asked": type(request).__name__,
             "answer": type(outcome).__name__, "reason": outcome.reason[:_CUT]}
-
-
-def _expires(request: Request, outcome: Outcome, utc_s: float) -> float | None:
-    """When the ledger may forget it: refusals at once, workloads never (their end is another request)."""
-    if isinstance(outcome, Accepted | Clamped):
-        return None if isinstance(request, Announce | ControlWorkload) else utc_s + request.ttl_s
-    return utc_s

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import msgspec
 
 from pswd_edge.control.ledger import Entry
-from pswd_edge.model.command import Clamped, ControlWorkload, Level, Request
+from pswd_edge.model.command import Accepted, Announce, Clamped, ControlWorkload, Level, Outcome, Request
 from pswd_edge.model.point import WriteRule
 from pswd_edge.model.workload import Workload, WorkloadState
 
@@ -65,6 +65,13 @@ def ends_of(workload: Workload, entry: Entry, began_s: float, before: Ends | Non
     throttle_s = end_s(workload.throttled_until_utc_s) if throttles or before is None else before.throttle_s
     pause_s = end_s(workload.paused_until_utc_s) if workload.state is WorkloadState.PAUSED else INFINITE
     return Ends(pause_s, throttle_s if workload.target_w is not None else INFINITE)
+
+
+def expires_of(request: Request, outcome: Outcome, utc_s: float) -> float | None:
+    """When the ledger may forget it: refusals at once, workloads never (their end is another request)."""
+    if isinstance(outcome, Accepted | Clamped):
+        return None if isinstance(request, Announce | ControlWorkload) else utc_s + request.ttl_s
+    return utc_s
 
 
 def run_out(workload: Workload, ends: Ends, now_s: float) -> Workload | None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from pswd_edge.errors import ConfigError
+from pswd_edge.gateway.documents import Documents
 from pswd_edge.gateway.middleware import Frame, finish_headers
 from pswd_edge.gateway.profile import Profile
 from pswd_edge.gateway.protocol import protocol_factory, tls_context
@@ -70,6 +71,7 @@ def _application(profiles: list[Profile], services: Services) -> web.Application
     app.on_response_prepare.append(finish_headers)
     for profile in profiles:
         app.router.add_routes(Reception(profile, services.security.intrusions).routes())
+        app.router.add_routes(Documents(profile).routes())
     return app
 
 

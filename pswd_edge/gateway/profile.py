@@ -7,6 +7,7 @@ import orjson
 from aiohttp import web
 
 from pswd_edge.gateway.endpoint import Endpoint
+from pswd_edge.gateway.openapi import Title
 from pswd_edge.gateway.principal import Principal
 from pswd_edge.gateway.refusal import RefusalError
 
@@ -16,6 +17,7 @@ class Profile(Protocol):
 
     name: str
     prefix: str
+    title: Title
     endpoints: Sequence[Endpoint]
 
     def authenticate(self, request: web.Request, *, stream: bool = False) -> Principal:

@@ -569,3 +569,21 @@ async def test_observe_writes_no_cooling(rig: Rig) -> None:
     """To look is not to lead."""
     await rig.run(5)
     assert not [p for a in rig.field.applied for p in a if p.startswith(("cdu", "hx", "chiller"))]
+
+
+async def test_a_held_cooling_set_point_moves_at_its_rate_and_is_taken_over_without_a_step(rig: Rig) -> None:
+    """From what the law wanted, 2 degrees a minute and no quicker, whatever was asked and whoever leads it after."""
+    supply = "cdu-1.supply_temperature_setpoint_c"
+    await rig.run(1)
+    await rig.ask(rig.mode(Mode.AUTO))
+    await rig.run(20)
+    before = rig.field.applied[-1][supply]
+    outcome = await rig.ask(_said(rig, SetPoint, point=supply, value=20.0, ttl_s=60.0, ramp_per_s=9.0))
+    assert (outcome.value, outcome.limit) == (25.0, "thermal_limit")
+    await rig.run(100)
+    values = [a[supply] for a in rig.field.applied[-100:]]
+    assert max(abs(np.diff([before, *values]))) <= 1.1 * 2 / 60 / 10
+    assert values[79] == pytest.approx(before - 8 * 2 / 60, abs=0.02)
+    await rig.run(600)                            # its end, and interlocks that have lost their temperatures meanwhile
+    around = [a[supply] for a in rig.field.applied[-600:]]
+    assert max(abs(np.diff(around))) <= 1.1 * 2 / 60 / 10

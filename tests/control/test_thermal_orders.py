@@ -133,15 +133,15 @@ async def test_a_held_set_point_goes_from_where_it_stands(room: Room) -> None:
 async def test_a_preparation_lasts_as_long_as_it_was_asked_for(room: Room) -> None:
     """And through a restart; None ends it before."""
     await room.ask(prepare(1e6))
-    assert room.desk.prepared_w == {"cdu-1": 1e6}
+    assert room.desk.readiness.heat_w == {"cdu-1": 1e6}
     await room.restart(after_s=100.0)
-    assert room.desk.prepared_w == {"cdu-1": 1e6}
+    assert room.desk.readiness.heat_w == {"cdu-1": 1e6}
     assert room.later(201.0) == ["cooling of cdu-1 made ready by dcpi:x expired"]
-    assert room.desk.prepared_w == {}
+    assert room.desk.readiness.heat_w == {}
     await room.ask(prepare(9e6, id="p-2"))
-    assert room.desk.prepared_w == {"cdu-1": 2.2e6}
+    assert room.desk.readiness.heat_w == {"cdu-1": 2.2e6}
     await room.ask(prepare(None, id="p-3", ttl_s=0.0))
-    assert room.desk.prepared_w == {}
+    assert room.desk.readiness.heat_w == {}
 
 
 # --- what the loop makes of it --------------------------------------------------------------------------------
@@ -246,4 +246,4 @@ def test_a_set_point_that_somebody_else_holds_is_what_the_flow_works_for() -> No
                 FLOW: good(700.0, FIRST_S)}
     state = export.held(spec, ExportState(setpoint=85.0, flow=739.0), freeze(0, FIRST_S, FIRST_S, readings), 0.1,
                         acts=True, others=frozenset({SETPOINT}))
-    assert state.flow == pytest.approx(1e6 * 60 / (export.WATER_J_PER_L_K * SPEC.fall_c), abs=1.0)
+    assert state.flow == pytest.approx(1e6 * 60 / (export.WATER_J_PER_L_K * SPEC.fall_c), abs=0.2)

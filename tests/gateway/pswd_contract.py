@@ -6,6 +6,7 @@ kind, or a dict of fields. `REQUIRED` names what an answer must have; all else m
 
 import math
 import re
+from typing import NamedTuple
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 PERCENT = (float, 0, 100)
@@ -61,6 +62,20 @@ ANSWERS = {
         "performance_metrics": {"average_response_time_ms": float, "uptime_percent": float,
                                 "error_rate_percent": float},
         "timestamp": "time"},
+    "forecast": {
+        "facility_id": str, "forecast_horizon_hours": int, "confidence_level_percent": float, "forecasts": [{
+            "timestamp": "time", "predicted_power_mw": float, "confidence_interval_lower": float,
+            "confidence_interval_upper": float, "flexibility_upward_mw": float, "flexibility_downward_mw": float}]},
+    "thermal command": {"command_id": str, "status": PROGRESS, "current_temperature_c": float,
+                        "flow_rate_l_per_min": float, "timestamp": "time"},
+    "grid signal": {"signal_id": str, "acknowledgment_status": ("acknowledged", "pending", "rejected"),
+                    "grid_operator_response": str, "timestamp": "time"},
+    "heat": {
+        "municipal_network_id": str, "heat_delivery_active": bool, "current_heat_output_kw": float,
+        "supply_temperature_c": float, "return_temperature_c": float, "flow_rate_l_per_min": float,
+        "heat_quality_index": (float, 0, 10), "revenue_per_hour": float, "timestamp": "time"},
+    "heat command": {"control_id": str, "delivery_status": ("active", "standby", "offline"), "heat_output_kw": float,
+                     "supply_temperature_c": float, "timestamp": "time"},
     "error": {"error_code": str, "message": str, "details": str, "timestamp": "time", "request_id": str},
 }
 
@@ -68,6 +83,82 @@ REQUIRED = {
     "announcement": {"PSWD_version", "message_type", "timestamp", "workload_id", "approval_status"},
     "error": {"error_code", "message", "timestamp"},
 }
+
+ROLES = ("workload_operator", "infrastructure_manager", "grid_operator", "municipal_utility")
+PRIORITY = ("critical", "high", "normal", "low")
+SECONDS = (int, 0, math.inf)
+
+# A "!" after a name: the field must be there.
+REQUESTS = {
+    "login": {"username!": str, "password!": str, "role!": ROLES},
+    "announcement": {
+        "PSWD_version!": ("1.0",), "message_type!": ("workload_announcement",), "timestamp!": "time",
+        "workload_id!": str, "workload_type!": ("ai_training", "ai_inference", "hpc", "traditional_compute"),
+        "power_profile!": {
+            "peak_power_mw!": POSITIVE, "baseline_power_mw!": POSITIVE, "ramp_rate_mw_per_sec!": POSITIVE,
+            "duration_estimate_sec": SECONDS, "temporal_resolution_ms": (int, 100, math.inf)},
+        "thermal_profile": {"heat_generation_kw": POSITIVE, "preferred_operating_temp_c": float,
+                            "critical_temp_threshold_c": float},
+        "flexibility_parameters": {"throttling_capability": bool, "delay_tolerance_sec": SECONDS,
+                                   "migration_capable": bool, "priority_level": PRIORITY},
+        "timing_constraints": {"earliest_start_time": "time", "latest_completion_time": "time", "deadline": "time"}},
+    "workload command": {
+        "command_type!": ("throttle", "pause", "resume", "terminate", "migrate"), "timestamp!": "time",
+        "target_power_mw": POSITIVE, "ramp_rate_mw_per_sec": POSITIVE, "pause_duration_sec": SECONDS,
+        "migration_target": str},
+    "battery command": {
+        "command_type!": ("charge", "discharge", "standby", "load_smooth"), "timestamp!": "time",
+        "target_power_mw": float, "duration_sec": SECONDS, "ramp_rate_mw_per_sec": POSITIVE},
+    "thermal command": {
+        "command_type!": ("set_temperature", "adjust_flow", "enable_heat_recovery", "phase_optimization"),
+        "timestamp!": "time", "target_temperature_c": float, "target_flow_rate_l_per_min": float,
+        "heat_recovery_enabled": bool, "ramp_rate_c_per_sec": float},
+    "grid signal": {
+        "signal_type!": ("load_forecast", "demand_response", "frequency_regulation", "capacity_available"),
+        "timestamp!": "time",
+        "load_forecast": {"forecast_horizon_hours": int,
+                          "predicted_load_mw": [{"timestamp": "time", "load_mw": float}]},
+        "demand_response": {"available_reduction_mw": float, "response_time_sec": int, "duration_hours": float}},
+    "heat command": {
+        "command_type!": ("enable_delivery", "disable_delivery", "adjust_temperature", "adjust_flow"),
+        "timestamp!": "time", "target_temperature_c": (float, 70, 90), "target_flow_rate_l_per_min": float,
+        "priority_level": ("emergency", "high", "normal", "low")},
+}
+
+WORKLOAD = {"workload_id!": str}
+
+
+class Promise(NamedTuple):
+    """An operation of the contract: names of its body and answer here, its parameters, its statuses."""
+
+    method: str
+    path: str
+    answer: str
+    body: str = ""
+    query: dict = {}  # noqa: RUF012  # never changed
+    params: dict = {}  # noqa: RUF012
+    statuses: tuple[int, ...] = (200,)
+
+
+PROMISES = (
+    Promise("POST", "/auth/login", "login", "login", statuses=(200, 401)),
+    Promise("POST", "/workload/announce", "announcement", "announcement", statuses=(200, 400, 503)),
+    Promise("POST", "/workload/{workload_id}/control", "workload command", "workload command", params=WORKLOAD,
+            statuses=(200, 404)),
+    Promise("GET", "/workload/{workload_id}/status", "workload", params=WORKLOAD),
+    Promise("GET", "/power/realtime", "power",
+            query={"duration_seconds": (int, 1, 3600, 60), "resolution_ms": (100, 250, 500, 1000)}),
+    Promise("GET", "/power/forecast", "forecast", query={"horizon_hours": (int, 1, 48, 24)}),
+    Promise("POST", "/battery/control", "battery command", "battery command"),
+    Promise("GET", "/battery/status", "battery"),
+    Promise("GET", "/thermal/status", "thermal"),
+    Promise("POST", "/thermal/control", "thermal command", "thermal command"),
+    Promise("GET", "/grid/status", "grid"),
+    Promise("POST", "/grid/signal", "grid signal", "grid signal"),
+    Promise("GET", "/municipal/heat/status", "heat"),
+    Promise("POST", "/municipal/heat/control", "heat command", "heat command"),
+    Promise("GET", "/system/health", "health"),
+)
 
 
 def breaches(name: str, answer: object) -> list[str]:

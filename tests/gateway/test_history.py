@@ -11,7 +11,6 @@ from pswd_edge.gateway.heavy import HeavyWork
 from pswd_edge.gateway.live import LiveImage
 from pswd_edge.gateway.performance import PerformanceMeter
 from pswd_edge.gateway.roles import Operation
-from pswd_edge.gateway.services.breakdown import BreakdownService
 from pswd_edge.gateway.services.history import KEPT_S, History
 from pswd_edge.gateway.services.minute import FIELDS, make_table, minute_of, read_minutes, write_minutes
 from pswd_edge.gateway.services.power import PowerService
@@ -29,6 +28,15 @@ def assert_same(found, expected):
     assert repr(found.tolist()) == repr(expected.tolist())
 
 
+class Cooling:
+    """Of which only one figure is asked."""
+
+    percent = 90.0
+
+    def efficiency_percent(self):
+        return self.percent
+
+
 class Past:
     """A history over a control of its own."""
 
@@ -40,7 +48,7 @@ class Past:
 
     def open(self):
         power = PowerService(self.live, self.control.clock)
-        sampler = Sampler(self.live, power, BreakdownService(self.live, power))
+        sampler = Sampler(self.live, power, Cooling())
         self.history = History(self.live, self.control.clock, power, sampler, self.meter, self.store)
 
     async def seconds(self, count, load_w=None):
@@ -60,12 +68,11 @@ class Past:
 
 @pytest.fixture
 def plant(tmp_path):
-    """CDUs that tell their set-points, and a chiller that tells its power."""
+    """CDUs that tell their set-points."""
     campus = {**CAMPUS, "cdu-1": ("cdu", {**CAMPUS["cdu-1"][1], "supply_temperature_setpoint_c": (29.0, False)}),
-              "cdu-2": ("cdu", {**CAMPUS["cdu-2"][1], "supply_temperature_setpoint_c": (33.0, False)}),
-              "chiller-1": ("chiller", {"active_power_w": (10e6, False)})}
+              "cdu-2": ("cdu", {**CAMPUS["cdu-2"][1], "supply_temperature_setpoint_c": (33.0, False)})}
     control = Control(tmp_path / "run", make_site(campus=campus))
-    for device in ("cdu-1", "cdu-2", "chiller-1"):
+    for device in ("cdu-1", "cdu-2"):
         for signal, (value, _) in campus[device][1].items():
             control.set(f"{device}.{signal}", value)
     control.run()
@@ -93,7 +100,7 @@ async def test_a_minute_is_its_cycles_and_its_seconds(past):
         "utc_s": BEGIN_S, "load_mean_w": loads.mean(), "load_min_w": loads.min(), "load_max_w": 170e6,
         "grid_mean_w": 60e6, "grid_min_w": 60e6, "grid_max_w": 60e6, "frequency_min_hz": 49.98,
         "frequency_max_hz": 49.98, "battery_mean_w": 10e6, "soc_mean_percent": (9 * 40 + 6 * 70) / 15,
-        "quality_seen": 60, "quality_good": 0, "heat_mean_w": 50e6, "recovered_mean_w": 5e6, "cooling_mean_w": 10e6,
+        "quality_seen": 60, "quality_good": 0, "heat_mean_w": 50e6, "recovered_mean_w": 5e6, "cooling_efficiency": 0.9,
         "temperature_seen": 60, "temperature_good": 60, "temperature_off_mean_k": 1.0,
         "approved": 0, "rejected": 0, "controls": 0, "controls_in_time": 0, "unauthenticated": 0, "forbidden": 0,
         "limited": 0, "failed": 0}
@@ -102,8 +109,9 @@ async def test_a_minute_is_its_cycles_and_its_seconds(past):
     assert np.isnan(row["forecast_accuracy"])
 
 
-async def test_what_is_not_known_is_no_number(past):
+async def test_what_is_not_known_is_no_number(past, monkeypatch):
     """Neither in memory nor on disk."""
+    monkeypatch.setattr(Cooling, "percent", None)
     for point in past.control.site.points:
         past.control.spoil(point.id)
     await past.seconds(82)

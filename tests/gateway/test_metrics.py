@@ -12,7 +12,7 @@ PATH = "/system/metrics"
 KNOWN = {
     "load_mean_w": 60e6, "load_min_w": 50e6, "load_max_w": 90e6, "grid_mean_w": 55e6, "grid_min_w": 50e6,
     "grid_max_w": 61e6, "frequency_min_hz": 49.97, "frequency_max_hz": 50.02, "quality_seen": 60.0,
-    "quality_good": 57.0, "heat_mean_w": 45e6, "recovered_mean_w": 9e6, "cooling_mean_w": 5e6,
+    "quality_good": 57.0, "heat_mean_w": 45e6, "recovered_mean_w": 9e6, "cooling_efficiency": 0.9,
     "temperature_seen": 60.0, "temperature_good": 54.0, "temperature_off_mean_k": 0.5, "forecast_accuracy": 0.8,
     "approved": 3.0, "rejected": 1.0, "controls": 10.0, "controls_in_time": 9.0, "unauthenticated": 2.0,
     "forbidden": 1.0, "limited": 4.0}
@@ -39,7 +39,7 @@ def told(desk):
 async def test_every_figure_is_its_formula(told):
     """Means of minutes, sums of counts, the highest of peaks."""
     desk = told((30, KNOWN), (20, {**KNOWN, "load_mean_w": 80e6, "load_max_w": 100e6, "quality_good": 51.0,
-                                  "heat_mean_w": 95e6, "cooling_mean_w": 15e6, "recovered_mean_w": 19e6,
+                                  "heat_mean_w": 95e6, "cooling_efficiency": 0.8, "recovered_mean_w": 19e6,
                                   "approved": 0.0, "rejected": 0.0, "controls": 0.0, "controls_in_time": 0.0,
                                   "forecast_accuracy": 0.9, "frequency_min_hz": 49.9, "grid_max_w": 70e6}))
 
@@ -53,7 +53,7 @@ async def test_every_figure_is_its_formula(told):
                            "minutes_known": 2},
         "power_metrics": {"average_load_mw": 70.0, "peak_load_mw": 100.0, "load_factor": 0.7,
                           "power_quality_score": 0.9},
-        "thermal_metrics": {"cooling_efficiency": 0.875, "heat_recovery_rate": 0.2, "temperature_stability": 0.9,
+        "thermal_metrics": {"cooling_efficiency": 0.85, "heat_recovery_rate": 0.2, "temperature_stability": 0.9,
                             "temperature_deviation_k": 0.5},
         "coordination_metrics": {"workload_approval_rate": 0.75, "forecast_accuracy": 0.85,
                                  "response_time_compliance": 0.9},

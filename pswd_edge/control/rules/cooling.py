@@ -1,7 +1,8 @@
 """Cooling that goes ahead of heat: announced, drawn by the racks, or shown by what comes back warm. Pure."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from pswd_edge.control.rules.gradual import toward
@@ -14,6 +15,7 @@ from pswd_edge.model.workload import Workload
 
 LOST_AFTER_S = 10.0           # a return temperature that is missing for so long asks for all the cooling there is
 FOUND_MAX_AGE_S = 30.0        # of a set-point that is read back
+NOWHERE: Mapping[int, float] = MappingProxyType({})
 _TINY_W = 1.0
 
 
@@ -65,7 +67,8 @@ def expected_w(control: ControlSpec, controller: int, power_w: float, coming: Co
 
 def led(
     spec: Cooler, ease_s: float, state: CoolerState, snapshot: Snapshot, expected: Sequence[float], dt_s: float, *,
-    acts: bool, held: frozenset[int], prepared_w: float = 0.0, urgent: bool = False,
+    acts: bool, held: frozenset[int], stands: Mapping[int, float] = NOWHERE, prepared_w: float = 0.0,
+    urgent: bool = False,
 ) -> CoolerState:
     """The next state: more cooling at once (as fast as each set-point may move), less over `ease_s`.
 
@@ -78,6 +81,7 @@ def led(
         dt_s: time since the last cycle.
         acts: False: set-points follow what is found, so that taking over makes no step.
         held: points that somebody else leads now; they are followed in the same way.
+        stands: where such points stand: what was wanted of them last.
         prepared_w: heat that somebody asked to be ready for, W.
         urgent: what it cools is too hot: all the cooling there is.
     """
@@ -89,16 +93,20 @@ def led(
     share = max(goal, state.share - dt_s / ease_s)
     before = state.values or tuple(math.nan for _ in spec.leads)
     values = tuple(followed(lead, value, lead.normal + share * (lead.ready - lead.normal), snapshot, dt_s,
-                            free=acts and lead.point not in held)
+                            free=acts and lead.point not in held, stands=stands)
                    for lead, value in zip(spec.leads, before, strict=True))
     return CoolerState(share, values, lost_s)
 
 
-def followed(lead: Lead, value: float, goal: float, snapshot: Snapshot, dt_s: float, *, free: bool) -> float:
-    """The next value of a set-point: toward its goal at its rate where it is free, else what is found on the device.
+def followed(lead: Lead, value: float, goal: float, snapshot: Snapshot, dt_s: float, *, free: bool,
+             stands: Mapping[int, float] = NOWHERE) -> float:
+    """The next value of a set-point: toward its goal at its rate where it is free, else where it stands.
 
-    Where nothing is known yet (NaN) it begins from what is found, or from `normal`. A goal of NaN moves nothing.
+    That is what was wanted of it last, or what is found on the device. Where nothing is known yet (NaN) it begins from
+    what is found, or from `normal`. A goal of NaN moves nothing.
     """
+    if not free and lead.point in stands:
+        return stands[lead.point]
     if not free or math.isnan(value):
         found = measured(snapshot.read(lead.point), FOUND_MAX_AGE_S)
         value = found if math.isfinite(found) else lead.normal if math.isnan(value) else value

@@ -1,9 +1,10 @@
 """Heat for a heat network: held within its band by set-point and flow, off when it cannot be held. Pure."""
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from pswd_edge.control.rules.cooling import followed
+from pswd_edge.control.rules.cooling import NOWHERE, followed
 from pswd_edge.control.rules.measured import measured
 from pswd_edge.model.snapshot import Snapshot
 from pswd_edge.model.thermal import HeatExport
@@ -31,9 +32,9 @@ class ExportState(NamedTuple):
 
 def held(
     spec: HeatExport, state: ExportState, snapshot: Snapshot, dt_s: float, *, acts: bool, others: frozenset[int],
-    stopped: bool = False,
+    stopped: bool = False, stands: Mapping[int, float] = NOWHERE,
 ) -> ExportState:
-    """The next state; `acts` and `others` as in `cooling.led`. `stopped`: somebody else has switched it off."""
+    """The next state; `acts`, `others`, `stands` as in `cooling.led`. `stopped`: somebody has switched it off."""
     supply_c = measured(snapshot.read(spec.supply.point), spec.supply.max_age_s)
     heat_w = measured(snapshot.read(spec.heat.point), spec.heat.max_age_s)
     if stopped:
@@ -41,10 +42,11 @@ def held(
     elif acts:
         state = _switched(spec, state, supply_c, dt_s)
     setpoint = followed(spec.setpoint, state.setpoint, spec.goal_c, snapshot, dt_s,
-                        free=acts and spec.setpoint.point not in others)
+                        free=acts and spec.setpoint.point not in others, stands=stands)
     runs = state.on and not stopped
     goal = _flow_goal(spec, supply_c - setpoint, heat_w, state.flow) if runs else spec.flow.low
-    flow = followed(spec.flow, state.flow, goal, snapshot, dt_s, free=acts and spec.flow.point not in others)
+    flow = followed(spec.flow, state.flow, goal, snapshot, dt_s,
+                    free=acts and spec.flow.point not in others, stands=stands)
     return state._replace(setpoint=setpoint, flow=flow)
 
 

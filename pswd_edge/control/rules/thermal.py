@@ -65,6 +65,7 @@ def cycle(
     control: ControlSpec, spec: ThermalSpec, state: ThermalState, snapshot: Snapshot, workloads: Sequence[Workload],
     dt_s: float, *, acts: bool, held: frozenset[int] = frozenset(), reset: bool = False,
     prepared_w: Mapping[str, float] = MappingProxyType({}), stopped: frozenset[int] = frozenset(),
+    stands: Mapping[int, float] = cooling.NOWHERE,
 ) -> tuple[ThermalState, ThermalDecision]:
     """One cycle: the next state, and what to do.
 
@@ -79,19 +80,21 @@ def cycle(
         held: points that operator or API lead now; set-points follow them, so that their end makes no step.
         reset: the operator lets go of latches.
         prepared_w: heat that coolers are asked to be ready for, W, by cooler id.
+        stands: where set-points stand that others lead: what was wanted of them last.
         stopped: switches that somebody else holds off; what stands still has no supply to hold.
     """
     powers = [measured(snapshot.read(c.power), SLOW_MAX_AGE_S) for c in control.load_controllers]
     coming = cooling.coming_w(control, spec, workloads, snapshot.utc_s)
     expected = [cooling.expected_w(control, i, p, coming.get(i, Coming())) for i, p in enumerate(powers)]
-    exports = tuple(export.held(e, s, snapshot, dt_s, acts=acts, others=held, stopped=e.enable in stopped)
-                    for e, s in zip(spec.exports, state.exports, strict=True))
+    exports = tuple(
+        export.held(e, s, snapshot, dt_s, acts=acts, others=held, stopped=e.enable in stopped, stands=stands)
+        for e, s in zip(spec.exports, state.exports, strict=True))
     hot_c = [measured(snapshot.read(i.temperature.point), i.temperature.max_age_s) for i in spec.interlocks]
     locks = tuple(interlock.judged(i, s, t, dt_s, reset=reset)
                   for i, s, t in zip(spec.interlocks, state.interlocks, hot_c, strict=True))
     urgent = _urgent(spec, locks)
     coolers = tuple(
-        cooling.led(c, spec.ease_s, s, snapshot, expected, dt_s, acts=acts, held=held - urgent.keys(),
+        cooling.led(c, spec.ease_s, s, snapshot, expected, dt_s, acts=acts, held=held - urgent.keys(), stands=stands,
                     prepared_w=prepared_w.get(c.id, 0.0), urgent=any(lead.point in urgent for lead in c.leads))
         for c, s in zip(spec.coolers, state.coolers, strict=True))
     sheds = tuple((t, i.id) for i, s in zip(spec.interlocks, locks, strict=True) for t in _in_force(i, s).sheds)

@@ -31,6 +31,7 @@ from pswd_edge.gateway.services.realtime import RealtimeService
 from pswd_edge.gateway.services.sampler import Sampler
 from pswd_edge.gateway.services.security import SecurityService
 from pswd_edge.gateway.services.sensors import SensorService
+from pswd_edge.gateway.services.subsystems import SubsystemService, figures_of
 from pswd_edge.gateway.services.thermal import ThermalService
 from pswd_edge.gateway.services.workloads import WorkloadService
 from pswd_edge.gateway.store import Store
@@ -70,6 +71,7 @@ class Services(NamedTuple):
     metrics: MetricsService
     hub: StreamHub
     security: SecurityService
+    subsystems: SubsystemService
 
     def jobs(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
         """What runs beside the answers, by name, until it is cancelled."""
@@ -95,8 +97,10 @@ def open_services(live: LiveImage, door: Door, clock: Clock, store: Store) -> Se
     delivery, demand = Delivery(store, outside, live, clock), Polled(outside, clock, "heat", "/conditions", HeatDemand)
     conditions = Polled(outside, clock, "grid", "/conditions", GridConditions)
     breakdown = BreakdownService(live, power)
-    history = History(live, clock, power, Sampler(live, power, breakdown), meter, store)
-    offers = OfferService(live, clock, store, delivery)
+    offers, events = OfferService(live, clock, store, delivery), GridEvents(store, outside, clock)
+    cooling_systems, security = CoolingSystems(live), SecurityService(live, clock)
+    history = History(live, clock, power, Sampler(live, power, cooling_systems), meter, store)
+    figures = figures_of(cooling_systems, delivery, events, conditions, security, clock)
     return Services(
         live=live, clock=clock, meter=meter, heavy=heavy, store=store, outside=outside, delivery=delivery,
         power=power,
@@ -113,13 +117,14 @@ def open_services(live: LiveImage, door: Door, clock: Clock, store: Store) -> Se
         health=HealthService(live, dispatch, meter, planner),
         planner=planner,
         cooling=CoolingService(live, dispatch, clock),
-        cooling_systems=CoolingSystems(live),
+        cooling_systems=cooling_systems,
         sensors=SensorService(live, clock),
         heat_demand=demand,
         heat=HeatService(live, clock, store, demand, offers),
         heat_offers=offers,
         grid_conditions=conditions,
-        grid_events=GridEvents(store, outside, clock),
+        grid_events=events,
         hub=StreamHub(live, clock),
-        security=SecurityService(live, clock),
+        security=security,
+        subsystems=SubsystemService(live, figures),
     )

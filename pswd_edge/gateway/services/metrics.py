@@ -13,8 +13,8 @@ class MetricsView(NamedTuple):
     """Ratios are 0 to 1; None: nothing of it is known in the window.
 
     `quality_score`: share of the seconds in which all that was measured at the grid connection lay in its band.
-    `cooling_efficiency`: heat that coolant carried, of that and the power drawn for it. `heat_recovery`: of that heat,
-    what went to the heat network. `temperature_stability`: share of the seconds in which every CDU's supply was within
+    `cooling_efficiency`: as `CoolingSystems` has it. `heat_recovery`: of the heat that coolant carried, what went
+    to the heat network. `temperature_stability`: share of the seconds in which every CDU's supply was within
     2 K of its set-point. `approval`: announcements that were approved, with or without conditions. `in_time`: answers
     to control operations within a second.
     """
@@ -58,7 +58,7 @@ class MetricsService:
             now_s - window_s, now_s, len(found), mean_w, max_w,
             mean_w / max_w if mean_w is not None and max_w is not None and max_w > 0 else None,
             _share(found, "quality_good", "quality_seen"),
-            _part(found, "heat_mean_w", "cooling_mean_w"), _ratio(found, "recovered_mean_w", "heat_mean_w"),
+            _mean(found, "cooling_efficiency"), _ratio(found, "recovered_mean_w", "heat_mean_w"),
             _share(found, "temperature_good", "temperature_seen"), _mean(found, "temperature_off_mean_k"),
             _part(found, "approved", "rejected"), _mean(found, "forecast_accuracy"),
             _share(found, "controls_in_time", "controls"),

@@ -12,7 +12,8 @@ FIELDS = (
     "frequency_min_hz", "frequency_max_hz",
     "battery_mean_w", "soc_mean_percent",                   # of its seconds, as all below
     "quality_seen", "quality_good",                         # grid connection measured, and in its bands
-    "heat_mean_w", "recovered_mean_w", "cooling_mean_w",    # of coolant, to the heat network, drawn for cooling
+    "heat_mean_w", "recovered_mean_w",                      # of coolant, to the heat network
+    "cooling_efficiency",                                   # 0 to 1
     "temperature_seen", "temperature_good", "temperature_off_mean_k",
     "forecast_accuracy",                                    # 0 to 1
     "approved", "rejected",                                 # announcements

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from pswd_edge.gateway.live import LiveImage
-from pswd_edge.gateway.services.breakdown import BreakdownService
+from pswd_edge.gateway.services.cooling_systems import CoolingSystems
 from pswd_edge.gateway.services.power import PowerService
 from pswd_edge.gateway.services.power_columns import PowerQuality
 from pswd_edge.model.site import GridFacts
@@ -23,17 +23,17 @@ class Sample(NamedTuple):
     quality_good: bool | None = None
     heat_w: float | None = None
     recovered_w: float | None = None
-    cooling_w: float | None = None
+    cooling_efficiency: float | None = None
     temperature_off_k: float | None = None
 
 
 class Sampler:
     """Looks at the live image."""
 
-    def __init__(self, live: LiveImage, power: PowerService, breakdown: BreakdownService) -> None:
+    def __init__(self, live: LiveImage, power: PowerService, cooling: CoolingSystems) -> None:
         self._live = live
         self._power = power
-        self._breakdown = breakdown
+        self._cooling = cooling
 
     def sample(self) -> Sample:
         """The second that is now; all None where control is not alive."""
@@ -44,12 +44,13 @@ class Sampler:
         levels = [self._live.value(battery.soc.point) for battery in site.control.batteries]
         charge = _total([None if level is None else level * size
                          for level, size in zip(levels, capacity_wh, strict=True)])
+        efficiency_percent = self._cooling.efficiency_percent()
         return Sample(
             _total([self._live.value(battery.power.point) for battery in site.control.batteries]),
             None if charge is None else charge / sum(capacity_wh),
             in_bands(self._power.quality(), site.grid),
             self._of_kind("cdu", "heat_w"), self._of_kind("heat_exchanger", "heat_w"),
-            self._breakdown.read().cooling_w, self._temperature_off_k(),
+            None if efficiency_percent is None else efficiency_percent / 100, self._temperature_off_k(),
         )
 
     def _of_kind(self, kind: str, signal: str) -> float | None:
@@ -98,7 +99,7 @@ class Sums:
             "battery_mean_w": self._mean("battery_w"), "soc_mean_percent": self._mean("soc_percent"),
             "quality_seen": float(len(good)), "quality_good": float(sum(good)),
             "heat_mean_w": self._mean("heat_w"), "recovered_mean_w": self._mean("recovered_w"),
-            "cooling_mean_w": self._mean("cooling_w"),
+            "cooling_efficiency": self._mean("cooling_efficiency"),
             "temperature_seen": float(len(off_k)),
             "temperature_good": float(sum(one <= TEMPERATURE_OFF_K for one in off_k)),
             "temperature_off_mean_k": sum(off_k) / len(off_k) if off_k else None,

@@ -22,6 +22,7 @@ from pswd_edge.gateway.profiles.dcpi import (
     thermal,
     workloads,
 )
+from pswd_edge.gateway.profiles.dcpi.title import TITLE
 from pswd_edge.gateway.projection import present
 from pswd_edge.gateway.refusal import RefusalError
 from pswd_edge.gateway.services import Services
@@ -35,6 +36,7 @@ class DcpiProfile:
 
     name = "dcpi"
     prefix = "/dcpi/api/v1"
+    title = TITLE
 
     def __init__(self, services: Services, clients: ClientAuthority) -> None:
         self._clock = services.clock

@@ -12,6 +12,7 @@ from pswd_edge.gateway.endpoint import Call, Category, Endpoint
 from pswd_edge.gateway.principal import Principal
 from pswd_edge.gateway.profile import respond
 from pswd_edge.gateway.profiles.edge import setup
+from pswd_edge.gateway.profiles.edge.title import TITLE
 from pswd_edge.gateway.projection import present
 from pswd_edge.gateway.refusal import RefusalError, control_unavailable
 from pswd_edge.gateway.roles import Operation
@@ -78,6 +79,7 @@ class EdgeProfile:
 
     name = "edge"
     prefix = "/edge"
+    title = TITLE
 
     def __init__(self, services: Services, authority: Authority) -> None:
         self._services, self._authority = services, authority

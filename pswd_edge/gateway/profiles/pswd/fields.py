@@ -4,7 +4,7 @@ import re
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator
 
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
 _BOUND = 1e9          # MW or kW: beyond any site, and far from what overflows when it becomes watts
@@ -36,7 +36,7 @@ def _moment(found: object) -> float:
         raise expected from None
 
 
-Moment = Annotated[float, BeforeValidator(_moment)]
+Moment = Annotated[float, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
 """RFC 3339 text in, seconds since 1970 inside."""
 
 Power = Annotated[float, Field(ge=0, le=_BOUND)]

@@ -12,6 +12,7 @@ from pswd_edge.gateway.auth import Authority
 from pswd_edge.gateway.endpoint import Endpoint
 from pswd_edge.gateway.principal import Principal
 from pswd_edge.gateway.profiles.pswd import battery, grid, heat, login, power, system, thermal, workloads
+from pswd_edge.gateway.profiles.pswd.title import TITLE
 from pswd_edge.gateway.projection import present
 from pswd_edge.gateway.refusal import RefusalError
 from pswd_edge.gateway.services import Services
@@ -22,6 +23,7 @@ class PswdProfile:
 
     name = "pswd"
     prefix = "/v1"
+    title = TITLE
 
     def __init__(self, services: Services, authority: Authority) -> None:
         self._clock = services.clock

@@ -1,0 +1,1 @@
+"""The page that shows an OpenAPI document and tries its operations: one file, ours, without any other server."""
