@@ -321,10 +321,10 @@ async def test_an_offer_is_told_to_the_heat_network_and_kept(works: House, post:
     ({"affected_workloads": ["nobody"]}, 404, "RESOURCE_NOT_FOUND"),
     ({"flexibility_mw": 6.0}, 400, "INVALID_REQUEST"),
     ({"lasts_s": 0.0}, 400, "INVALID_REQUEST"), ({"lasts_s": 8 * 86_400.0}, 400, "INVALID_REQUEST"),
-    ({"begins_s": -7200.0}, 400, "INVALID_REQUEST")])
+    ({"begins_s": -7200.0}, 400, "INVALID_REQUEST"), ({"begins_s": 4e8}, 400, "INVALID_REQUEST")])
 async def test_an_offer_that_cannot_be_kept_is_not_told(works: House, post: Post, change: dict, status: int,
                                                        code: str) -> None:
-    """More than the exchangers carry, a job that nobody knows, a window that is over."""
+    """More than the exchangers carry, a job that nobody knows, a window that is over or far away."""
     answer = await works.post(OFFER, offer(works, **change))
     assert (answer.status, answer.body["error"]["code"]) == (status, code), answer.body
     assert post.sent == []

@@ -90,6 +90,7 @@ async def past(tmp_path, plant):
 async def test_a_minute_is_its_cycles_and_its_seconds(past):
     """Every field again by hand; load and grid of each of the 600 cycles, though looked at once a second."""
     await past.seconds(20)
+    past.history.forecast_percent = lambda: 85.0
     spikes = lambda k: 130e6 if k == 333 else 30e6 + k * 1e4       # noqa: E731
     await past.seconds(61, spikes)
 
@@ -103,10 +104,10 @@ async def test_a_minute_is_its_cycles_and_its_seconds(past):
         "quality_seen": 60, "quality_good": 0, "heat_mean_w": 50e6, "recovered_mean_w": 5e6, "cooling_efficiency": 0.9,
         "temperature_seen": 60, "temperature_good": 60, "temperature_off_mean_k": 1.0,
         "approved": 0, "rejected": 0, "controls": 0, "controls_in_time": 0, "unauthenticated": 0, "forbidden": 0,
-        "limited": 0, "failed": 0}
-    assert set(expected) == {"utc_s", *FIELDS} - {"forecast_accuracy"}
+        "limited": 0, "failed": 0,
+        "forecast_accuracy": 0.85}
+    assert set(expected) == {"utc_s", *FIELDS}
     assert {name: row[name] for name in expected} == pytest.approx(expected, rel=1e-9)
-    assert np.isnan(row["forecast_accuracy"])
 
 
 async def test_what_is_not_known_is_no_number(past, monkeypatch):

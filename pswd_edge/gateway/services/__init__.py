@@ -10,10 +10,13 @@ from pswd_edge.gateway.long_answer import LongAnswers
 from pswd_edge.gateway.performance import PerformanceMeter
 from pswd_edge.gateway.services.battery import BatteryService
 from pswd_edge.gateway.services.breakdown import BreakdownService
+from pswd_edge.gateway.services.commitment import CommitmentTable
 from pswd_edge.gateway.services.cooling import CoolingService
 from pswd_edge.gateway.services.cooling_systems import CoolingSystems
 from pswd_edge.gateway.services.delivery import Delivery
+from pswd_edge.gateway.services.demand_response import DemandResponse
 from pswd_edge.gateway.services.dispatch import Dispatch, Door
+from pswd_edge.gateway.services.forecast import ForecastService
 from pswd_edge.gateway.services.grid import GridService
 from pswd_edge.gateway.services.grid_events import GridEvents
 from pswd_edge.gateway.services.health import HealthService
@@ -21,6 +24,7 @@ from pswd_edge.gateway.services.heat import HeatService
 from pswd_edge.gateway.services.heat_demand import HeatDemand
 from pswd_edge.gateway.services.heat_offers import OfferService
 from pswd_edge.gateway.services.history import History
+from pswd_edge.gateway.services.load_record import LoadRecord
 from pswd_edge.gateway.services.market import GridConditions
 from pswd_edge.gateway.services.metrics import MetricsService
 from pswd_edge.gateway.services.outside import Outside
@@ -71,14 +75,16 @@ class Services(NamedTuple):
     metrics: MetricsService
     hub: StreamHub
     security: SecurityService
+    forecast: ForecastService
+    demand_response: DemandResponse
     subsystems: SubsystemService
 
     def jobs(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
         """What runs beside the answers, by name, until it is cancelled."""
         return {"planner": self.planner.run, "delivery": self.delivery.run, "grid events": self.grid_events.run,
                 "grid conditions": self.grid_conditions.run, "streams": self.hub.run,
-                "heat demand": self.heat_demand.run, "heat account": self.heat.run,
-                "history": lambda: self.history.backfill(self.heavy)}
+                "heat demand": self.heat_demand.run, "heat account": self.heat.run, "forecast": self.forecast.run,
+                "demand response": self.demand_response.run, "history": lambda: self.history.backfill(self.heavy)}
 
     async def close(self) -> None:
         """End threads and connections; the jobs have been cancelled before."""
@@ -92,7 +98,8 @@ class Services(NamedTuple):
 
 def open_services(live: LiveImage, door: Door, clock: Clock, store: Store) -> Services:
     """The services; to be closed at the end, the store with them."""
-    meter, heavy, power = PerformanceMeter(), HeavyWork(), PowerService(live, clock)
+    meter, heavy, workloads = PerformanceMeter(), HeavyWork(), WorkloadService(live, clock)
+    power = PowerService(live, clock)
     dispatch, planner, outside = Dispatch(live, door, clock), PlannerService(live, door, clock), Outside(live)
     delivery, demand = Delivery(store, outside, live, clock), Polled(outside, clock, "heat", "/conditions", HeatDemand)
     conditions = Polled(outside, clock, "grid", "/conditions", GridConditions)
@@ -100,7 +107,10 @@ def open_services(live: LiveImage, door: Door, clock: Clock, store: Store) -> Se
     offers, events = OfferService(live, clock, store, delivery), GridEvents(store, outside, clock)
     cooling_systems, security = CoolingSystems(live), SecurityService(live, clock)
     history = History(live, clock, power, Sampler(live, power, cooling_systems), meter, store)
-    figures = figures_of(cooling_systems, delivery, events, conditions, security, clock)
+    forecast = ForecastService(live, clock, heavy, workloads, LoadRecord(store), history)
+    history.forecast_percent = forecast.accuracy_percent
+    figures = figures_of(cooling_systems, delivery, events, conditions, security, clock)._replace(
+        forecast_percent=forecast.accuracy_percent)
     return Services(
         live=live, clock=clock, meter=meter, heavy=heavy, store=store, outside=outside, delivery=delivery,
         power=power,
@@ -112,7 +122,7 @@ def open_services(live: LiveImage, door: Door, clock: Clock, store: Store) -> Se
         battery=BatteryService(live),
         thermal=ThermalService(live),
         grid=GridService(live, clock, conditions),
-        workloads=WorkloadService(live, clock),
+        workloads=workloads,
         dispatch=dispatch,
         health=HealthService(live, dispatch, meter, planner),
         planner=planner,
@@ -126,5 +136,8 @@ def open_services(live: LiveImage, door: Door, clock: Clock, store: Store) -> Se
         grid_events=events,
         hub=StreamHub(live, clock),
         security=security,
+        forecast=forecast,
+        demand_response=DemandResponse(live, clock, heavy, dispatch, delivery, events, forecast,
+                                       CommitmentTable(store)),
         subsystems=SubsystemService(live, figures),
     )

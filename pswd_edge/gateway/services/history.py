@@ -40,8 +40,8 @@ class History:
         self._sums, self._counts = Sums(), meter.counts
         self._decided: set[tuple[str, float]] | None = None
         self._decisions = [0, 0]
-        self.forecast_accuracy: Callable[[], float | None] = lambda: None
-        """0 to 1 or None: set by who makes forecasts."""
+        self.forecast_percent: Callable[[], float | None] = lambda: None
+        """How well the load is forecast: who makes forecasts needs the history first."""
 
     def minutes(self, since_utc_s: float) -> Minutes:
         """Finished minutes from `since_utc_s` until now; those in which nothing ran are missing."""
@@ -75,9 +75,10 @@ class History:
         inside = series.part(series.start_ms // 60_000 * _MINUTE_S == self._begin_s)
         counts, before = self._meter.counts, self._counts
         answers = {name: float(now - then) for name, now, then in zip(Counts._fields, counts, before, strict=True)}
+        percent = self.forecast_percent()
         self._keep(minute_of(self._begin_s, {
             **self._sums.fields(), **from_cycles(inside), **answers, "approved": float(self._decisions[0]),
-            "rejected": float(self._decisions[1]), "forecast_accuracy": self.forecast_accuracy()}))
+            "rejected": float(self._decisions[1]), "forecast_accuracy": None if percent is None else percent / 100}))
         self._sums, self._counts, self._decisions = Sums(), counts, [0, 0]
 
     def _count_decisions(self) -> None:

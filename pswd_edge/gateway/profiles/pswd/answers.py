@@ -91,14 +91,17 @@ def thermal_status(view: ThermalView, utc_s: float) -> dict[str, Any]:
     })
 
 
-def grid_status(view: GridView, utc_s: float) -> dict[str, Any]:
-    """GridStatus."""
+def grid_status(view: GridView, utc_s: float, *, demand_response: bool) -> dict[str, Any]:
+    """GridStatus; `demand_response`: a commitment is in force."""
     return present({
         "grid_operator_id": view.operator_id,
         "carbon_intensity_g_co2_kwh": view.carbon_intensity_g_per_kwh,
         "renewable_energy_percent": view.renewable_percent,
         "grid_frequency_hz": scaled(view.frequency_hz, 1, 4),
+        "demand_response_active": demand_response,
         "market_price_per_mwh": view.price_per_mwh,
+        "grid_stability_index": scaled(view.stability_index, 1, 2),
+        "source": "operator" if view.told else "contract",
         "timestamp": iso_utc(utc_s),
     })
 
