@@ -7,6 +7,7 @@ so is a meaning without a key. `tests/test_docs.py` fails where a document is no
 """
 
 import argparse
+import ast
 import contextlib
 import importlib
 import os
@@ -32,13 +33,14 @@ from pswd_edge.model.signal import SIGNALS
 from pswd_edge.model.unit import UNITS
 
 DOCS = Path(__file__).parent
-DOCUMENTS = ("commands.md", "configuration.md", "devices.md", "operations.md")
+ATTACKS = DOCS.parent / "tests" / "gateway" / "attacks"
+DOCUMENTS = ("commands.md", "configuration.md", "devices.md", "operations.md", "security.md")
 FORMS = {
     name: getattr(module, name)
     for module, names in (
         (site_form, ("SiteFile", "NameForm", "ConnectionForm", "DeviceForm", "CircuitForm", "GridForm",
                      "EndpointForm", "HeatNetworkForm", "ListenerForm", "IdentityForm", "UplinkForm", "TrapsForm",
-                     "RecordingForm", "PlannerForm")),
+                     "RecordingForm", "PlannerForm", "RateForm", "ApiLimitsForm")),
         (control_form, ("ControlForm", "InputForm", "LoadRangeForm", "BatteryForm", "LoadControllerForm", "TierForm",
                         "AbsorberForm", "EffectForm", "PredictorForm", "UpsForm", "SupervisorForm")),
         (thermal_form, ("ThermalForm", "CoolerForm", "LeadForm", "InterlockForm", "StepForm", "HeatExportForm")),
@@ -100,7 +102,7 @@ def rendered(name: str, text: str, meanings: Meanings) -> str:
 def _table(name: str, document: str, meanings: Meanings) -> list[str]:
     makers: dict[str, Callable[[Meanings], list[str]]] = {
         "commands": _commands, "options": _options, "devices": _devices, "signals": _signals, "units": _units,
-        "alarms": _alarms, "roles": _roles, "scopes": _scopes}
+        "alarms": _alarms, "roles": _roles, "scopes": _scopes, "attacks": _attacks}
     if name in makers:
         return makers[name](meanings)
     if name in FORMS:
@@ -284,6 +286,21 @@ def _units(_: Meanings) -> list[str]:
     si = dict.fromkeys(unit.si for unit in UNITS.values())
     rows = [f"| {inside} | {', '.join(f'`{n}`' for n, unit in UNITS.items() if unit.si == inside)} |" for inside in si]
     return ["| unit inside | units that a map may name |", "|---|---|", *rows]
+
+
+# --- attacks ----------------------------------------------------------------------------------------------------------
+
+
+def _attacks(_: Meanings) -> list[str]:
+    """From the tests themselves: what is not tested is not claimed."""
+    rows = ["| attack | what holds |", "|---|---|"]
+    for path in sorted(ATTACKS.glob("test_*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        rows.append(f"| **{path.stem.removeprefix('test_attacks_').replace('_', ' ')}** | {ast.get_docstring(tree)} |")
+        rows += [f"| {test.name.removeprefix('test_').replace('_', ' ')} | {ast.get_docstring(test)} |"
+                 for test in tree.body
+                 if isinstance(test, ast.FunctionDef | ast.AsyncFunctionDef) and test.name.startswith("test_")]
+    return [row.replace("\n", " ") for row in rows]
 
 
 def main() -> int:

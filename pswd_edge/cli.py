@@ -34,6 +34,7 @@ COMMANDS = {
     "simulate": Command("simulate", "run the simulated devices alone"),
     "explain": Command("explain", "why a set-point is what it is, now or at a time that has passed"),
     "ledger": Command("ledger", "what was asked and decided: list it, verify its chain of hashes"),
+    "audit": Command("audit", "what the gateway was asked, did and refused: list it, verify its chains"),
     "export": Command("export", "ramps of the grid's power for the utility, signed; and its verification"),
     "record": Command("record", "record what the rules see, to be decided again by `replay`"),
     "replay": Command("replay", "the rules over a load or a scenario on virtual time, scored"),

@@ -10,11 +10,11 @@ sys.path.insert(0, str(Path(__file__).parent / "control"))
 from test_chronicle import UTC_S, Watched
 from virtual import demo_site
 
+from pswd_edge.chain.chain import Chain
 from pswd_edge.cli import main
 from pswd_edge.commands.explain import find_point, then_of
 from pswd_edge.commands.moment import utc_of
 from pswd_edge.control.arbiter import Verdict
-from pswd_edge.control.chain import Chain
 from pswd_edge.errors import PswdError
 from pswd_edge.image import ImageReader, ImageWriter
 

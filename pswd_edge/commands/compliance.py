@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
+from pswd_edge.chain.chain_check import check_chain, read_entries
 from pswd_edge.clock import iso_utc
 from pswd_edge.commands.sentences import headline
-from pswd_edge.control.chain_check import check_chain, read_entries
 from pswd_edge.control.power_record import PowerBlock, PowerRecord, hours
 from pswd_edge.model.site import Site
 from pswd_edge.planning.compliance import (

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
+from pswd_edge.chain.chain_check import read_entries
 from pswd_edge.clock import iso_utc
 from pswd_edge.commands.ledger import add_folders
 from pswd_edge.commands.moment import utc_of
 from pswd_edge.commands.sentences import binding, headline, level, origin, power
 from pswd_edge.commands.status import ALIVE_S
-from pswd_edge.control.chain_check import read_entries
 from pswd_edge.control.chronicle import input_points
 from pswd_edge.errors import PswdError
 from pswd_edge.image import ImageReader

@@ -6,11 +6,11 @@ from typing import Any
 
 import msgspec
 
+from pswd_edge.chain.chain_check import check_chain, read_entries
 from pswd_edge.clock import iso_utc
 from pswd_edge.commands.moment import utc_of
 from pswd_edge.commands.running import add_runtime_dir
 from pswd_edge.commands.sentences import headline
-from pswd_edge.control.chain_check import check_chain, read_entries
 from pswd_edge.errors import PswdError
 from pswd_edge.image import ImageReader
 

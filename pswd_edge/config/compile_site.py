@@ -6,17 +6,19 @@ from pswd_edge.config.compile_control import DEFAULT_REVERT_S, compile_control
 from pswd_edge.config.control_form import ControlForm
 from pswd_edge.config.map_form import MapFile, ModbusMap
 from pswd_edge.config.points import PointContext, compile_points, period_ms, with_effect
-from pswd_edge.config.site_form import ConnectionForm, DeviceForm, EndpointForm, SiteFile
+from pswd_edge.config.site_form import ApiLimitsForm, ConnectionForm, DeviceForm, EndpointForm, RateForm, SiteFile
 from pswd_edge.model.circuit import Circuit
 from pswd_edge.model.device import Connection, Device
 from pswd_edge.model.point import Point
 from pswd_edge.model.site import (
+    ApiLimits,
     GridFacts,
     HeatFacts,
     IdentitySpec,
     Listener,
     OutsideEndpoint,
     PlannerSpec,
+    RateSpec,
     RecordingSpec,
     Site,
     TrapSpec,
@@ -60,9 +62,16 @@ def compile_form(form: SiteFile, maps: Mapping[str, MapFile]) -> Site:
         state_dir=form.state_dir,
         runtime_dir=form.runtime_dir,
         planner=PlannerSpec(**dict(form.planner)),
+        api_limits=_api_limits(form.api_limits),
         identity=IdentitySpec(**dict(form.identity)),
         recording=RecordingSpec() if form.recording is None else RecordingSpec(**dict(form.recording), on=True),
     )
+
+
+def _api_limits(form: ApiLimitsForm) -> ApiLimits:
+    rates = {name: RateSpec(rate.per_minute, rate.burst) for name, rate in dict(form).items()
+             if isinstance(rate, RateForm)}
+    return ApiLimits(form.connections, form.connections_per_address, **rates)
 
 
 def _endpoint(form: EndpointForm | None) -> OutsideEndpoint | None:

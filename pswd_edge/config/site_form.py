@@ -9,6 +9,7 @@ from pswd_edge.config.form import Form, Id, Number, Text, Whole
 from pswd_edge.config.map_form import Every
 
 Port = Annotated[Whole, Field(ge=1, le=65535)]
+Origin = Annotated[Text, Field(pattern=r"^https?://[a-z0-9.-]+(:[0-9]{1,5})?$|^https?://\[[0-9a-f:]+\](:[0-9]{1,5})?$")]
 ProfileName = Literal["pswd", "dcpi", "edge"]
 
 
@@ -101,7 +102,27 @@ class ListenerForm(Form):
     profiles: tuple[ProfileName, ...] = Field(min_length=1)
     tls_certificate: Text | None = None
     tls_key: Text | None = None
+    cors_origins: tuple[Origin, ...] = ()
     client_ca: Text | None = None
+
+
+class RateForm(Form):
+    """How often one client may ask."""
+
+    per_minute: Annotated[Number, Field(gt=0, le=1_000_000)]
+    burst: Annotated[Whole, Field(ge=1, le=1_000_000)]
+
+
+class ApiLimitsForm(Form):
+    """What the gateway's clients may ask of it; rates that are left out are the documented ones."""
+
+    connections: Annotated[Whole, Field(ge=1, le=100_000)] = 600
+    connections_per_address: Annotated[Whole, Field(ge=1, le=100_000)] = 300
+    authentication: RateForm | None = None
+    workload: RateForm | None = None
+    monitoring: RateForm | None = None
+    control: RateForm | None = None
+    grid: RateForm | None = None
 
 
 class UplinkForm(Form):
@@ -167,4 +188,5 @@ class SiteFile(Form):
     snmp_traps: TrapsForm | None = None
     recording: RecordingForm | None = None
     planner: PlannerForm = PlannerForm()
+    api_limits: ApiLimitsForm = ApiLimitsForm()
     identity: IdentityForm = IdentityForm()

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import structlog
 
+from pswd_edge.chain.chain import Body, Chain
 from pswd_edge.clock import iso_utc
-from pswd_edge.control.chain import Body, Chain
 from pswd_edge.control.power_record import PowerBlock, PowerRecord, hours
 
 WAITING_MAX = 200             # entries between two writes; the loop never waits for the disk

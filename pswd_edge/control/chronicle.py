@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pswd_edge.chain.chain import Body
 from pswd_edge.clock import iso_utc
 from pswd_edge.control.arbiter import Verdict
-from pswd_edge.control.chain import Body
 from pswd_edge.control.ledger import Ledger, request_head
 from pswd_edge.control.modes import ModeKeeper
 from pswd_edge.control.power_record import PowerBlock

@@ -108,8 +108,8 @@ def difference(old: Site, new: Site) -> str:
         parts.append("control settings changed")
     if old.planner != new.planner:
         parts.append(f"planner switched {'on' if new.planner.enabled else 'off'}")
-    parts += [f"{name} changed: takes effect when the gateway is restarted" for name in ("listeners", "uplink")
-              if getattr(old, name) != getattr(new, name)]
+    parts += [f"{name} changed: takes effect when the gateway is restarted"
+              for name in ("listeners", "api_limits", "uplink") if getattr(old, name) != getattr(new, name)]
     return "; ".join(parts) or "nothing that matters here"
 
 

@@ -1,6 +1,5 @@
 """One listener of the site: its aiohttp application, its socket, its end."""
 
-import asyncio
 import ipaddress
 import ssl
 from collections.abc import Mapping
@@ -8,8 +7,11 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from pswd_edge.errors import ConfigError
+from pswd_edge.gateway.cors import Cors
 from pswd_edge.gateway.documents import Documents
-from pswd_edge.gateway.middleware import Frame, finish_headers
+from pswd_edge.gateway.gate import Gate, bind
+from pswd_edge.gateway.guard import Guard
+from pswd_edge.gateway.middleware import Finish, Frame
 from pswd_edge.gateway.profile import Profile
 from pswd_edge.gateway.protocol import protocol_factory, tls_context
 from pswd_edge.gateway.reception import Reception
@@ -19,25 +21,26 @@ from pswd_edge.gateway.validation import BODY_MAX
 from pswd_edge.model.site import Listener
 
 SHUTDOWN_S = 5.0
-HANDSHAKE_S = 10.0      # whoever connects and says nothing holds a socket no longer
 
 
 class Listening:
     """An open listener; `port` is the real one where the site says 0."""
 
-    def __init__(self, listener: Listener, runner: web.AppRunner, server: asyncio.Server) -> None:
+    def __init__(self, listener: Listener, runner: web.AppRunner, gate: Gate) -> None:
         self.listener = listener
         self._runner = runner
-        self._server = server
-        self.port: int = server.sockets[0].getsockname()[1]
+        self._gate = gate
+        self.port: int = gate.port
 
     async def close(self) -> None:
         """Take no new connection, finish what is being answered, end."""
-        self._server.close()
+        await self._gate.close()
         await self._runner.cleanup()
 
 
-async def open_listener(listener: Listener, profiles: Mapping[str, Profile], services: Services) -> Listening:
+async def open_listener(
+    listener: Listener, profiles: Mapping[str, Profile], services: Services, guard: Guard,
+) -> Listening:
     """Bind and serve.
 
     Raises:
@@ -49,28 +52,26 @@ async def open_listener(listener: Listener, profiles: Mapping[str, Profile], ser
         raise ConfigError([f"{where}: got profiles {unknown or 'none'}: expected some of {', '.join(profiles)}"])
     context = _tls(listener, where, services.security.intrusions)
     own = [profiles[name] for name in listener.profiles]
-    runner = web.AppRunner(_application(own, services), access_log=None, shutdown_timeout=SHUTDOWN_S)
+    runner = web.AppRunner(_application(own, listener, services, guard), access_log=None, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
     if runner.server is None:
         raise ConfigError([f"{where}: no server"])
-    loop = asyncio.get_running_loop()
     try:
-        server = await loop.create_server(protocol_factory(runner.server, own[0]), listener.host, listener.port,
-                                          ssl=context, reuse_address=True, backlog=128,
-                                          ssl_handshake_timeout=HANDSHAKE_S if context else None)
+        bound = await bind(listener.host, listener.port)
     except OSError as error:
         await runner.cleanup()
         reason = error.strerror or error
         raise ConfigError([f"{where}: cannot be bound ({reason}); is another gateway running?"]) from error
-    return Listening(listener, runner, server)
+    return Listening(listener, runner, Gate(bound, guard.connections, protocol_factory(runner.server, own[0]), context))
 
 
-def _application(profiles: list[Profile], services: Services) -> web.Application:
-    frame = Frame(profiles, services.live, services.meter)
+def _application(profiles: list[Profile], listener: Listener, services: Services, guard: Guard) -> web.Application:
+    cors = Cors(listener.cors_origins)
+    frame = Frame(profiles, services.live, services.meter, guard.audit, cors)
     app = web.Application(middlewares=[frame.around], client_max_size=BODY_MAX)
-    app.on_response_prepare.append(finish_headers)
+    app.on_response_prepare.append(Finish(cors).headers)
     for profile in profiles:
-        app.router.add_routes(Reception(profile, services.security.intrusions).routes())
+        app.router.add_routes(Reception(profile, guard, services.security.intrusions).routes())
         app.router.add_routes(Documents(profile).routes())
     return app
 

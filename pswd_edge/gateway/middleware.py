@@ -11,12 +11,17 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 from aiohttp import web
 
+from pswd_edge.gateway.audit import REFUSED, Audit
+from pswd_edge.gateway.cors import Cors
 from pswd_edge.gateway.endpoint import Endpoint
+from pswd_edge.gateway.guard import VERDICT
 from pswd_edge.gateway.live import LiveImage
 from pswd_edge.gateway.performance import PerformanceMeter
 from pswd_edge.gateway.principal import Principal
 from pswd_edge.gateway.profile import Profile, respond_refusal
 from pswd_edge.gateway.refusal import RefusalError, unavailable
+from pswd_edge.gateway.validation import too_large
+from pswd_edge.gateway.wellformed import check_form
 
 REQUEST_ID = web.RequestKey("request_id", str)
 PRINCIPAL = web.RequestKey("principal", Principal)
@@ -33,10 +38,13 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Frame:
     """The one middleware of a listener. `profiles` are its profiles; the first one's words serve unknown paths."""
 
-    def __init__(self, profiles: Sequence[Profile], live: LiveImage, meter: PerformanceMeter) -> None:
+    def __init__(
+        self, profiles: Sequence[Profile], live: LiveImage, meter: PerformanceMeter, audit: Audit, cors: Cors,
+    ) -> None:
         self._profiles = profiles
         self._live = live
         self._meter = meter
+        self._audit, self._cors = audit, cors
 
     def profile_of(self, path: str) -> Profile:
         """The profile whose prefix the path has."""
@@ -52,11 +60,16 @@ class Frame:
         request[REQUEST_ID] = given_id(request.headers.get("X-Request-ID"))
         self._live.follow()
         try:
+            check_form(request)
             async with asyncio.timeout(TIMEOUT_S) as request[TIME_LIMIT]:
-                response = await handler(request)
+                response = self._cors.preflight(request) or await handler(request)
         except Exception as error:  # noqa: BLE001  # the edge of the house: nothing may leave as a traceback
-            refusal = refusal_of(error, request)
+            refusal = request[REFUSED] = refusal_of(error, request)
             response = respond_refusal(self.profile_of(request.path), refusal, request[REQUEST_ID])
+            if refusal.headers.get("Connection") == "close":
+                response.force_close()
+        await self._audit.record(request, response.status, request[REQUEST_ID], request.get(PRINCIPAL),
+                                 request.get(ENDPOINT))
         duration_s = time.perf_counter() - started_s
         endpoint = request.get(ENDPOINT)
         if response.status != SWITCHING:      # a stream lasts for hours: that is no slow answer
@@ -82,8 +95,8 @@ def refusal_of(error: Exception, request: web.Request) -> RefusalError:
                            "fails; ask again with the same Idempotency-Key")
     if isinstance(error, TimeoutError):
         return unavailable("TIMEOUT", f"no answer within {TIMEOUT_S:.0f} s; ask again in 2 s")
-    _LOG.error("request failed", request_id=request[REQUEST_ID], method=request.method, path=request.path[:200],
-               traceback=traceback_of(error))
+    _LOG.error("request failed", request_id=request[REQUEST_ID], method=request.method,
+               path=request.rel_url.raw_path[:200], traceback=traceback_of(error))
     return RefusalError(500, "INTERNAL_ERROR", "the gateway failed; its log has more under this request id")
 
 
@@ -101,21 +114,40 @@ def _from_aiohttp(error: web.HTTPException, request: web.Request) -> RefusalErro
         return RefusalError(405, "METHOD_NOT_ALLOWED", f"{path}: got {request.method[:20]}: expected {allowed}",
                             headers={"Allow": allowed})
     if error.status == 413:
-        return RefusalError(413, "BODY_TOO_LARGE", "body: got over 65536 bytes: expected at most 65536")
+        return too_large()
     return RefusalError(error.status, f"HTTP_{error.status}", error.reason)
 
 
 def _log(request: web.Request, response: web.StreamResponse, duration_s: float) -> None:
-    """One line a request. Never the query, the headers or the body: they may hold secrets."""
+    """One line a request. Never the query, the headers or the body: they may hold secrets.
+
+    The path as it was sent: decoded, it could bring line ends and terminal codes into the log.
+    """
     principal = request.get(PRINCIPAL)
-    _LOG.info("request", request_id=request[REQUEST_ID], method=request.method, path=request.path[:200],
+    _LOG.info("request", request_id=request[REQUEST_ID], method=request.method, path=request.rel_url.raw_path[:200],
               status=response.status, ms=round(1000 * duration_s, 2), remote=request.remote,
               origin=principal.origin if principal else None)
 
 
-async def finish_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """On every answer: its request id, nothing cached, nothing guessed, and no word about the software."""
-    response.headers.setdefault("X-Request-ID", request.get(REQUEST_ID, ""))
-    response.headers.setdefault("Cache-Control", "no-store")
-    response.headers.setdefault("X-Content-Type-Options", "nosniff")
-    response.headers.pop("Server", None)
+class Finish:
+    """The headers of every answer of a listener: its id, nothing cached or guessed, no word about the software."""
+
+    def __init__(self, cors: Cors) -> None:
+        self._cors = cors
+
+    async def headers(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Called by aiohttp before an answer leaves."""
+        found = {"X-Request-ID": request.get(REQUEST_ID, ""), **always(secure=request.secure)}
+        verdict = request.get(VERDICT)
+        if verdict is not None:
+            found.update(verdict.headers())
+        found.update(self._cors.headers(request))
+        for name, value in found.items():
+            response.headers.setdefault(name, value)
+        response.headers.pop("Server", None)
+
+
+def always(*, secure: bool) -> dict[str, str]:
+    """Headers of every answer; `secure`: over TLS, where browsers are told to stay."""
+    found = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    return {**found, "Strict-Transport-Security": "max-age=31536000"} if secure else found

@@ -1,13 +1,16 @@
-"""The way of a request to its handler: who asks, may they, what do they say. Each only after the one before."""
+"""The way of a request to its handler: who asks, may they, how often, what do they say. Each only after the last."""
 
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from pswd_edge.gateway.endpoint import Call, Endpoint
+from pswd_edge.gateway.audit import is_command
+from pswd_edge.gateway.endpoint import Call, Category, Endpoint
+from pswd_edge.gateway.guard import Guard
 from pswd_edge.gateway.middleware import ENDPOINT, PRINCIPAL
 from pswd_edge.gateway.principal import Principal
 from pswd_edge.gateway.profile import Profile
+from pswd_edge.gateway.rates import address_origin
 from pswd_edge.gateway.refusal import RefusalError
 from pswd_edge.gateway.security_log import Intrusions, Kind
 from pswd_edge.gateway.validation import check, check_query, read_json
@@ -19,8 +22,8 @@ ADMISSION: web.RequestKey[Callable[[], object]] = web.RequestKey("admission")
 class Reception:
     """Receives the requests of one profile."""
 
-    def __init__(self, profile: Profile, intrusions: Intrusions) -> None:
-        self._profile, self._intrusions = profile, intrusions
+    def __init__(self, profile: Profile, guard: Guard, intrusions: Intrusions) -> None:
+        self._profile, self._guard, self._intrusions = profile, guard, intrusions
 
     def routes(self) -> list[web.RouteDef]:
         """The profile's table as routes of aiohttp."""
@@ -30,10 +33,15 @@ class Reception:
     def _handler(self, endpoint: Endpoint) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def receive(request: web.Request) -> web.StreamResponse:
             request[ENDPOINT] = endpoint
-            principal = self._admit(endpoint, request)
+            try:
+                principal = self._admit(endpoint, request)
+            finally:
+                self._charge(endpoint, request)
             if endpoint.stream:
                 request[ADMISSION] = lambda: self._admit(endpoint, request)
-            return await endpoint.handler(await read_call(endpoint, request, principal))
+            if is_command(endpoint):
+                self._guard.audit.check()
+            return await self._guard.idempotency.serve(await read_call(endpoint, request, principal), endpoint)
 
         return receive
 
@@ -48,6 +56,18 @@ class Reception:
             raise RefusalError(403, "FORBIDDEN",
                                f"{principal.role} {principal.name}: may not {endpoint.operation.value}")
         return principal
+
+    def _charge(self, endpoint: Endpoint, request: web.Request) -> None:
+        """Count the request, one that is refused too; 429 goes before any other refusal.
+
+        Who could not prove who they are counts by address: tokens cannot be tried faster than passwords.
+        """
+        principal = request.get(PRINCIPAL)
+        if principal is not None:
+            self._guard.charge(request, principal.origin, endpoint.category)
+        else:
+            category = endpoint.category if endpoint.operation is None else Category.AUTH
+            self._guard.charge(request, address_origin(request.remote), category)
 
 
 async def read_call(endpoint: Endpoint, request: web.Request, principal: Principal | None) -> Call:

@@ -12,6 +12,7 @@ from pswd_edge.clock import Clock, SystemClock
 from pswd_edge.door import GATEWAY_SOCKET, DoorClient
 from pswd_edge.errors import ConfigError, ImageError
 from pswd_edge.gateway.auth import ADD_USER
+from pswd_edge.gateway.guard import open_guard
 from pswd_edge.gateway.identity import Identity
 from pswd_edge.gateway.listening import Listening, open_listener
 from pswd_edge.gateway.live import LiveImage
@@ -37,10 +38,14 @@ class Gateway:
         """Open users and signing key; raises SecretError where they cannot be used."""
         self._clock = clock or SystemClock()
         self._live = live
-        self.services: Services = open_services(live, door, self._clock, Store(state_dir))
+        store = Store(state_dir)
+        self.services: Services = open_services(live, door, self._clock, store)
+        self.guard = open_guard(live.site.api_limits, state_dir, store, self._clock)
+        self.services.health.watch(lambda: self.guard.audit.trouble)
         self._identity = Identity.open(state_dir, live.site, self._clock, self.services.security.intrusions)
         self.listening: list[Listening] = []
         self._jobs: list[asyncio.Task[None]] = []
+        self._auditing: asyncio.Task[None] | None = None
         self._offer_setup()
 
     async def open(self, rows_folder: Path) -> None:
@@ -49,15 +54,16 @@ class Gateway:
         profiles: dict[str, Profile] = {"pswd": PswdProfile(self.services, self._identity.users),
                                         "dcpi": DcpiProfile(self.services, self._identity.clients),
                                         "edge": EdgeProfile(self.services, self._identity.users)}
+        self._auditing = asyncio.create_task(self.guard.audit.run(), name="audit")
         try:
             for listener in self._live.site.listeners:
-                self.listening.append(await open_listener(listener, profiles, self.services))
+                self.listening.append(await open_listener(listener, profiles, self.services, self.guard))
                 _LOG.info("listening", host=listener.host, port=self.listening[-1].port, profiles=listener.profiles)
         except ConfigError:
             await self.close()
             raise
         self._jobs = [asyncio.create_task(job(), name=name) for name, job in self.services.jobs().items()]
-        for job in self._jobs:
+        for job in (self._auditing, *self._jobs):
             job.add_done_callback(_tell_end)
 
     def _offer_setup(self) -> None:
@@ -79,6 +85,7 @@ class Gateway:
             self.services.history.look()
             self._identity.users.look()
             self.services.grid.look()
+            self.guard.audit.look()
             on_look()
             await asyncio.sleep(_LOOK_S)
 
@@ -91,6 +98,7 @@ class Gateway:
         for listening in self.listening:
             await listening.close()
         self.listening = []
+        await self.guard.audit.close(self._auditing)
         await self.services.close()
         self._identity.close()
         self._live.close()

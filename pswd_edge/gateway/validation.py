@@ -1,5 +1,6 @@
 """Requests in: JSON read strictly, checked by a pydantic model, every mistake named at once."""
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -42,6 +43,8 @@ async def read_json(request: web.Request) -> object:
                            f"Content-Type: got {_show(request.headers.get('Content-Type'))}: expected application/json")
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise RefusalError(415, "UNSUPPORTED_MEDIA_TYPE", "Content-Encoding: expected none")
+    if (request.content_length or 0) > BODY_MAX:       # not a byte of it is waited for
+        raise too_large()
     raw = await request.read()
     try:
         found: object = orjson.loads(raw)
@@ -50,6 +53,30 @@ async def read_json(request: web.Request) -> object:
                            f"column {error.colno}): expected a JSON object") from error
     if _deeper_than(found, DEPTH_MAX):
         raise RefusalError(400, "MALFORMED_JSON", f"body: got over {DEPTH_MAX} levels: expected at most {DEPTH_MAX}")
+    _check_keys(raw)
+    return found
+
+
+def too_large() -> RefusalError:
+    """413; the connection is closed, since the rest of the body would stand before the next request."""
+    return RefusalError(413, "BODY_TOO_LARGE", f"body: got over {BODY_MAX} bytes: expected at most {BODY_MAX}",
+                        headers={"Connection": "close"})
+
+
+def _check_keys(raw: bytes) -> None:
+    """Raises RefusalError where an object has a key twice: readers differ in which of the two they take."""
+    try:
+        json.loads(raw, object_pairs_hook=_unique)
+    except ValueError as error:
+        raise RefusalError(400, "MALFORMED_JSON", f"body: {error}") from error
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"got {_show(twice)} twice in one object: expected once")
     return found
 
 
@@ -69,11 +96,16 @@ def _deeper_than(found: object, levels: int) -> bool:
 
 
 def check(model: type[_M], found: object) -> _M:
-    """`found` as the model; raises RefusalError 400 with one line a mistake."""
+    """`found` as the model; raises RefusalError 400 with one line a mistake.
+
+    A model's `REFUSED_AS` names other codes than INVALID_REQUEST for mistakes in some of its fields.
+    """
     try:
         return model.model_validate(found)
     except ValidationError as error:
-        raise invalid([_line(e) for e in error.errors(include_url=False)]) from error
+        errors, codes = error.errors(include_url=False), getattr(model, "REFUSED_AS", {})
+        code = next((codes[part] for e in errors for part in e["loc"][:1] if part in codes), "INVALID_REQUEST")
+        raise invalid([_line(e) for e in errors], code) from error
 
 
 def check_query(model: type[_M], query: Mapping[str, str]) -> _M:
@@ -81,10 +113,10 @@ def check_query(model: type[_M], query: Mapping[str, str]) -> _M:
     return check(model, {name: _integer(text) for name, text in query.items()})
 
 
-def invalid(lines: list[str]) -> RefusalError:
-    """400 INVALID_REQUEST; `lines` are mistakes as `path: got X: expected Y`."""
+def invalid(lines: list[str], code: str = "INVALID_REQUEST") -> RefusalError:
+    """400; `lines` are mistakes as `path: got X: expected Y`."""
     more = f" (and {len(lines) - 1} more, see details)" if len(lines) > 1 else ""
-    return RefusalError(400, "INVALID_REQUEST", lines[0] + more, details="\n".join(lines))
+    return RefusalError(400, code, lines[0] + more, details="\n".join(lines))
 
 
 def _integer(text: str) -> int | str:

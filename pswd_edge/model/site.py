@@ -16,6 +16,7 @@ from pswd_edge.model.point import Point
 class Listener(Struct, frozen=True):
     """One HTTP listener: the profiles that it serves and where. TLS paths are None on loopback only.
 
+    `cors_origins` are the origins whose pages may ask, "https://host:port".
     With `client_ca` every client must show a certificate that it has signed, over TLS 1.3.
     """
 
@@ -25,6 +26,7 @@ class Listener(Struct, frozen=True):
     tls_certificate: str | None = None
     tls_key: str | None = None
     client_ca: str | None = None
+    cors_origins: tuple[str, ...] = ()
 
 
 class IdentitySpec(Struct, frozen=True):
@@ -33,6 +35,25 @@ class IdentitySpec(Struct, frozen=True):
     access_lifetime_s: int = 3600
     refresh_lifetime_s: int = 86_400
     origins: tuple[str, ...] = ()
+
+
+class RateSpec(Struct, frozen=True):
+    """`per_minute` requests of one client for ever; `burst` at once after a pause."""
+
+    per_minute: float
+    burst: int
+
+
+class ApiLimits(Struct, frozen=True):
+    """How much the gateway's clients may ask of it. A rate that is None is the documented one."""
+
+    connections: int = 600
+    connections_per_address: int = 300
+    authentication: RateSpec | None = None
+    workload: RateSpec | None = None
+    monitoring: RateSpec | None = None
+    control: RateSpec | None = None
+    grid: RateSpec | None = None
 
 
 class Uplink(Struct, frozen=True):
@@ -127,6 +148,7 @@ class Site(Struct, frozen=True, dict=True):
     runtime_dir: str = "var/run"
     recording: RecordingSpec = RecordingSpec()
     planner: PlannerSpec = PlannerSpec()
+    api_limits: ApiLimits = ApiLimits()
     identity: IdentitySpec = IdentitySpec()
     grid_endpoint: OutsideEndpoint | None = None
     heat_endpoint: OutsideEndpoint | None = None

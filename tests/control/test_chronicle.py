@@ -11,9 +11,9 @@ from msgspec.structs import replace
 from test_ledger import entry
 from virtual import MW, World, bad, demo_site, small_spec
 
+from pswd_edge.chain.chain_check import check_chain, read_entries
 from pswd_edge.control.arbiter import Verdict
 from pswd_edge.control.archive import WAITING_MAX, Archive
-from pswd_edge.control.chain_check import check_chain, read_entries
 from pswd_edge.control.chronicle import Chronicle
 from pswd_edge.control.ledger import Ledger
 from pswd_edge.control.modes import ModeKeeper

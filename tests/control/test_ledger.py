@@ -15,8 +15,8 @@ import msgspec
 import pytest
 from desk_case import CLOCK_UTC_S, announce, facts, order, set_mode, set_point, target
 
+from pswd_edge.chain.chain_check import check_chain, read_entries
 from pswd_edge.control import ledger as ledger_module
-from pswd_edge.control.chain_check import check_chain, read_entries
 from pswd_edge.control.ledger import ENDED_KEPT, KEEP_S, Entry, Ledger
 from pswd_edge.control.requests import decide
 from pswd_edge.model.command import Accepted, Level, Rejected, Request

@@ -53,6 +53,12 @@ class House:
         return await self.call("POST", path, json, **more)
 
 
+@pytest.fixture
+def house_class() -> type[House]:
+    """For tests that open a gateway of their own."""
+    return House
+
+
 @pytest.fixture(scope="session")
 def hashes() -> dict[str, User]:
     """Hashed once: argon2 is slow on purpose."""

@@ -15,7 +15,7 @@ from pswd_edge.model.device import Connection, Device
 from pswd_edge.model.point import ModbusAddress, Point
 from pswd_edge.model.quality import Quality, Reason
 from pswd_edge.model.report import BatteryReport, Report, SetpointReport
-from pswd_edge.model.site import GridFacts, Listener, Site
+from pswd_edge.model.site import ApiLimits, GridFacts, Listener, RateSpec, Site
 from pswd_edge.model.workload import Announcement, Headroom, Workload, WorkloadState
 
 PERIOD_S = 0.1
@@ -42,6 +42,11 @@ CAMPUS = {
 }
 
 
+# The clock of a test stands still, and so do the buckets: what tests the rates asks for `ApiLimits()`.
+WIDE = ApiLimits(**dict.fromkeys(("authentication", "workload", "monitoring", "control", "grid"),
+                                 RateSpec(1e6, 100_000)))
+
+
 def make_site(profiles: tuple[str, ...] = ("pswd",), campus: dict = CAMPUS, **changes: object) -> Site:
     devices, points = [], []
     for number, (name, (kind, signals)) in enumerate(campus.items()):
@@ -58,7 +63,7 @@ def make_site(profiles: tuple[str, ...] = ("pswd",), campus: dict = CAMPUS, **ch
                      Circuit("hall-a", "utility", 70e6, index["hall-a.active_power_w"]),
                      Circuit("hall-b", "utility", 70e6, index["hall-b.active_power_w"])),
         "control": make_control(index), "listeners": (Listener("127.0.0.1", 0, profiles),),
-        "grid": GridFacts("grid-test", 50.0, 210.0, 46.0, 61.5),
+        "grid": GridFacts("grid-test", 50.0, 210.0, 46.0, 61.5), "api_limits": WIDE,
     }
     return Site(**{**settings, **changes})
 

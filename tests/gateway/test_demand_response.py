@@ -364,8 +364,8 @@ async def test_two_commitments_of_one_client_have_two_limits(grid):
     """Control tells limits of one origin apart by their begin: neither may replace the other."""
     await demanded(grid)
     await demanded(grid, event_id="dr-2")
-    await answer(grid, accept())
-    await answer(grid, accept("dr-2", load_reduction_mw=5.0))
+    await answer(grid, accept(response_time_sec=0))
+    await answer(grid, accept("dr-2", load_reduction_mw=5.0, response_time_sec=0))
     first, second = limits(grid)
     assert round(first.from_utc_s) != round(second.from_utc_s)
 

@@ -17,7 +17,7 @@ async def operator():
 async def ask(operator, method, path, json=None, token="secret"):
     async with aiohttp.ClientSession() as session, session.request(
             method, f"http://127.0.0.1:{operator.port}{path}", json=json,
-            headers={"Authorization": f"Bearer {token}"}) as response:
+            headers={"Authorization": f"Bearer {token}", "Idempotency-Key": "m-1"}) as response:
         return response.status, await response.json()
 
 

@@ -1,5 +1,7 @@
 """What several profiles need, once: live facts and commands in SI units and our own words."""
 
+import contextlib
+import sqlite3
 from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
 
@@ -8,6 +10,7 @@ from pswd_edge.gateway.heavy import HeavyWork
 from pswd_edge.gateway.live import LiveImage
 from pswd_edge.gateway.long_answer import LongAnswers
 from pswd_edge.gateway.performance import PerformanceMeter
+from pswd_edge.gateway.services.announcements import Announcements
 from pswd_edge.gateway.services.battery import BatteryService
 from pswd_edge.gateway.services.breakdown import BreakdownService
 from pswd_edge.gateway.services.commitment import CommitmentTable
@@ -16,6 +19,7 @@ from pswd_edge.gateway.services.cooling_systems import CoolingSystems
 from pswd_edge.gateway.services.delivery import Delivery
 from pswd_edge.gateway.services.demand_response import DemandResponse
 from pswd_edge.gateway.services.dispatch import Dispatch, Door
+from pswd_edge.gateway.services.evaluation import Evaluation
 from pswd_edge.gateway.services.forecast import ForecastService
 from pswd_edge.gateway.services.grid import GridService
 from pswd_edge.gateway.services.grid_events import GridEvents
@@ -28,6 +32,7 @@ from pswd_edge.gateway.services.load_record import LoadRecord
 from pswd_edge.gateway.services.market import GridConditions
 from pswd_edge.gateway.services.metrics import MetricsService
 from pswd_edge.gateway.services.outside import Outside
+from pswd_edge.gateway.services.pending import PendingFile
 from pswd_edge.gateway.services.planner import PlannerService
 from pswd_edge.gateway.services.polled import Polled
 from pswd_edge.gateway.services.power import PowerService
@@ -37,6 +42,7 @@ from pswd_edge.gateway.services.security import SecurityService
 from pswd_edge.gateway.services.sensors import SensorService
 from pswd_edge.gateway.services.subsystems import SubsystemService, figures_of
 from pswd_edge.gateway.services.thermal import ThermalService
+from pswd_edge.gateway.services.workload_figures import WorkloadFigures
 from pswd_edge.gateway.services.workloads import WorkloadService
 from pswd_edge.gateway.store import Store
 from pswd_edge.gateway.streams.hub import StreamHub
@@ -73,6 +79,9 @@ class Services(NamedTuple):
     breakdown: BreakdownService
     history: History
     metrics: MetricsService
+    evaluation: Evaluation
+    announcements: Announcements
+    workload_figures: WorkloadFigures
     hub: StreamHub
     security: SecurityService
     forecast: ForecastService
@@ -82,7 +91,8 @@ class Services(NamedTuple):
     def jobs(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
         """What runs beside the answers, by name, until it is cancelled."""
         return {"planner": self.planner.run, "delivery": self.delivery.run, "grid events": self.grid_events.run,
-                "grid conditions": self.grid_conditions.run, "streams": self.hub.run,
+                "grid conditions": self.grid_conditions.run, "announcements": self.announcements.run,
+                "workload figures": self.workload_figures.run, "streams": self.hub.run,
                 "heat demand": self.heat_demand.run, "heat account": self.heat.run, "forecast": self.forecast.run,
                 "demand response": self.demand_response.run, "history": lambda: self.history.backfill(self.heavy)}
 
@@ -93,12 +103,15 @@ class Services(NamedTuple):
         self.heavy.close()
         await self.history.settle()
         await self.outside.close()
+        with contextlib.suppress(sqlite3.Error):    # a full disk costs the figures, not the end
+            await self.workload_figures.save()
         self.store.close()
 
 
 def open_services(live: LiveImage, door: Door, clock: Clock, store: Store) -> Services:
     """The services; to be closed at the end, the store with them."""
-    meter, heavy, workloads = PerformanceMeter(), HeavyWork(), WorkloadService(live, clock)
+    meter, heavy, powers = PerformanceMeter(), HeavyWork(), WorkloadFigures(store)
+    evaluation, workloads = Evaluation(live, clock, heavy), WorkloadService(live, clock, powers)
     power = PowerService(live, clock)
     dispatch, planner, outside = Dispatch(live, door, clock), PlannerService(live, door, clock), Outside(live)
     delivery, demand = Delivery(store, outside, live, clock), Polled(outside, clock, "heat", "/conditions", HeatDemand)
@@ -140,4 +153,7 @@ def open_services(live: LiveImage, door: Door, clock: Clock, store: Store) -> Se
         demand_response=DemandResponse(live, clock, heavy, dispatch, delivery, events, forecast,
                                        CommitmentTable(store)),
         subsystems=SubsystemService(live, figures),
+        evaluation=evaluation,
+        announcements=Announcements(live, dispatch, evaluation, PendingFile(store), clock),
+        workload_figures=powers,
     )

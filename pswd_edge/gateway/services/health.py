@@ -1,6 +1,6 @@
 """Health: a part is healthy when its data are fresh and its last write was applied, never because it is configured."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, NamedTuple
 
 from pswd_edge.clock import iso_utc
@@ -48,6 +48,11 @@ class HealthService:
         self._live, self._planner = live, planner
         self._dispatch = dispatch
         self._meter = meter
+        self._troubles: list[Callable[[], str]] = []
+
+    def watch(self, trouble: Callable[[], str]) -> None:
+        """One more reason: `trouble` is asked each time, and says "" where there is none."""
+        self._troubles.append(trouble)
 
     def read(self) -> HealthView:
         """The health now. Never refused: this answer is what explains why others are."""
@@ -107,6 +112,9 @@ class HealthService:
         if planner.state in ("late", "failed"):
             reasons.append(f"planner {planner.state}: {planner.reason}; the law goes on without it")
             found.append("degraded")
+        troubles = [text for trouble in self._troubles if (text := trouble())]
+        reasons += troubles
+        found += ["degraded"] * bool(troubles)
         found += _alarmed(report.alarms, reasons)
         return _worst(found)
 

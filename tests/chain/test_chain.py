@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pswd_edge.control import chain as module
-from pswd_edge.control.chain import Chain, segments
-from pswd_edge.control.chain_check import check_chain, read_entries
+from pswd_edge.chain import chain as module
+from pswd_edge.chain.chain import Chain, segments
+from pswd_edge.chain.chain_check import check_chain, read_entries
 
 
 def body(number: int) -> dict[str, object]:

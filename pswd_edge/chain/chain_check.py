@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from pswd_edge.control.chain import ZEROS, Body, Line, read_segment, segments
+from pswd_edge.chain.chain import ZEROS, Body, Line, read_segment, segments
 
 _FAULTS_TOLD = 20
 _TAIL = "an entry that is not whole: it is being written, or was cut off by a power cut and never answered"

@@ -1,0 +1,1 @@
+"""Attacks: what each does is a test, and a row of docs/security.md."""
