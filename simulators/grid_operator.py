@@ -130,6 +130,8 @@ class GridOperator:
     async def _on_signal(self, request: web.Request) -> web.StreamResponse:
         self.asked += 1
         message = await request.json()
+        if request.headers.get("Idempotency-Key") != message["id"]:
+            return web.json_response({"message": "Idempotency-Key: expected the message's id"}, status=400)
         await asyncio.sleep(self.faults.get("delay", 0.0))
         if self.faults.get("hang_up"):
             if request.transport is not None:

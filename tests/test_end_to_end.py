@@ -157,6 +157,20 @@ async def test_discharge_moves_the_battery_at_the_ramp_limit(rig, api):
     assert status == 200
 
 
+async def test_the_grid_operator_is_heard_and_signalled(rig, api):
+    """Its conditions are shown as its own word, and a signal comes back with its acknowledgement."""
+
+    async def heard():
+        return (await api("GET", "/grid/status"))[1].get("source") == "operator"
+
+    await until(heard, 15.0)
+    status, answer = await api("POST", "/grid/signal", {"signal_type": "load_forecast", "timestamp": now()})
+    assert (status, answer["acknowledgment_status"]) == (200, "acknowledged"), answer
+    log = await rig.simulators.ask("operator_log", True)
+    assert [m["kind"] for m in log["received"]] == ["load_forecast"]
+    assert log["received"][0]["id"] == answer["signal_id"]
+
+
 async def test_faulty_device_spoils_its_own_points_only(rig):
     """One meter that sends NaN is BAD; its neighbours behind the same gateway stay good."""
     await rig.simulators.ask("fault", {"device": "feeder-a", "name": "nan", "value": True})

@@ -127,7 +127,8 @@ def _environment(folder: Path, http_port: int, https_port: int, broker: Broker) 
         "PSWD_STATE_DIR": str(folder / "state"), "PSWD_RUNTIME_DIR": str(runtime),
         "PSWD_SECRETS_DIR": str(folder / "secrets"), "PSWD_HTTP_PORT": str(http_port), "PSWD_LOG_DIR": str(folder),
         "PSWD_HTTPS_PORT": str(https_port), "PSWD_TLS_DIR": str(folder / "tls"),
-        "PSWD_MQTT_PORT": str(broker.port), "PSWD_MQTT_VERSION": broker.version}
+        "PSWD_MQTT_PORT": str(broker.port), "PSWD_MQTT_VERSION": broker.version,
+        "PSWD_OPERATOR_PORT": os.environ.get("PSWD_OPERATOR_PORT") or str(free_port())}
     os.environ |= set_here
     try:
         yield runtime

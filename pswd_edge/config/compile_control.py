@@ -28,7 +28,7 @@ _AS_WRITTEN = (
     "period_ms", "input_deadline_percent", "start_mode", "auto_after_s", "ramp_limit_w_per_min", "import_limit_w",
     "delay_s", "frozen_after", "cooling_rating_w", "target_time_s", "energy_time_s", "energy_power_share",
     "shed_margin_w", "shed_fast_w", "release_after_s", "release_gap_s", "require_commissioning", "disruptive_per_s",
-    "shadow", "firm_resumes",
+    "shadow", "firm_resumes", "migration_targets",
 )
 """Keys of the form that the specification has too, with the same meaning and unit."""
 

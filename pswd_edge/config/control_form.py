@@ -170,6 +170,7 @@ class ControlForm(Form):
     load_substitutes: tuple[tuple[Input, ...], ...] = ()
     shadow: bool = False
     firm_resumes: bool = False
+    migration_targets: tuple[Text, ...] = ()
     effects: dict[PointId, EffectForm] = Field(default_factory=dict)
     thermal: ThermalForm | None = None
     supervision: tuple[SupervisorForm, ...] = ()

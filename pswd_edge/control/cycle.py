@@ -16,19 +16,20 @@ from pswd_edge.control.commissioned import Commissioned
 from pswd_edge.control.commissioning import Commissioning
 from pswd_edge.control.conditions import contradictions, decided_conditions, silence_text, tier_changes
 from pswd_edge.control.coordination import Coordination
-from pswd_edge.control.desk import Desk, unwritten
+from pswd_edge.control.desk import Desk
 from pswd_edge.control.excursion import excursion
+from pswd_edge.control.facts import Facts
 from pswd_edge.control.guarantee import Guarantee
 from pswd_edge.control.hints import Hints
 from pswd_edge.control.journal import Journal
-from pswd_edge.control.ledger import Ledger
+from pswd_edge.control.ledger import Ledger, unwritten
 from pswd_edge.control.limits import ordered
 from pswd_edge.control.modes import ModeKeeper
 from pswd_edge.control.publish import Clocks, Timings, limits_of, report_of, timings_of
 from pswd_edge.control.record_row import Begin, Seen
 from pswd_edge.control.recorder import Recorder
 from pswd_edge.control.refusals import Refusals
-from pswd_edge.control.requests import Facts, check
+from pswd_edge.control.requests import check
 from pswd_edge.control.rules import firm, law
 from pswd_edge.control.rules.cooling import FOUND_MAX_AGE_S
 from pswd_edge.control.rules.droop import is_excursion
@@ -42,6 +43,7 @@ from pswd_edge.control.shadow import REFUSED, decided, mode_of, refuses
 from pswd_edge.control.succession import carried_law, moved_controllers, moved_points
 from pswd_edge.control.tier_file import TierFile
 from pswd_edge.control.timing import Histogram
+from pswd_edge.control.turns import Turns
 from pswd_edge.image import ImageWriter
 from pswd_edge.image.notify import RowBell
 from pswd_edge.model.command import (
@@ -79,6 +81,8 @@ class ControlCycle:
         self._between: deque[Callable[[], None]] = deque()
         self._journal, self._clock, self._bell, self._notify = journal, clock, bell, notify
         self.desk = Desk(site, ledger, clock, self.facts)
+        self._turns = Turns(self.desk, clock, self.facts,
+                            lambda said: journal.tell("info", "workload", "request", said))
         self._keeper = ModeKeeper(site.control.start_mode, site.control.auto_after_s)
         self._setpoints = Setpoints(site)
         self._thermal = Coordination(site)
@@ -221,6 +225,7 @@ class ControlCycle:
             self._journal.tell("warning", "supervision_lost", silent.name, silence_text(silent))
             if silent.on_silence == "safe":
                 self._keeper.fail(f"{silent.name} is not heard any more", now_s)
+        self._turns.look(now_s)
         self.desk.ease(snapshot.time_s - self._last_s, self._standing)
         if turned := self._hints.turned(now_s):
             self._journal.tell("info", "planner", "site", turned)
@@ -314,7 +319,7 @@ class ControlCycle:
         powers = [measured(self._field.reading(c.power, now_s), SLOW_MAX_AGE_S) for c in self._spec.load_controllers]
         limits = self._limits if self._decision is None else self._decision.limits
         self._awaited = firm.awaited(
-            self._spec, self._awaited, tuple(self.desk.workloads.values()), self.desk.pause_ends_s, powers,
+            self._spec, self._awaited, tuple(self.desk.workloads.values()), self.desk.jobs.pause_ends_s, powers,
             orders.barred | orders.refused, limits, now_s)
         return firm.shifts(self._awaited)
 
@@ -329,11 +334,17 @@ class ControlCycle:
         return ", ".join(dict.fromkeys([*bad, *(() if decision.starts else decision.degraded)]))
 
     def _room(self, decision: law.Decision) -> Headroom:
-        heat = [self._field.reading(i, self._last_s) for i in self._heat]
-        heat_w = sum(r.value for r in heat) if heat and all(r.quality is not Quality.BAD for r in heat) else math.nan
         fleet = decision.fleet
         return headroom(self.desk.spec, decision.limits, tuple(self.desk.workloads.values()), decision.estimate.load_w,
-                        heat_w, fleet.above_min_wh + fleet.below_max_wh)
+                        self._heat_w(), fleet.above_min_wh + fleet.below_max_wh)
+
+    def _heat_w(self) -> float:
+        heat = [self._field.reading(i, self._last_s) for i in self._heat]
+        return sum(r.value for r in heat) if heat and all(r.quality is not Quality.BAD for r in heat) else math.nan
+
+    def _rack_w(self, controller: int) -> float:
+        point = self._spec.load_controllers[controller].power
+        return measured(self._field.reading(point, self._last_s), SLOW_MAX_AGE_S)
 
     def facts(self) -> Facts:
         """What requests are judged by: the last cycle's decision, and the headroom as it is now."""
@@ -347,7 +358,9 @@ class ControlCycle:
             math.nan if reference is None else reference.reference_w,
             math.nan if self._state.feed is None else self._state.feed.filtered_w,
             decision.fleet.discharge_available_w, decision.fleet.charge_available_w, decision.limits,
-            self._room(decision), self._bars(), self._journal.listed, self._standing)
+            self._room(decision), self._bars(), self._journal.listed, self._standing, self.desk.spec.import_limit_w,
+            decision.estimate.load_w, self._heat_w(), decision.fleet.above_min_wh + decision.fleet.below_max_wh,
+            self._rack_w)
 
     def _conditions(self, decision: law.Decision) -> Iterator[tuple[str, str] | Condition]:
         yield from decided_conditions(decision, self._shown)

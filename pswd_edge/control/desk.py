@@ -4,20 +4,22 @@ import asyncio
 import math
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 import structlog
 
 from pswd_edge.clock import Clock
 from pswd_edge.control.arbiter import Bound, Candidate
-from pswd_edge.control.holds import Ends, Held, HeldPoint, ends_of, expires_of, granted, run_out
-from pswd_edge.control.ledger import ENDED_KEPT, Entry, Ledger, request_head
+from pswd_edge.control.facts import Facts
+from pswd_edge.control.holds import Ends, Held, HeldPoint, expires_of, granted
+from pswd_edge.control.ledger import Entry, Ledger, own_word, unwritten
 from pswd_edge.control.limits import HeldLimit, decide_limit, key_of, level_of, released, span_of, tightest
 from pswd_edge.control.readiness import Readiness
-from pswd_edge.control.requests import Facts, check, decide
+from pswd_edge.control.requests import check, decide
+from pswd_edge.control.reservations import Reservations
 from pswd_edge.control.rules.gradual import declared_rates, slower, toward
-from pswd_edge.control.rules.placement import controller_caps, eased_w, is_live, load_ceiling_w, run_orders
+from pswd_edge.control.rules.placement import load_ceiling_w
 from pswd_edge.control.rules.reserve import Range
 from pswd_edge.control.supervision import Watch, covers, covers_limit
 from pswd_edge.model.command import (
@@ -42,7 +44,6 @@ from pswd_edge.model.site import Site
 from pswd_edge.model.workload import Workload
 
 OUTCOMES_KEPT = 1000
-_CUT = 200                    # characters of a text that somebody else wrote
 _log = structlog.get_logger("control")
 
 
@@ -56,12 +57,9 @@ class Desk:
         self._turn = asyncio.Lock()
         self._sequence = 0
         self._targets: dict[Level, Held] = {}
-        self._ends: dict[str, Ends] = {}
-        self._allowed_w: dict[str, float] = {}
-        self._halted: set[int] = set()
         self._rates = declared_rates(site.control.thermal)
         self._led: dict[tuple[int, Level], float] = {}
-        self.workloads: dict[str, Workload] = {}
+        self.jobs = Reservations(site)
         self.points: dict[tuple[int, Level], HeldPoint] = {}
         self.limits: dict[tuple[str, Level, str], HeldLimit] = {}
         self.mode_wanted: Mode | None = None
@@ -78,15 +76,12 @@ class Desk:
         gone = [f"{before.points[i].id} of {held.origin}: the site has no such point any more"
                 for (i, _), held in self.points.items() if i not in points]
         self.points = {(points[i], level): held for (i, level), held in self.points.items() if i in points}
-        self._halted = {controllers[i] for i in self._halted if i in controllers}
-        for workload_id, workload in list(self.workloads.items()):
-            if all(c in controllers for c in workload.controllers):
-                places = tuple(controllers[c] for c in workload.controllers)
-                self.workloads[workload_id] = msgspec.structs.replace(workload, controllers=places)
-            else:
-                del self.workloads[workload_id], self._ends[workload_id]
-                gone.append(f"workload {workload_id}: a load controller of it is gone; announce it again")
-        return gone
+        return [*gone, *self.jobs.move(site, controllers)]
+
+    @property
+    def workloads(self) -> dict[str, Workload]:
+        """Those that live and the last that ended, by id, in the order in which they changed."""
+        return self.jobs.workloads
 
     # --- requests -----------------------------------------------------------------------------------------------
 
@@ -164,6 +159,31 @@ class Desk:
             self._watch.hear(request.origin, authority, now_s)
         return outcome
 
+    async def enact(self, workload_id: str, turn: Callable[[Workload, Ends, ControlSpec], tuple[str, Workload] | None],
+                    ) -> str:
+        """Control's own word on a workload, in force when it is written down; returns a sentence about it, or nothing.
+
+        `turn` says action and workload afterwards; without an action only the reason for waiting has changed.
+        """
+        async with self._turn:
+            now_s, utc_s, workload = self._clock.monotonic_s(), self._clock.utc_s(), self.workloads.get(workload_id)
+            found = None if workload is None else turn(workload, self.jobs.ends[workload_id], self._site.control)
+            if found is None:
+                return ""
+            action, changed = found
+            if not action:
+                self.workloads[workload_id] = changed
+                return ""
+            entry = own_word(changed, action, utc_s, self._facts().cycle + 1)
+            try:
+                await self._ledger.append(entry)
+            except (sqlite3.Error, OSError) as error:
+                _log.error("ledger: a workload's turn cannot be written; tried again", workload=workload_id,
+                           action=action, error=str(error))
+                return ""
+            self._apply(entry, now_s)
+            return f"{workload_id}: {action}" + (f", {changed.reason}" if changed.reason else "")
+
     def _decided(self, request: Request, utc_s: float, authority: Level) -> Outcome:
         facts = self._facts()._replace(utc_s=utc_s)
         if isinstance(request, SetLimit):
@@ -198,7 +218,7 @@ class Desk:
         elif isinstance(request, SetLimit):
             self._tighten(request, entry, began_s)
         elif outcome.workload is not None:
-            self._keep(outcome.workload, entry, began_s)
+            self.jobs.keep(outcome.workload, entry, began_s)
 
     def _hold(self, request: SetPoint, entry: Entry, began_s: float) -> None:
         point = self._site.point_index.get(request.point)
@@ -226,20 +246,6 @@ class Desk:
             self.limits[key] = HeldLimit(request.name, value, level, request.origin, began_s + request.ttl_s,
                                          self._sequence, request.emergency, from_s)
 
-    def _keep(self, workload: Workload, entry: Entry, began_s: float) -> None:
-        """Keep a workload: those that live, and the last hundred that ended, in the order in which they changed."""
-        workload_id = workload.announcement.workload_id
-        if any(c >= len(self._site.control.load_controllers) for c in workload.controllers):
-            _log.warning("restored workload: the site has lost its load controllers; announce it again",
-                         workload=workload_id)
-            return
-        self.workloads.pop(workload_id, None)
-        self.workloads[workload_id] = workload
-        self._ends[workload_id] = ends_of(workload, entry, began_s, self._ends.get(workload_id))
-        ended = [i for i, w in self.workloads.items() if not is_live(w)]
-        for i in ended[:-ENDED_KEPT]:
-            del self.workloads[i], self._ends[i]
-
     # --- each cycle ---------------------------------------------------------------------------------------------
 
     def expire(self, now_s: float) -> list[str]:
@@ -251,13 +257,7 @@ class Desk:
         limits = [key for key, held in self.limits.items()
                   if now_s >= held.until_s and not self._watch.keeps(held, now_s)]
         gone += [f"{i[0]} of {self.limits.pop(i).origin} expired" for i in limits]
-        gone += self.readiness.expire(now_s)
-        for workload_id, workload in self.workloads.items():
-            after = run_out(workload, self._ends[workload_id], now_s)
-            if after is not None:
-                self.workloads[workload_id] = after
-                gone.append(f"{workload_id}: {workload.state.value} expired, {after.state.value} again")
-        return gone
+        return [*gone, *self.readiness.expire(now_s), *self.jobs.expire(now_s)]
 
     def unheard(self, now_s: float) -> list[Supervisor]:
         """Supervisors that have just become silent; their set-points and targets are let go, limits stay."""
@@ -289,11 +289,6 @@ class Desk:
         return min(ceiling_w, held["load_ceiling_w"].value) if "load_ceiling_w" in held else ceiling_w
 
     @property
-    def pause_ends_s(self) -> dict[str, float]:
-        """When each workload's pause ends (monotonic), by workload id; infinite where it has no end."""
-        return {i: ends.pause_s for i, ends in self._ends.items()}
-
-    @property
     def tightest(self) -> dict[str, HeldLimit]:
         """The limits in force that are tighter than the site file's, by name."""
         return tightest(self.limits.values(), self._clock.monotonic_s()) if self.limits else {}
@@ -308,18 +303,7 @@ class Desk:
         """Set-points that people and programs hold, and what workloads' commands mean for their racks."""
         held = [Candidate(key[0], self._led.get(key, h.value), h.level, h.origin, h.sequence)
                 for key, h in self.points.items()]
-        return [*held, *self._run_commands()]
-
-    def _run_commands(self) -> Iterator[Candidate]:
-        """Pause and stop as ordered; run only where a job was halted by us: what others halted stays halted."""
-        for controller, order in run_orders(tuple(self.workloads.values())).items():
-            point = self._site.control.load_controllers[controller].run_command
-            if point is None or (order == "run" and controller not in self._halted):
-                continue
-            self._halted.add(controller)
-            codes = {name: code for code, name in self._site.points[point].labels.items()}
-            if order in codes:
-                yield Candidate(point, float(codes[order]), Level.API, "workload")
+        return [*held, *self.jobs.run_commands()]
 
     def ease(self, dt_s: float, standing: Callable[[int], float]) -> None:
         """Move workloads' allowed powers and held set-points toward what they are to be, at the ramps asked for.
@@ -332,17 +316,8 @@ class Desk:
             rate = slower(held.ramp_per_s, self._rates.get(key[0], 0.0))
             if rate > 0:
                 self._led[key] = toward(standing(key[0]), held.value, rate * max(0.0, dt_s))
-        self._allowed_w = {i: eased_w(self._allowed_w.get(i, w.approved_w), w, dt_s)
-                           for i, w in self.workloads.items() if is_live(w)}
+        self.jobs.ease(dt_s)
 
     def bounds(self) -> list[Bound]:
-        """Caps that throttled, paused and conditional workloads put on load controllers."""
-        spec = self._site.control
-        caps = controller_caps(spec, tuple(self.workloads.values()), self._allowed_w)
-        return [Bound(spec.load_controllers[c].cap, 0.0, w, Level.API, "workload") for c, w in caps.items()]
-
-
-def unwritten(request: Request, outcome: Outcome, utc_s: float) -> dict[str, object]:
-    """What the ledger keeps of a request that it does not answer for: who asked and why not, cut to a sane length."""
-    return {**request_head(request, utc_s, _CUT), "origin": request.origin[:_CUT], "asked": type(request).__name__,
-            "answer": type(outcome).__name__, "reason": outcome.reason[:_CUT]}
+        """Caps that throttled, paused, held and conditional workloads put on load controllers."""
+        return self.jobs.bounds()

@@ -41,10 +41,16 @@ class HeldHeat(NamedTuple):
 
 
 class Ends(NamedTuple):
-    """When a workload's pause and throttle end (monotonic); infinite where there is none, or it has no end."""
+    """When a workload's pause and throttle end (monotonic); infinite where there is none, or it has no end.
+
+    `start_s`: before that it may not start; `latest_s`: after that it may not start any more; `limit_s`: it ends.
+    """
 
     pause_s: float = INFINITE
     throttle_s: float = INFINITE
+    start_s: float = -INFINITE
+    latest_s: float = INFINITE
+    limit_s: float = INFINITE
 
 
 def granted(asked: float, entry: Entry, rule: WriteRule) -> float:
@@ -64,7 +70,18 @@ def ends_of(workload: Workload, entry: Entry, began_s: float, before: Ends | Non
     throttles = isinstance(entry.request, ControlWorkload) and entry.request.action == "throttle"
     throttle_s = end_s(workload.throttled_until_utc_s) if throttles or before is None else before.throttle_s
     pause_s = end_s(workload.paused_until_utc_s) if workload.state is WorkloadState.PAUSED else INFINITE
-    return Ends(pause_s, throttle_s if workload.target_w is not None else INFINITE)
+    paced = Ends(pause_s, throttle_s if workload.target_w is not None else INFINITE)
+    if before is not None and isinstance(entry.request, ControlWorkload) and entry.request.action != "start":
+        return paced._replace(start_s=before.start_s, latest_s=before.latest_s, limit_s=before.limit_s)
+    return paced._replace(
+        start_s=-INFINITE if workload.start_utc_s is None else end_s(workload.start_utc_s),
+        latest_s=end_s(workload.announcement.latest_start_utc_s), limit_s=end_s(_limit_utc_s(workload)))
+
+
+def _limit_utc_s(workload: Workload) -> float | None:
+    """When a workload has run as long as was approved; None where it may run on, or does not run."""
+    begun, limit_s = workload.started_utc_s, workload.duration_limit_s
+    return None if begun is None or limit_s is None else begun + limit_s
 
 
 def expires_of(request: Request, outcome: Outcome, utc_s: float) -> float | None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, TypeVar
+from uuid import uuid4
 
 import msgspec
 import structlog
@@ -20,14 +21,16 @@ from pswd_edge.clock import iso_utc
 from pswd_edge.control.archive import Archive
 from pswd_edge.control.power_record import PowerBlock
 from pswd_edge.control.requests import TTL_MAX_S
-from pswd_edge.control.rules.placement import is_live
-from pswd_edge.model.command import Accepted, Clamped, Level, Outcome, Request
+from pswd_edge.model.command import Accepted, Clamped, ControlWorkload, Level, Outcome, Request
+from pswd_edge.model.window import is_live
+from pswd_edge.model.workload import Workload
 
 _T = TypeVar("_T")
 KEEP_S = 7 * 86400
 HOLD_MAX_S = max(TTL_MAX_S.values())
 ENDED_KEPT = 100              # workloads that have ended, of those that `open` returns
 _PRUNE_EVERY = 1000
+_CUT = 200                    # characters of a text that somebody else wrote
 _log = structlog.get_logger("ledger")
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS command (
@@ -233,6 +236,20 @@ class Ledger:
 def request_head(request: Request, utc_s: float, length_max: int | None = None) -> Body:
     """How every entry about a request begins. `length_max` cuts the id of one that nobody has checked."""
     return {"kind": "request", "subject": f"request:{request.id[:length_max]}", "utc_s": utc_s, "utc": iso_utc(utc_s)}
+
+
+def own_word(workload: Workload, action: str, utc_s: float, cycle: int) -> Entry:
+    """What control itself has decided about a workload, as an entry like an order's."""
+    request = ControlWorkload(id=f"control-{uuid4()}", origin="control", role="control", issued_utc_s=utc_s,
+                              workload_id=workload.announcement.workload_id, action=action)
+    outcome = Accepted(id=request.id, cycle=cycle, workload=workload, reason=workload.reason)
+    return Entry(request, outcome, Level.LAW, utc_s, None)
+
+
+def unwritten(request: Request, outcome: Outcome, utc_s: float) -> Body:
+    """What the ledger keeps of a request that it does not answer for: who asked and why not, cut to a sane length."""
+    return {**request_head(request, utc_s, _CUT), "origin": request.origin[:_CUT], "asked": type(request).__name__,
+            "answer": type(outcome).__name__, "reason": outcome.reason[:_CUT]}
 
 
 def request_body(entry: Entry) -> Body:

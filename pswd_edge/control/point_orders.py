@@ -9,6 +9,7 @@ from pswd_edge.model.point import WriteRule
 from pswd_edge.model.site import Site
 from pswd_edge.model.thermal import Cooler, Lead
 
+ETA_MAX_S = 1e9      # some 30 years: a rate that is next to nothing never gets there
 Standing = Callable[[int], float]
 """Where a set-point stands now; NaN: not known."""
 
@@ -38,7 +39,6 @@ def _set_point(request: SetPoint, site: Site, cycle: int, utc_s: float, bars: fr
     return _granted(request, request.value, rule, leads(site.control.thermal).get(index), cycle, utc_s,
                     standing(index), site.control.period_ms / 1000)
 
-
 def _granted(request: SetPoint, asked: float, rule: WriteRule, lead: Lead | None, cycle: int, utc_s: float,
              stands: float, period_s: float) -> Outcome:
     expires, limit, reason = utc_s + request.ttl_s, "", ""
@@ -55,9 +55,10 @@ def _granted(request: SetPoint, asked: float, rule: WriteRule, lead: Lead | None
     slow = eta_s > 2 * period_s
     if slow and not limit:
         limit, reason = "ramp", f"{request.point}: from {stands:g} at {60 * rate:g} a minute: in about {eta_s:.0f} s"
+    known_eta_s = eta_s if slow and eta_s < ETA_MAX_S else None
     if limit:
         return Clamped(id=request.id, cycle=cycle + 1, value=value, limit=limit, expires_utc_s=expires, reason=reason,
-                       eta_s=eta_s if slow else None)
+                       eta_s=known_eta_s)
     return Accepted(id=request.id, cycle=cycle + 1, expires_utc_s=expires)
 
 

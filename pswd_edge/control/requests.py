@@ -1,16 +1,15 @@
 """What control answers to a request: checked again here, whatever the gateway has checked. Pure."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
 from pswd_edge.control.alarm_orders import ACKNOWLEDGE_ROLES, judge_alarm_order
+from pswd_edge.control.facts import Facts
 from pswd_edge.control.limits import LIMIT_TTL_MAX_S
-from pswd_edge.control.point_orders import barred, judge_point
-from pswd_edge.control.rules.placement import is_live, judge, scarcest
-from pswd_edge.control.rules.reserve import Range
+from pswd_edge.control.point_orders import judge_point
+from pswd_edge.control.workload_orders import decide_announcement, decide_order
 from pswd_edge.model.command import (
     AHEAD_S,
     HINT_TTL_MAX_S,
@@ -37,43 +36,21 @@ from pswd_edge.model.command import (
     Shelve,
 )
 from pswd_edge.model.look import DoorRequest
-from pswd_edge.model.report import AlarmReport
 from pswd_edge.model.site import Site
-from pswd_edge.model.workload import Headroom, Workload, WorkloadState
+from pswd_edge.model.workload import DEPENDENCIES_MAX, SCHEDULE_MAX, Workload
 
 TTL_MAX_S = {Level.OPERATOR: 900.0, Level.API: 86400.0}
-THROTTLE_MAX_S = 86400.0
-WORKLOADS_MAX = 500
 TEXT_MAX = 200                # bytes of UTF-8
 SECONDS_MAX = 1e9             # some 30 years
 UTC_MAX_S = 250e9             # before the year 10000, which no date-time can show
-_NEEDED = frozenset({"id", "origin", "workload_id", "code", "cooler"})
-_POWERS = frozenset({"peak_w", "baseline_w", "heat_w", "target_w", "ramp_w_per_s", "ramp_per_s"})
+_NEEDED = frozenset({"id", "origin", "workload_id", "code", "dependencies", "cooler"})
+_LENGTH = "length at most "
+_POWERS = frozenset({"peak_w", "baseline_w", "average_w", "minimum_w", "max_power_w", "load_w", "heat_w", "target_w",
+                     "ramp_w_per_s", "ramp_per_s"})
 _Held = SetPoint | PrepareCooling | SetBatteryTarget | SetLimit
-_SECONDS = {"duration_s": 0.0, "delay_tolerance_s": 0.0, "pause_s": 1.0, "seconds": 0.0}
-
-
-class Facts(NamedTuple):
-    """What the last cycle knew; NaN where it is not known.
-
-    `ready` is empty, or says why capacity cannot be judged or commands not be carried out now. `barred` are the points
-    that may not be led, as they were not commissioned. `alarms` are those that are listed. `standing` tells where a
-    set-point stands.
-    """
-
-    cycle: int
-    utc_s: float
-    mode: Mode
-    ready: str
-    reference_w: float
-    filtered_w: float
-    discharge_available_w: float
-    charge_available_w: float
-    limits: Range
-    headroom: Headroom
-    barred: frozenset[int] = frozenset()
-    alarms: tuple[AlarmReport, ...] = ()
-    standing: Callable[[int], float] = lambda _: math.nan
+_SECONDS = {"duration_s": 0.0, "delay_tolerance_s": 0.0, "pause_s": 1.0, "seconds": 0.0, "max_pause_s": 0.0,
+            "duration_limit_s": 1.0}
+_LONGEST = {"schedule": SCHEDULE_MAX, "dependencies": DEPENDENCIES_MAX}
 
 
 def check(request: DoorRequest, authority: Level, utc_s: float) -> Rejected | None:
@@ -134,8 +111,21 @@ def _values(found: msgspec.Struct, prefix: str = "") -> Iterator[tuple[str, obje
         value = getattr(found, name)
         if isinstance(value, msgspec.Struct):
             yield from _values(value, f"{name}.")
+        elif isinstance(value, tuple) and name in _LONGEST:
+            yield from _listed(value, prefix + name)
         else:
             yield prefix + name, value
+
+
+def _listed(values: tuple[object, ...], name: str) -> Iterator[tuple[str, object]]:
+    """What a list holds, as far as a list may go, and its length."""
+    most = _LONGEST[name.rpartition(".")[2]]
+    yield f"{name}.{_LENGTH}{most}", len(values)
+    for value in values[:most]:
+        if isinstance(value, msgspec.Struct):
+            yield from _values(value, f"{name}.")
+        else:
+            yield name, value
 
 
 def _wrong_text(name: str, value: str) -> str:
@@ -152,7 +142,9 @@ def _wrong_number(name: str, value: float) -> str:
     """What is wrong with a number, whatever it is for; ranges that depend on the site are judged later."""
     low, high = -math.inf, math.inf
     last = name.rpartition(".")[2]
-    if last.endswith("_utc_s"):
+    if last.startswith(_LENGTH):
+        high = float(last.removeprefix(_LENGTH))
+    elif last.endswith("_utc_s") or last == "utc_s":
         low, high = 0.0, UTC_MAX_S
     elif last in _SECONDS:
         low, high = _SECONDS[last], SECONDS_MAX
@@ -180,9 +172,9 @@ def decide(
     if isinstance(request, SetBatteryTarget):
         return _battery_target(request, facts, authority)
     if isinstance(request, Announce):
-        return _announce(request, site, facts, workloads)
+        return decide_announcement(request, site, facts, workloads)
     if isinstance(request, ControlWorkload):
-        return _control_workload(request, site, facts, workloads)
+        return decide_order(request, site, facts, workloads)
     return _other(request, facts)
 
 
@@ -215,66 +207,3 @@ def _battery_target(request: SetBatteryTarget, facts: Facts, authority: Level) -
                        eta_s=eta_s if eta_s < SECONDS_MAX else None,
                        reason=f"reached in about {eta_s:.0f} s at the ramp limit")
     return Accepted(id=request.id, cycle=facts.cycle + 1, expires_utc_s=expires)
-
-
-def _announce(request: Announce, site: Site, facts: Facts, workloads: Mapping[str, Workload]) -> Outcome:
-    asked = request.workload
-    if facts.ready or facts.mode is Mode.SAFE:
-        return Failed(id=request.id, code="not_ready", reason=facts.ready or "mode is SAFE: nothing new is taken on")
-    known = workloads.get(asked.workload_id)
-    if known is not None and is_live(known):
-        return Rejected(id=request.id, code="conflict", reason=f"{asked.workload_id} is announced already "
-                        f"({known.state.value}); terminate it first, or use another id")
-    if sum(is_live(w) for w in workloads.values()) >= WORKLOADS_MAX:
-        return Failed(id=request.id, code="too_many", reason=f"{WORKLOADS_MAX} workloads are announced; terminate some")
-    found = judge(site.control, facts.limits, tuple(workloads.values()), asked, facts.headroom, facts.utc_s)
-    limit = ""
-    if found.conditions and site.control.branches:
-        scarce, _ = scarcest(site.control, facts.limits, tuple(workloads.values()), asked, facts.headroom)
-        limit = scarce if scarce.startswith("circuit:") else ""
-    return Accepted(id=request.id, cycle=facts.cycle + 1, workload=found, limit=limit,
-                    reason="; ".join(found.conditions))
-
-
-def _control_workload(
-    request: ControlWorkload, site: Site, facts: Facts, workloads: Mapping[str, Workload]
-) -> Outcome:
-    workload = workloads.get(request.workload_id)
-    if workload is None or workload.state is WorkloadState.REJECTED:
-        return Rejected(id=request.id, code="not_found", reason=f"{request.workload_id}: no such workload here")
-    if not is_live(workload):
-        return Rejected(id=request.id, code="conflict", reason=f"{request.workload_id} is {workload.state.value}")
-    caps = [site.control.load_controllers[c].cap for c in workload.controllers]
-    if facts.barred.intersection(caps) and request.action != "terminate":
-        return barred(request.id, site.points[next(c for c in caps if c in facts.barred)].id)
-    limit, changed = "", None
-    if request.action == "throttle":
-        changed, limit = _throttled(request, workload, facts)
-    elif request.action == "pause":
-        until = None if request.pause_s is None else facts.utc_s + request.pause_s
-        changed = msgspec.structs.replace(workload, state=WorkloadState.PAUSED, paused_until_utc_s=until)
-    elif request.action == "resume":
-        state = WorkloadState.CONDITIONAL if workload.conditions else WorkloadState.APPROVED
-        changed = msgspec.structs.replace(workload, state=state, target_w=None, paused_until_utc_s=None,
-                                          throttled_until_utc_s=None)
-    elif request.action == "terminate":
-        changed = msgspec.structs.replace(workload, state=WorkloadState.TERMINATED, target_w=None,
-                                          paused_until_utc_s=None, throttled_until_utc_s=None)
-    if changed is None:
-        return Rejected(id=request.id, code="invalid", reason=f"{request.action!r}: expected throttle with a target, "
-                        "pause, resume or terminate")
-    if limit:
-        return Clamped(id=request.id, cycle=facts.cycle + 1, workload=changed, value=changed.target_w or 0.0,
-                       limit=limit, reason=f"approved for {workload.approved_w / 1e6:.2f} MW")
-    return Accepted(id=request.id, cycle=facts.cycle + 1, workload=changed)
-
-
-def _throttled(request: ControlWorkload, workload: Workload, facts: Facts) -> tuple[Workload | None, str]:
-    target = request.target_w
-    if target is None:
-        return None, ""
-    clamped = min(target, workload.approved_w)
-    changed = msgspec.structs.replace(
-        workload, state=WorkloadState.THROTTLED, target_w=clamped, ramp_w_per_s=request.ramp_w_per_s,
-        paused_until_utc_s=None, throttled_until_utc_s=facts.utc_s + THROTTLE_MAX_S)
-    return changed, "" if clamped == target else "approved_power"

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import sqlite3
 import time
 import traceback
 import uuid
@@ -87,6 +88,10 @@ def refusal_of(error: Exception, request: web.Request) -> RefusalError:
         return error
     if isinstance(error, web.HTTPException):
         return _from_aiohttp(error, request)
+    if isinstance(error, sqlite3.Error):
+        _LOG.error("the gateway's store failed", request_id=request[REQUEST_ID], error=str(error))
+        return unavailable("STORE_UNAVAILABLE", "the gateway cannot write down what was asked: its disk or its store "
+                           "fails; ask again with the same Idempotency-Key")
     if isinstance(error, TimeoutError):
         return unavailable("TIMEOUT", f"no answer within {TIMEOUT_S:.0f} s; ask again in 2 s")
     _LOG.error("request failed", request_id=request[REQUEST_ID], method=request.method,

@@ -1,5 +1,6 @@
 """SI values as profiles show them. What is not known is left out: None stays None, and `present` takes it away."""
 
+import math
 from typing import Any
 
 from pswd_edge.clock import iso_utc
@@ -11,8 +12,10 @@ def present(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def scaled(value: float | None, factor: float = 1.0, digits: int = 6) -> float | None:
-    """`value * factor`, rounded; None stays None."""
-    return None if value is None else round(value * factor, digits) + 0.0    # + 0.0: never "-0.0"
+    """`value * factor`, rounded; None stays None, and so becomes what is no number: JSON would show it as null."""
+    if value is None or not math.isfinite(value * factor):
+        return None
+    return round(value * factor, digits) + 0.0    # + 0.0: never "-0.0"
 
 
 def mw(power_w: float | None) -> float | None:
@@ -22,7 +25,7 @@ def mw(power_w: float | None) -> float | None:
 
 def percent(value: float | None) -> float | None:
     """Kept within 0 to 100: a meter may stand a hair outside."""
-    return None if value is None else round(min(100.0, max(0.0, value)), 2)
+    return None if value is None or not math.isfinite(value) else round(min(100.0, max(0.0, value)), 2)
 
 
 def moment(utc_s: float | None) -> str | None:

@@ -96,11 +96,16 @@ def _deeper_than(found: object, levels: int) -> bool:
 
 
 def check(model: type[_M], found: object) -> _M:
-    """`found` as the model; raises RefusalError 400 with one line a mistake."""
+    """`found` as the model; raises RefusalError 400 with one line a mistake.
+
+    A model's `REFUSED_AS` names other codes than INVALID_REQUEST for mistakes in some of its fields.
+    """
     try:
         return model.model_validate(found)
     except ValidationError as error:
-        raise invalid([_line(e) for e in error.errors(include_url=False)]) from error
+        errors, codes = error.errors(include_url=False), getattr(model, "REFUSED_AS", {})
+        code = next((codes[part] for e in errors for part in e["loc"][:1] if part in codes), "INVALID_REQUEST")
+        raise invalid([_line(e) for e in errors], code) from error
 
 
 def check_query(model: type[_M], query: Mapping[str, str]) -> _M:
@@ -108,10 +113,10 @@ def check_query(model: type[_M], query: Mapping[str, str]) -> _M:
     return check(model, {name: _integer(text) for name, text in query.items()})
 
 
-def invalid(lines: list[str]) -> RefusalError:
-    """400 INVALID_REQUEST; `lines` are mistakes as `path: got X: expected Y`."""
+def invalid(lines: list[str], code: str = "INVALID_REQUEST") -> RefusalError:
+    """400; `lines` are mistakes as `path: got X: expected Y`."""
     more = f" (and {len(lines) - 1} more, see details)" if len(lines) > 1 else ""
-    return RefusalError(400, "INVALID_REQUEST", lines[0] + more, details="\n".join(lines))
+    return RefusalError(400, code, lines[0] + more, details="\n".join(lines))
 
 
 def _integer(text: str) -> int | str:

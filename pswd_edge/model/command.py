@@ -4,7 +4,7 @@ from enum import IntEnum, StrEnum
 
 from msgspec import Struct
 
-from pswd_edge.model.workload import Announcement, Workload
+from pswd_edge.model.workload import Announcement, Offer, Workload
 
 SHELVE_MAX_S = 8 * 3600.0     # one shift: the next one hears of it again
 OLDEST_S, AHEAD_S = 30.0, 5.0  # ages of a command that are taken: gateway and control judge alike
@@ -104,19 +104,24 @@ class SetLimit(Envelope, frozen=True, kw_only=True, tag=True):
 
 
 class Announce(Envelope, frozen=True, kw_only=True, tag=True):
-    """A workload wants to run."""
+    """A workload wants to run; `offer`: how the asker would have it limited. Control judges within that."""
 
     workload: Announcement
+    offer: Offer | None = None
 
 
 class ControlWorkload(Envelope, frozen=True, kw_only=True, tag=True):
-    """Throttle (to `target_w`), pause, resume or terminate an announced workload."""
+    """Throttle (to `target_w`), pause, resume, terminate or migrate (to `migration_target`) an announced workload.
+
+    "start" and "expire" are control's own: it writes them down where it lets a workload start, or gives it up.
+    """
 
     workload_id: str
     action: str
     target_w: float | None = None
     ramp_w_per_s: float = 0.0
     pause_s: int | None = None
+    migration_target: str = ""
 
 
 class Reload(Envelope, frozen=True, kw_only=True, tag=True):

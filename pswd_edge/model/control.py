@@ -201,6 +201,7 @@ class ControlSpec(Struct, frozen=True):
     `supervision`: who must be heard from time to time while it holds something.
     `droop`: how `frequency` is answered; None: not at all.
     `branches`: the tree of circuits, children before parents; empty: no circuit is guarded.
+    `migration_targets`: other sites that workloads may be handed over to, by name.
     `firm_resumes`: a job that we have paused comes when it is let go; reserves may count on that (`rules/firm.py`).
     """
 
@@ -247,3 +248,4 @@ class ControlSpec(Struct, frozen=True):
     branches: tuple[Branch, ...] = ()
     firm_resumes: bool = False
     absorbers: tuple[Absorber, ...] = ()
+    migration_targets: tuple[str, ...] = ()

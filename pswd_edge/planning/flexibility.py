@@ -107,6 +107,11 @@ def least_w(workload: Workload) -> float:
     return max(0.0, said.baseline_w if said.minimum_w is None else said.minimum_w)
 
 
+def lead_s(spec: ControlSpec, reduction_w: float) -> float:
+    """How long before its begin a reduction has to start, so that the reference is down by then within its ramp."""
+    return spec.delay_s + (reduction_w / spec.ramp_down_w_per_s if spec.ramp_down_w_per_s > 0 else 0.0)
+
+
 def _throttle_w(workload: Workload) -> float:
     """What a throttle takes off it on average; 0 where it cannot be throttled."""
     if not workload.announcement.can_throttle or workload.state not in _RUNNING:

@@ -8,8 +8,8 @@ from virtual import demo_site
 
 from pswd_edge.clock import FakeClock
 from pswd_edge.control.desk import Desk
+from pswd_edge.control.facts import Facts
 from pswd_edge.control.ledger import Ledger
-from pswd_edge.control.requests import Facts
 from pswd_edge.control.rules.law import range_of
 from pswd_edge.model.command import (
     Announce,
@@ -24,7 +24,7 @@ from pswd_edge.model.command import (
     SetPoint,
 )
 from pswd_edge.model.site import Site
-from pswd_edge.model.workload import Announcement, Headroom, Workload
+from pswd_edge.model.workload import Announcement, Headroom, Offer, Workload
 
 SITE = demo_site()
 SPEC = SITE.control
@@ -71,12 +71,13 @@ def announcement(name: str = "wl-1", **changes: object) -> Announcement:
     return Announcement(**{**settings, **changes})
 
 
-def announce(name: str = "wl-1", *, workload: dict[str, object] | None = None, **changes: object) -> Announce:
-    return Announce(**_envelope(changes), workload=announcement(name, **(workload or {})))
+def announce(name: str = "wl-1", *, workload: dict[str, object] | None = None, offer: Offer | None = None,
+             **changes: object) -> Announce:
+    return Announce(**_envelope(changes), workload=announcement(name, **(workload or {})), offer=offer)
 
 
 def order(action: str, name: str = "wl-1", **changes: object) -> ControlWorkload:
-    own = {k: changes.pop(k) for k in ("target_w", "ramp_w_per_s", "pause_s") if k in changes}
+    own = {k: changes.pop(k) for k in ("target_w", "ramp_w_per_s", "pause_s", "migration_target") if k in changes}
     return ControlWorkload(**_envelope(changes), workload_id=name, action=action, **own)
 
 

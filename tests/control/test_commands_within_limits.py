@@ -114,7 +114,7 @@ class Campus:
     def cycle(self) -> list[Verdict]:
         self.number += 1
         self.desk.expire(self.clock.monotonic_s())
-        self.desk.ease(0.1)
+        self.desk.ease(0.1, lambda _: math.nan)
         self.mode, self.desk.mode_wanted = self.desk.mode_wanted or self.mode, None
         held, snapshot = self.desk.target, self.snapshot()
         request = held.request if held is not None else None

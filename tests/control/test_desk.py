@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from desk_case import CAP, POINT, Room, announce, facts, order, set_mode, set_point, target
 
+from pswd_edge.control.facts import Facts
 from pswd_edge.control.ledger import Ledger
-from pswd_edge.control.requests import Facts
 from pswd_edge.control.rules.placement import is_live
 from pswd_edge.model.command import Accepted, Clamped, Failed, Level, Mode, Rejected
 from pswd_edge.model.workload import Headroom, WorkloadState

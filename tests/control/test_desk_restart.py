@@ -10,10 +10,10 @@ from msgspec.structs import replace
 
 from pswd_edge.control.desk import OUTCOMES_KEPT
 from pswd_edge.control.ledger import ENDED_KEPT
-from pswd_edge.control.requests import WORKLOADS_MAX
+from pswd_edge.control.workload_orders import WORKLOADS_MAX
 from pswd_edge.image.layout import REPORT_BYTES
 from pswd_edge.model.command import Failed, Level, Mode
-from pswd_edge.model.workload import WorkloadState
+from pswd_edge.model.workload import DEPENDENCIES_MAX, SCHEDULE_MAX, PowerStep, WorkloadState
 
 DAY_S = 86_400.0
 
@@ -139,7 +139,7 @@ async def test_ended_workloads_are_forgotten_beyond_a_hundred(room: Room) -> Non
         if i == ENDED_KEPT - 1:
             await room.ask(announce("wl-0"))
             await room.ask(order("terminate", "wl-0"))
-    assert len(room.desk.workloads) == ENDED_KEPT + 1 == len(room.desk._ends)
+    assert len(room.desk.workloads) == ENDED_KEPT + 1 == len(room.desk.jobs.ends)
     assert "alive" in room.desk.workloads
     assert "wl-0" in room.desk.workloads
     assert "wl-3" not in room.desk.workloads
@@ -158,8 +158,11 @@ async def test_outcomes_in_memory_are_bounded_and_the_disk_knows_the_rest(room: 
 async def test_the_report_has_room_for_every_workload_that_the_desk_may_keep(room: Room) -> None:
     """A report that does not fit ends the cycle, and with it control: 291 announcements were enough."""
     await room.ask(announce("w" * 200, workload={"kind": "k" * 200, "priority": "p" * 200, "heat_w": 1e6,
-                                                 "deadline_utc_s": 1e9, "latest_completion_utc_s": 1e9}))
+                                                 "deadline_utc_s": 1e9, "latest_completion_utc_s": 1e9,
+                                                 "schedule": (PowerStep(1e9, 1e6),) * SCHEDULE_MAX,
+                                                 "dependencies": ("d" * 128,) * DEPENDENCIES_MAX}))
     one = replace(room.job("w" * 200), conditions=("c" * 200, "c" * 200), target_w=1.0, controllers=tuple(range(16)),
-                  reserved_w=(1e6,) * 16)
+                  reserved_w=(1e6,) * 16, held="h" * 200, reason="r" * 200, unannounced_w=(1e6,) * 16,
+                  migration_target="m" * 200)
     size = len(msgspec.msgpack.encode([one] * (WORKLOADS_MAX + ENDED_KEPT)))
     assert size < REPORT_BYTES - 512 * 1024

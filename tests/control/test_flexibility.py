@@ -57,6 +57,13 @@ def test_throttle_before_pause_before_cut() -> None:
     assert stiff.whole == {0, 1}
 
 
+def test_a_workload_that_is_held_back_protects_nothing_yet() -> None:
+    """A critical job of tomorrow does not keep today's load on its racks from being shed."""
+    waits = replace(Job(0, "critical").workload(), held="starts at noon")
+    assert flexible(SPEC, [waits]) == of_site(SPEC)
+    assert flexible(SPEC, [waits, Job(1, "high").workload()]).order == (0, 2, 1)
+
+
 def test_critical_is_not_in_the_order() -> None:
     """No software sheds it, even where another workload shares its rack."""
     assert found(Job(1, "critical"), Job(1, "low")).order == (0, 2)

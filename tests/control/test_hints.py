@@ -245,7 +245,7 @@ async def test_a_job_that_we_paused_is_expected_where_the_site_says_so(
         await _in_auto(rig)
         held = workload(WorkloadState.PAUSED, racks=(0, 1), controllers=(0, 1))
         rig.cycle.desk.workloads["wl"] = held
-        rig.cycle.desk._ends["wl"] = Ends(pause_s=rig.clock.monotonic_s() + 60.0)
+        rig.cycle.desk.jobs.ends["wl"] = Ends(pause_s=rig.clock.monotonic_s() + 60.0)
         readings = {c.power: good(2 * MW, 0.0, 0.0) for c in rig.cycle._spec.load_controllers}
         rig.field.reading = lambda point, _, found=readings: found.get(point, NEVER)
         await rig.run(1)
@@ -266,7 +266,7 @@ async def test_a_recording_holds_hints_and_firm_changes(rig: Rig, tmp_path: Path
     _alive(rig)
     await _in_auto(rig)
     rig.cycle.desk.workloads["wl"] = workload(WorkloadState.PAUSED)
-    rig.cycle.desk._ends["wl"] = Ends(pause_s=rig.clock.monotonic_s() + 60.0)
+    rig.cycle.desk.jobs.ends["wl"] = Ends(pause_s=rig.clock.monotonic_s() + 60.0)
     rig.field.reading = lambda point, now_s: good(2 * MW, now_s, now_s)
     rig.cycle.recorder.start()
     await rig.cycle.handle(_fresh(rig, {0.0: 20 * MW}), Level.API)

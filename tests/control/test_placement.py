@@ -73,6 +73,13 @@ def test_below_its_baseline_a_cap_is_no_offer() -> None:
     assert found.state is WorkloadState.REJECTED
 
 
+def test_below_the_power_that_it_needs_to_run_a_cap_is_no_offer() -> None:
+    """Its least power counts as its baseline does."""
+    tight = Headroom(20 * MW, 500 * MW, 500 * MW)
+    assert judged(job(40, can_throttle=True, minimum_w=30 * MW), tight).state is WorkloadState.REJECTED
+    assert judged(job(40, can_throttle=True, minimum_w=15 * MW), tight).approved_w == 20 * MW
+
+
 def test_a_ramp_that_the_grid_follows_needs_no_battery() -> None:
     """The hint of a refusal is true: the same job at a gentle ramp is approved."""
     scarce = Headroom(500 * MW, 500 * MW, 20 * MW)

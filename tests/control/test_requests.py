@@ -7,7 +7,8 @@ import pytest
 from desk_case import CAP, CLOCK_UTC_S, SITE, SPEC, announce, announcement, facts, order, set_mode, set_point, target
 from msgspec.structs import replace
 
-from pswd_edge.control.requests import THROTTLE_MAX_S, WORKLOADS_MAX, check, decide
+from pswd_edge.control.requests import check, decide
+from pswd_edge.control.workload_orders import THROTTLE_MAX_S, WORKLOADS_MAX
 from pswd_edge.model.command import Accepted, Clamped, Failed, Level, Mode, Outcome, Rejected, Request
 from pswd_edge.model.workload import Headroom, Workload, WorkloadState
 
@@ -358,7 +359,8 @@ def test_terminate_ends_everything() -> None:
     held = kept(WorkloadState.PAUSED, target_w=1e6, paused_until_utc_s=1.0, throttled_until_utc_s=2.0)
     found = decided(order("terminate"), workloads=held).workload
     assert found == msgspec.structs.replace(held["wl-1"], state=WorkloadState.TERMINATED, target_w=None,
-                                            paused_until_utc_s=None, throttled_until_utc_s=None)
+                                            paused_until_utc_s=None, throttled_until_utc_s=None,
+                                            reason="terminated by api:alice")
 
 
 def test_the_mode_is_taken_from_the_next_cycle_on() -> None:

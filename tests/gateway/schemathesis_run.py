@@ -62,7 +62,7 @@ def subject_from(path: Path) -> Subject:
     found, session = json.loads(path.read_text(encoding="utf-8")), requests.Session()
     bases, tls = {name: base for name, base in found["profiles"].items() if name in PROFILES}, found["tls"]
     ca, certificate, key = (str(Path(tls[name]).resolve()) for name in ("ca", "certificate", "key"))
-    session.verify, session.cert = ca, (certificate, key)
+    session.trust_env, session.verify, session.cert = False, ca, (certificate, key)
     user = next(user for user in found["users"] if user["role"] == "infrastructure_manager")
     user = {name: user[name] for name in ("username", "password", "role")}
     client = {"client_id": tls["client_id"], "scope": list(DCPI_SCOPES), "facility_id": found["facility_id"]}

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from test_gateway_heat import heat_site
 from test_gateway_thermal import opened, run_on
 
+from pswd_edge.gateway.profiles.dcpi import thermal
 from pswd_edge.gateway.profiles.dcpi.thermal_models import Sensors, ThermalControlAnswer, ThermalStatus
 from pswd_edge.model.command import Accepted, Clamped, Failed, PrepareCooling, Rejected, SetPoint
 from pswd_edge.model.point import ModbusAddress
@@ -143,6 +144,14 @@ async def test_every_sensor_is_there_and_no_set_point(loop: House) -> None:
 async def test_filters(loop: House, query: str, expected: set[str]) -> None:
     """By system, by kind, by both."""
     assert set(await sensors(loop, query)) == expected
+
+
+async def test_many_sensors_are_made_beside_the_loop(loop: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same answer, in the thread for long ones; a refusal comes out of it as it went in."""
+    before = set(await sensors(loop))
+    monkeypatch.setattr(thermal, "_INLINE_SENSORS", 0)
+    assert set(await sensors(loop)) == before
+    assert (await loop.get(f"{ROOT}/thermal/sensors?system_id=nobody")).status == 404
 
 
 @pytest.mark.parametrize(("query", "code"), [

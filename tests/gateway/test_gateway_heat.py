@@ -21,8 +21,9 @@ from pswd_edge.gateway.services.outside import OutsideError, Reply
 from pswd_edge.gateway.services.polled import OLDEST_S, Polled
 from pswd_edge.gateway.store import Store
 from pswd_edge.model.report import SetpointReport
-from pswd_edge.model.site import HeatFacts, Listener, Site
+from pswd_edge.model.site import HeatFacts, Listener, OutsideEndpoint, Site
 from pswd_edge.model.thermal import HeatExport, Lead, Measure
+from simulators.grid_operator import GridOperator
 
 STATUS, CONTROL = "/v1/municipal/heat/status", "/v1/municipal/heat/control"
 OFFER = "/dcpi/api/v1/heat/municipal/availability"
@@ -268,10 +269,14 @@ class Post:
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, str, dict[str, Any], str]] = []
+        self.answer = Told("")
 
     async def send(self, target: str, kind: str, payload: dict[str, Any], origin: str, message_id: str) -> Told:
         self.sent.append((target, kind, payload, origin))
-        return Told(message_id)
+        return self.answer._replace(id=message_id)
+
+    async def find(self, message_id: str) -> Told:
+        return self.answer._replace(id=message_id)
 
 
 def offer(house: House, heat_mw: float = 5.0, *, begins_s: float = 60.0, lasts_s: float = 3600.0,
@@ -321,10 +326,10 @@ async def test_an_offer_is_told_to_the_heat_network_and_kept(works: House, post:
     ({"affected_workloads": ["nobody"]}, 404, "RESOURCE_NOT_FOUND"),
     ({"flexibility_mw": 6.0}, 400, "INVALID_REQUEST"),
     ({"lasts_s": 0.0}, 400, "INVALID_REQUEST"), ({"lasts_s": 8 * 86_400.0}, 400, "INVALID_REQUEST"),
-    ({"begins_s": -7200.0}, 400, "INVALID_REQUEST")])
+    ({"begins_s": -7200.0}, 400, "INVALID_REQUEST"), ({"begins_s": 4e8}, 400, "INVALID_REQUEST")])
 async def test_an_offer_that_cannot_be_kept_is_not_told(works: House, post: Post, change: dict, status: int,
                                                        code: str) -> None:
-    """More than the exchangers carry, a job that nobody knows, a window that is over."""
+    """More than the exchangers carry, a job that nobody knows, a window that is over or far away."""
     answer = await works.post(OFFER, offer(works, **change))
     assert (answer.status, answer.body["error"]["code"]) == (status, code), answer.body
     assert post.sent == []
@@ -344,3 +349,36 @@ async def test_the_switch_counts_as_it_was_told(works: House) -> None:
     works.control.set("hx-1.heat_w", 0.0)
     works.control.run(1, setpoints=(SetpointReport(point, 0.0, "x", 4, "", (), "acknowledged", 0.0),))
     assert (await works.get("/dcpi/api/v1/heat/municipal/status")).body["connection_status"] == "offline"
+
+
+@pytest.mark.parametrize(("reason", "status", "word"), [
+    (None, "acknowledged", "availability received"), ("the line is full", "rejected", "the line is full")])
+async def test_the_heat_networks_own_word_is_the_answer(tmp_path: Path, state_dir: Path, tls: Path, reason: str | None,
+                                                       status: str, word: str) -> None:
+    """Over HTTP to the simulated one; what it needs is polled from it, and what it rejected is not shown as offered."""
+    (secret := tmp_path / "token").write_text("a-token-of-the-test")
+    secret.chmod(0o600)
+    async with GridOperator("a-token-of-the-test") as network:
+        site = heat_site(heat_endpoint=OutsideEndpoint(f"http://127.0.0.1:{network.port}/heat", f"file:{secret}"))
+        network.faults.update({} if reason is None else {"reject": reason})
+        async for house in opened(tmp_path, state_dir, site, tls):
+            answer = await house.post(OFFER, offer(house))
+            assert (answer.status, answer.body["status"], answer.body["message"]) == (200, status, word)
+            assert [(m["side"], m["kind"], m["content"]["heat_w"]) for m in network.received] == [
+                ("heat", "availability", 5e6)]
+            await house.gateway.services.heat_demand.look()
+            body = (await house.get("/dcpi/api/v1/heat/municipal/status")).body
+            assert body["municipal_demand"]["current_request_mw"] > 0
+            assert ("availability" in body) is (reason is None)
+
+
+async def test_a_word_that_comes_later_counts(works: House, post: Post) -> None:
+    """Pending when it was offered, rejected in the background: it is not shown as offered any more."""
+    post.answer = Told("", "pending", "no answer yet")
+    answer = await works.post(OFFER, offer(works))
+    assert answer.body["status"] == "pending"
+    assert (await works.get("/dcpi/api/v1/heat/municipal/status")).body["availability"][0]["status"] == "pending"
+    post.answer = Told("", "rejected", "too late")
+    works.control.run(110)
+    await works.gateway.services.heat.look()
+    assert "availability" not in (await works.get("/dcpi/api/v1/heat/municipal/status")).body

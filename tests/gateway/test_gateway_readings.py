@@ -127,7 +127,7 @@ async def test_frequency_is_measured_and_contract_facts_are_shown(house):
     assert before["grid_frequency_hz"] == 49.98
     assert "grid_frequency_hz" not in after
     assert after["carbon_intensity_g_co2_kwh"] == 210.0
-    assert "demand_response_active" not in after
+    assert after["demand_response_active"] is False
 
 
 async def test_a_value_that_nobody_refreshes_disappears(house):

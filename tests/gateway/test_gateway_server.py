@@ -25,7 +25,7 @@ from pswd_edge.model.site import Listener
 
 @pytest.mark.parametrize(("method", "path", "status", "code"), [
     ("GET", "/v1/nothing", 404, "NOT_FOUND"), ("GET", "/", 404, "NOT_FOUND"), ("GET", "/v1", 404, "NOT_FOUND"),
-    ("GET", "/v1/../etc/passwd", 404, "NOT_FOUND"), ("GET", "/v1/power/forecast", 404, "NOT_FOUND"),
+    ("GET", "/v1/../etc/passwd", 404, "NOT_FOUND"), ("GET", "/v1/power/forecasts", 404, "NOT_FOUND"),
     ("DELETE", "/v1/battery/status", 405, "METHOD_NOT_ALLOWED"), ("GET", "/v1/auth/login", 405, "METHOD_NOT_ALLOWED"),
     ("OPTIONS", "/v1/battery/control", 405, "METHOD_NOT_ALLOWED"), ("PUT", "/v1/nothing", 404, "NOT_FOUND")])
 async def test_aiohttp_s_own_refusals_have_the_contract_s_body(house, method, path, status, code):

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from pswd_edge.model.workload import Announcement, Headroom, Workload, WorkloadState
+from pswd_edge.model.workload import Announcement, Headroom, PowerStep, Workload, WorkloadState
 from pswd_edge.planning.announcements import DUTY, EARLY_S, KEPT_S, LATE_S, changes
 
 MW = 1e6
@@ -89,3 +89,30 @@ def test_a_name_that_is_announced_again_is_another_change() -> None:
     first, second = workload(start_s=60), workload(start_s=60, announced_utc_s=UTC_S + 5.0)
     names = {changes([w], [], UTC_S, NOW_S, 1 * MW)[0].id for w in (first, second)}
     assert len(names) == 2
+
+
+STEPS = (PowerStep(UTC_S + 120, 5 * MW), PowerStep(UTC_S + 180, 40 * MW), PowerStep(UTC_S + 240, 12 * MW))
+
+
+def scheduled(**changes_: object) -> Workload:
+    said = replace(workload(start_s=120, duration_s=600).announcement, schedule=STEPS)
+    return replace(workload(), announcement=said, **changes_)
+
+
+def test_a_schedule_is_a_change_at_each_of_its_steps() -> None:
+    """Within what was approved (30 MW); its end takes off what is left."""
+    assert told(scheduled()) == [("start", 5 * MW, 120.0), ("step-2", 25 * MW, 180.0), ("step-3", -18 * MW, 240.0),
+                                 ("end", -12 * MW, 720.0)]
+
+
+def test_a_schedule_moves_with_the_start_and_ends_with_the_limit() -> None:
+    """Held back for 60 s, and ended after 100: the last step never comes."""
+    late = scheduled(held="starts at", start_utc_s=UTC_S + 180, duration_limit_s=100.0)
+    assert told(late) == [("start", 5 * MW, 180.0), ("step-2", 25 * MW, 240.0), ("end", -30 * MW, 280.0)]
+
+
+def test_a_mean_that_was_announced_is_believed() -> None:
+    """Rather than a share between baseline and peak; never more than was approved."""
+    said = replace(workload(start_s=120).announcement, average_w=14 * MW)
+    assert told(replace(workload(), announcement=said)) == [("start", 14 * MW, 120.0)]
+    assert told(replace(workload(), announcement=said, approved_w=9 * MW)) == [("start", 9 * MW, 120.0)]

@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 from pswd_edge.control.rules.gradual import toward
 from pswd_edge.control.rules.measured import measured
-from pswd_edge.control.rules.placement import allowed_w, is_live
+from pswd_edge.control.rules.placement import granted_w
 from pswd_edge.model.control import ControlSpec
 from pswd_edge.model.snapshot import Snapshot
 from pswd_edge.model.thermal import Cooler, Lead, ThermalSpec
+from pswd_edge.model.window import begin_utc_s, is_live
 from pswd_edge.model.workload import Workload
 
 LOST_AFTER_S = 10.0           # a return temperature that is missing for so long asks for all the cooling there is
@@ -40,16 +41,19 @@ class Coming(NamedTuple):
 def coming_w(
     control: ControlSpec, spec: ThermalSpec, workloads: Sequence[Workload], utc_s: float
 ) -> dict[int, Coming]:
-    """Announced heat by load controller. A workload without a start time starts when it is announced."""
+    """Announced heat by load controller. A workload without a start time starts when it is announced.
+
+    One that is held back beyond its start may be let start at any moment: it stays about to start.
+    """
     found: dict[int, Coming] = {}
     for workload in (w for w in workloads if is_live(w) and w.approved_w > 0):
         said = workload.announcement
-        start_utc_s = max(said.earliest_start_utc_s or 0.0, workload.announced_utc_s)
+        start_utc_s = max(begin_utc_s(workload), math.nextafter(utc_s, math.inf) if workload.held else 0.0)
         ends_s = min(spec.hold_s, math.inf if said.duration_s is None else said.duration_s)
         if not start_utc_s - spec.lead_s <= utc_s <= start_utc_s + ends_s:
             continue
         heat = 1.0 if said.heat_w is None or said.peak_w <= 0 else said.heat_w / said.peak_w
-        share = heat * allowed_w(workload) / max(sum(workload.reserved_w), _TINY_W)
+        share = heat * granted_w(workload) / max(sum(workload.reserved_w), _TINY_W)
         for i, reserved_w in zip(workload.controllers, workload.reserved_w, strict=True):
             if i < len(control.load_controllers):
                 begun, ahead = found.get(i, Coming())

@@ -1,9 +1,10 @@
 """Which changes of the load are firm: jobs that we hold down ourselves, and let go at a known time. Pure.
 
-A start that was merely announced is not firm: nothing of ours holds it back, and it may never come. A job that control
-has paused waits for our own word: its racks are capped and told to pause, and are measured to obey. When it is let go
-it comes, as far as anybody can know. Whether that is far enough the site says (`ControlSpec.firm_resumes`): for a job
-that does not come after all the batteries have no room left, and the ramp is broken.
+A start is not firm, not even where we hold it back: nothing has shown that a job waits there, and it may never come. A
+job that control has paused waits for our own word: its racks are capped and told to pause, and are measured to obey.
+When it is let go it comes, as far as anybody can know. Whether that is far enough the site says
+(`ControlSpec.firm_resumes`): for a job that does not come after all the batteries have no room left, and the ramp is
+broken.
 """
 
 import math
@@ -12,9 +13,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from pswd_edge.control.rules.expected import Shift
-from pswd_edge.control.rules.placement import is_fast, is_live, run_orders
+from pswd_edge.control.rules.placement import is_fast, run_orders
 from pswd_edge.control.rules.reserve import Range
 from pswd_edge.model.control import ControlSpec
+from pswd_edge.model.window import is_live
 from pswd_edge.model.workload import IDLE_SHARE, Workload, WorkloadState
 
 COME_S = 20.0                 # a job that was let go draws its power by then
@@ -51,7 +53,7 @@ def awaited(
     busy = Counter(c for w in workloads if is_live(w) for c in w.controllers)
     halted = frozenset(c for c, order in orders.items() if order == "pause" and busy[c] == 1)
     found: list[Awaited] = []
-    for workload in (w for w in workloads if is_live(w) and is_fast(w.announcement, limits)):
+    for workload in (w for w in workloads if is_live(w) and not w.held and is_fast(w.announcement, limits)):
         name = workload.announcement.workload_id
         draws_w = sum(powers[c] for c in workload.controllers)
         if workload.state is not WorkloadState.PAUSED:

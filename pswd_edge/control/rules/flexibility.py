@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from pswd_edge.control.rules.placement import is_live
 from pswd_edge.model.control import ControlSpec, Tier
+from pswd_edge.model.window import is_live
 from pswd_edge.model.workload import IDLE_SHARE, Workload
 
 THROTTLE, PAUSE, CUT = range(3)
@@ -35,11 +35,11 @@ def of_site(spec: ControlSpec) -> Flexible:
 def flexible(spec: ControlSpec, workloads: Sequence[Workload]) -> Flexible:
     """As the live workloads leave them: throttle before pause before cut, low priority first, critical never.
 
-    Within that the site's own order counts. A tier is as stiff as the stiffest workload on it. Power that nobody
-    announced is the site's to throttle.
+    What is held back before its start is not there yet. Within that the site's own order counts. A tier is as stiff as
+    the stiffest workload on it. Power that nobody announced is the site's to throttle.
     """
     base = of_site(spec)
-    live = [w for w in workloads if is_live(w)]
+    live = [w for w in workloads if is_live(w) and not w.held]
     if not live:
         return base
     found = [_on(spec, tier, live) for tier in spec.tiers]
@@ -62,7 +62,8 @@ def _step(tier: Tier, on: Sequence[tuple[Workload, float]]) -> int:
     """The gentlest thing that can be done to a tier."""
     if all(w.announcement.can_throttle for w, _ in on):
         return CUT if tier.action == "outlet" else THROTTLE
-    pausable = all(w.announcement.can_throttle or w.announcement.delay_tolerance_s > 0 for w, _ in on)
+    pausable = all(w.announcement.can_throttle or w.announcement.can_pause or w.announcement.delay_tolerance_s > 0
+                   for w, _ in on)
     return PAUSE if pausable and tier.action != "outlet" else CUT
 
 

@@ -1,5 +1,7 @@
 """What several profiles need, once: live facts and commands in SI units and our own words."""
 
+import contextlib
+import sqlite3
 from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
 
@@ -7,19 +9,26 @@ from pswd_edge.clock import Clock
 from pswd_edge.gateway.heavy import HeavyWork
 from pswd_edge.gateway.live import LiveImage
 from pswd_edge.gateway.performance import PerformanceMeter
+from pswd_edge.gateway.services.announcements import Announcements
 from pswd_edge.gateway.services.battery import BatteryService
+from pswd_edge.gateway.services.commitment import CommitmentTable
 from pswd_edge.gateway.services.cooling import CoolingService
 from pswd_edge.gateway.services.cooling_systems import CoolingSystems
 from pswd_edge.gateway.services.delivery import Delivery
+from pswd_edge.gateway.services.demand_response import DemandResponse
 from pswd_edge.gateway.services.dispatch import Dispatch, Door
+from pswd_edge.gateway.services.evaluation import Evaluation
+from pswd_edge.gateway.services.forecast import ForecastService
 from pswd_edge.gateway.services.grid import GridService
 from pswd_edge.gateway.services.grid_events import GridEvents
 from pswd_edge.gateway.services.health import HealthService
 from pswd_edge.gateway.services.heat import HeatService
 from pswd_edge.gateway.services.heat_demand import HeatDemand
 from pswd_edge.gateway.services.heat_offers import OfferService
+from pswd_edge.gateway.services.load_record import LoadRecord
 from pswd_edge.gateway.services.market import GridConditions
 from pswd_edge.gateway.services.outside import Outside
+from pswd_edge.gateway.services.pending import PendingFile
 from pswd_edge.gateway.services.planner import PlannerService
 from pswd_edge.gateway.services.polled import Polled
 from pswd_edge.gateway.services.power import PowerService
@@ -27,6 +36,7 @@ from pswd_edge.gateway.services.security import SecurityService
 from pswd_edge.gateway.services.sensors import SensorService
 from pswd_edge.gateway.services.subsystems import SubsystemService, figures_of
 from pswd_edge.gateway.services.thermal import ThermalService
+from pswd_edge.gateway.services.workload_figures import WorkloadFigures
 from pswd_edge.gateway.services.workloads import WorkloadService
 from pswd_edge.gateway.store import Store
 from pswd_edge.gateway.streams.hub import StreamHub
@@ -58,40 +68,52 @@ class Services(NamedTuple):
     heat_offers: OfferService
     grid_conditions: Polled[GridConditions]
     grid_events: GridEvents
+    evaluation: Evaluation
+    announcements: Announcements
+    workload_figures: WorkloadFigures
     hub: StreamHub
     security: SecurityService
+    forecast: ForecastService
+    demand_response: DemandResponse
     subsystems: SubsystemService
 
     def jobs(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
         """What runs beside the answers, by name, until it is cancelled."""
         return {"planner": self.planner.run, "delivery": self.delivery.run, "grid events": self.grid_events.run,
-                "grid conditions": self.grid_conditions.run, "streams": self.hub.run,
-                "heat demand": self.heat_demand.run, "heat account": self.heat.run}
+                "grid conditions": self.grid_conditions.run, "announcements": self.announcements.run,
+                "workload figures": self.workload_figures.run, "streams": self.hub.run,
+                "heat demand": self.heat_demand.run, "heat account": self.heat.run, "forecast": self.forecast.run,
+                "demand response": self.demand_response.run}
 
     async def close(self) -> None:
         """End threads and connections; the jobs have been cancelled before."""
         self.planner.close()
         self.heavy.close()
         await self.outside.close()
+        with contextlib.suppress(sqlite3.Error):    # a full disk costs the figures, not the end
+            await self.workload_figures.save()
         self.store.close()
 
 
 def open_services(live: LiveImage, door: Door, clock: Clock, store: Store) -> Services:
     """The services; to be closed at the end, the store with them."""
-    meter = PerformanceMeter()
+    meter, heavy, powers = PerformanceMeter(), HeavyWork(), WorkloadFigures(store)
+    evaluation, workloads = Evaluation(live, clock, heavy), WorkloadService(live, clock, powers)
     dispatch, planner, outside = Dispatch(live, door, clock), PlannerService(live, door, clock), Outside(live)
     delivery, demand = Delivery(store, outside, live, clock), Polled(outside, clock, "heat", "/conditions", HeatDemand)
     conditions = Polled(outside, clock, "grid", "/conditions", GridConditions)
     offers, events = OfferService(live, clock, store, delivery), GridEvents(store, outside, clock)
     cooling_systems, security = CoolingSystems(live), SecurityService(live, clock)
-    figures = figures_of(cooling_systems, delivery, events, conditions, security, clock)
+    forecast = ForecastService(live, clock, heavy, workloads, LoadRecord(store))
+    figures = figures_of(cooling_systems, delivery, events, conditions, security, clock)._replace(
+        forecast_percent=forecast.accuracy_percent)
     return Services(
-        live=live, clock=clock, meter=meter, heavy=HeavyWork(), store=store, outside=outside, delivery=delivery,
+        live=live, clock=clock, meter=meter, heavy=heavy, store=store, outside=outside, delivery=delivery,
         power=PowerService(live, clock),
         battery=BatteryService(live),
         thermal=ThermalService(live),
         grid=GridService(live, clock, conditions),
-        workloads=WorkloadService(live, clock),
+        workloads=workloads,
         dispatch=dispatch,
         health=HealthService(live, dispatch, meter, planner),
         planner=planner,
@@ -105,5 +127,11 @@ def open_services(live: LiveImage, door: Door, clock: Clock, store: Store) -> Se
         grid_events=events,
         hub=StreamHub(live, clock),
         security=security,
+        forecast=forecast,
+        demand_response=DemandResponse(live, clock, heavy, dispatch, delivery, events, forecast,
+                                       CommitmentTable(store)),
         subsystems=SubsystemService(live, figures),
+        evaluation=evaluation,
+        announcements=Announcements(live, dispatch, evaluation, PendingFile(store), clock),
+        workload_figures=powers,
     )

@@ -76,6 +76,12 @@ class Delivery:
         """How the connection to the target is."""
         return self._contact[target]
 
+    def require(self, target: Target) -> None:
+        """Raise 503 where the site has no such receiver: a message that nobody can receive must not look sent."""
+        if self._outside.endpoint(target) is None:
+            raise unavailable(f"NO_{NAMES[target].upper().replace(' ', '_')}", f"no {NAMES[target]} is configured: "
+                              "nobody would receive it; name one in the site file", retry_after_s=3600)
+
     async def send(self, target: Target, kind: str, payload: dict[str, Any], origin: str, message_id: str,
                    inline_s: float = INLINE_S) -> Delivered:
         """Deliver, waiting `inline_s` at most. The same id again gets what the first one got.
@@ -84,13 +90,13 @@ class Delivery:
             RefusalError: 503 where the site has no such receiver or too much waits for it already, 409 where the id
                 has been used for another message.
         """
-        if self._outside.endpoint(target) is None:
-            raise unavailable(f"NO_{NAMES[target].upper().replace(' ', '_')}", f"no {NAMES[target]} is configured: "
-                              "nobody would receive it; name one in the site file", retry_after_s=3600)
+        self.require(target)
         message = _Message(message_id, target, kind, orjson.dumps(payload), origin, self._clock.utc_s())
         known = await self._store.run(lambda db: _keep(db, message))
         if known is not None and (known.status != "pending" or message_id in self._busy):
             return known
+        if known is not None:
+            message = await self._store.run(lambda db: _message(db, message_id))
         self._busy.add(message_id)
         try:
             async with asyncio.timeout(inline_s):
@@ -231,6 +237,11 @@ def _read(db: sqlite3.Connection, message_id: str) -> Delivered:
 def _note(db: sqlite3.Connection, found: Delivered) -> None:
     db.execute("UPDATE deliveries SET status = ?, response = ?, at_utc_s = ?, tries = tries + 1 WHERE id = ?",
                (found.status, found.response, found.at_utc_s, found.id))
+
+
+def _message(db: sqlite3.Connection, message_id: str) -> _Message:
+    return _Message(*db.execute("SELECT id, target, kind, payload, origin, made_utc_s FROM deliveries WHERE id = ?",
+                                (message_id,)).fetchone())
 
 
 def _waiting(db: sqlite3.Connection, target: Target) -> list[_Message]:

@@ -6,8 +6,8 @@
 import asyncio
 import math
 from collections import deque
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import structlog
@@ -17,6 +17,7 @@ from pswd_edge.clock import Clock
 from pswd_edge.gateway.heavy import HeavyWork
 from pswd_edge.gateway.live import LiveImage
 from pswd_edge.gateway.refusal import control_unavailable, unavailable
+from pswd_edge.gateway.services.fresh import Fresh
 from pswd_edge.gateway.services.load_record import LoadRecord
 from pswd_edge.gateway.services.workloads import WorkloadService
 from pswd_edge.model.control import ControlSpec
@@ -38,13 +39,20 @@ from pswd_edge.planning.load_forecast import (
 ACCURACY_LEADS_S = (900.0, 3600.0)
 CACHE_S = 10.0
 REMEMBER_S = 300.0
-PROFILE_S = 900.0
+PROFILE_S, PROFILE_DAYS = 900.0, 14
 _LEVEL_S, _SPREAD_S = 60.0, 900.0
 _SPREAD_LEAST = 0.02          # of the level: before the load has been seen for long
 _FLOOR_SHARE = 0.01           # of the load's maximum: the least truth that an error is divided by
-_CACHED_MAX = 16
 _LOOKS_LEAST = 30             # in a minute, for a mean of it
 _LOG = structlog.get_logger("pswd_edge.gateway")
+
+
+class PastMinutes(Protocol):
+    """Who keeps the past of the site by minutes."""
+
+    def minutes(self, since_utc_s: float) -> NDArray[np.void]:
+        """Finished minutes since then: rows with `utc_s` (their begin) and `load_mean_w` (NaN: not known)."""
+        ...
 
 
 class Moment(NamedTuple):
@@ -93,15 +101,18 @@ class ForecastService:
     """Makes forecasts; keeps the last ones for ten seconds."""
 
     def __init__(self, live: LiveImage, clock: Clock, heavy: HeavyWork, workloads: WorkloadService,
-                 record: LoadRecord) -> None:
+                 record: LoadRecord, past: PastMinutes | None = None) -> None:
+        """`past` None: no day is known, and the present level is all that there is."""
         self._live, self._clock, self._heavy, self._workloads, self._record = live, clock, heavy, workloads, record
+        self._minutes = past
         self._loads: deque[tuple[float, float]] = deque(maxlen=int(_SPREAD_S))
         self._drawn_w: dict[str, float] = {}
         self._minute: tuple[int, float, int] = (0, 0.0, 0)
         self._profile: tuple[float, NDArray[np.float64] | None] = (-math.inf, None)
         self._errors_w: dict[float, NDArray[np.float64]] = {}
         self._accuracy: dict[float, float] = {}
-        self._made: dict[tuple[float, float], tuple[float, ForecastView]] = {}
+        self._views: Fresh[ForecastView] = Fresh(clock, CACHE_S)
+        self._answers: Fresh[bytes] = Fresh(clock, CACHE_S)
         self._remembered_s = -math.inf
 
     # --- a client's ----------------------------------------------------------------------------------------------
@@ -112,14 +123,19 @@ class ForecastService:
         Raises:
             RefusalError: 503 where control is not alive, or its load is not known.
         """
-        key, now_s = (horizon_s, step_s), self._clock.monotonic_s()
-        found = self._made.get(key)
-        if found is not None and 0 <= now_s - found[0] < CACHE_S:
-            return found[1]
+        return await self._views.get((horizon_s, step_s), lambda: self._make(horizon_s, step_s))
+
+    async def _make(self, horizon_s: float, step_s: float) -> ForecastView:
         basis, accuracy = self._basis(), dict(self._accuracy)
-        view = await self._heavy.run(lambda: _view(basis, horizon_s, step_s, accuracy))
-        self._made = dict([*self._made.items()][-_CACHED_MAX:]) | {key: (now_s, view)}
-        return view
+        return await self._heavy.run(lambda: _view(basis, horizon_s, step_s, accuracy))
+
+    async def encoded(self, horizon_s: float, step_s: float, form: Callable[[ForecastView], bytes]) -> bytes:
+        """As `read`, in the form of a profile: `form` runs in the thread, and its answer is kept as long."""
+        async def make() -> bytes:
+            view = await self.read(horizon_s, step_s)
+            return await self._heavy.run(lambda: form(view))
+
+        return await self._answers.get((form, horizon_s, step_s), make)
 
     def flexibility_now(self, hold_s: float = HOLD_S) -> Flexibility:
         """What could be taken or given now, batteries for `hold_s`; errors as `read`."""
@@ -189,14 +205,27 @@ class ForecastService:
             self._remembered_s = self._clock.monotonic_s()
             await self._remember()
 
+    async def _begin(self) -> None:
+        """What earlier runs have learnt."""
+        await self._learn(int(self._clock.utc_s() // 60))
+
     async def _learn(self, minute: int) -> None:
         self._errors_w = await self._record.errors_w()
         now_s, floor_w = self._clock.monotonic_s(), _FLOOR_SHARE * self._live.site.control.load_maximum_w
         if now_s - self._profile[0] >= PROFILE_S:
-            minutes = await self._record.minutes()
-            self._profile = now_s, await self._heavy.run(lambda: daily_profile(minutes.utc_s, minutes.load_w))
+            self._profile = now_s, await self._heavy.run(self._daily_profile)
         found = {lead: await self._record.accuracy(lead, minute, floor_w) for lead in ACCURACY_LEADS_S}
         self._accuracy = {lead: percent for lead, percent in found.items() if percent is not None}
+
+    def _daily_profile(self) -> NDArray[np.float64] | None:
+        if self._minutes is None:
+            return None
+        rows = self._minutes.minutes(self._clock.utc_s() - PROFILE_DAYS * 86_400.0)
+        return daily_profile(rows["utc_s"].astype(np.float64), rows["load_mean_w"])
+
+    def accuracy_percent(self, lead_s: float = ACCURACY_LEADS_S[0]) -> float | None:
+        """100 less the mean error of the last day's forecasts of this lead; None until it is measured."""
+        return self._accuracy.get(lead_s)
 
     async def _remember(self) -> None:
         """What is forecast now for whole minutes, so that each can be compared with its truth."""
@@ -209,9 +238,11 @@ class ForecastService:
 
     async def run(self) -> None:
         """Until cancelled. What goes wrong in one turn is told; the next one is tried."""
+        turn = self._begin
         while True:
             try:
-                await self.turn()
+                await turn()
+                turn = self.turn
             except Exception as error:  # noqa: BLE001  # a figure is missing; forecasts go on
                 _LOG.error("forecast: a turn failed", error=f"{type(error).__name__}: {error}")
             await asyncio.sleep(1.0)
@@ -228,7 +259,7 @@ def _view(basis: _Basis, horizon_s: float, step_s: float, accuracy: dict[float, 
 
 def _moments(basis: _Basis, made: LoadForecast) -> tuple[Moment, ...]:
     """The moments; what depends on the running workloads alone is worked out once for each set of them."""
-    running = np.array([runs(s, made.utc_s) for s in basis.spans], bool).reshape(len(basis.spans), -1)
+    running = np.array([runs(s, made.utc_s) for s in basis.spans], bool).reshape(len(basis.spans), len(made.utc_s))
     seen: dict[bytes, tuple[float, dict[str, float]]] = {}
     moments = []
     for i, (utc_s, load_w, half_w) in enumerate(zip(made.utc_s, made.load_w, made.half_w, strict=True)):

@@ -1,7 +1,7 @@
 """An event of the grid, and how the operator's own words become one. Pure."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import msgspec
 import structlog
@@ -9,8 +9,10 @@ from msgspec import Meta, Struct
 
 _LOG = structlog.get_logger("pswd_edge.gateway")
 
-REQUEST, CANCELLED, NOTICE = "demand_response_request", "demand_response_cancelled", "grid_notification"
-STARTED, ENDED = "demand_response_started", "demand_response_ended"
+REQUEST: Final = "demand_response_request"
+CANCELLED: Final = "demand_response_cancelled"
+STARTED: Final = "demand_response_started"
+ENDED: Final = "demand_response_ended"
 EventType = Literal["demand_response_request", "demand_response_cancelled", "grid_notification",
                     "demand_response_started", "demand_response_ended"]
 

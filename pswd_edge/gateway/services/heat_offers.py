@@ -106,15 +106,30 @@ class OfferService:
         return sorted(found, key=lambda o: o.begin_utc_s)
 
     async def count(self, energy_wh: float) -> None:
-        """What was delivered just now, for all offers whose time it is; written down every ten seconds."""
+        """What was delivered just now, for all offers whose time it is, and answers that came later.
+
+        Both are looked at and written down every ten seconds.
+        """
         now_s = self._clock.utc_s()
         for offer in self.known.values():
             if energy_wh > 0 and offer.begin_utc_s <= now_s < offer.end_utc_s:
                 self._grown[offer.id] = offer._replace(delivered_wh=offer.delivered_wh + energy_wh)
         self.known |= self._grown
-        if self._grown and self._clock.monotonic_s() - self._kept_s >= KEEP_EACH_S:
-            grown, self._grown, self._kept_s = list(self._grown.values()), {}, self._clock.monotonic_s()
+        if self._clock.monotonic_s() - self._kept_s < KEEP_EACH_S:
+            return
+        self._kept_s = self._clock.monotonic_s()
+        await self._hear()
+        grown, self._grown = list(self._grown.values()), {}
+        if grown:
             await self._store.run(lambda db: _write(db, grown, now_s - KEPT_S))
+
+    async def _hear(self) -> None:
+        """Offers that were delivered in the background have an answer by now."""
+        for offer in [o for o in self.known.values() if o.status == "pending"]:
+            told = await self._delivery.find(offer.id)
+            if told is not None and told.status != "pending":
+                self._grown[offer.id] = self.known[offer.id]._replace(status=told.status, response=told.response)
+        self.known |= self._grown
 
 
 def _payload(offer: Offer) -> dict[str, Any]:

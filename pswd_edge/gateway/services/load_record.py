@@ -1,7 +1,6 @@
-"""The load of past minutes, what was forecast for them, and how wrong that was. In the gateway's store."""
+"""What was forecast for past minutes, and how wrong that was. In the gateway's store."""
 
 import sqlite3
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,18 +12,8 @@ KEPT_MIN = 14 * 1440
 ACCURACY_MIN = 1440           # over the last day
 ACCURACY_LEAST = 12           # forecasts whose truth is known, for a figure
 _ERRORS_MOST = 2000           # of each lead, the newest
-_TABLES = (
-    "CREATE TABLE IF NOT EXISTS load_minutes (minute INTEGER PRIMARY KEY, load_w REAL NOT NULL)",
-    """CREATE TABLE IF NOT EXISTS load_forecasts (minute INTEGER, lead_s INTEGER, load_w REAL NOT NULL, actual_w REAL,
-    PRIMARY KEY (minute, lead_s)) WITHOUT ROWID""",
-)
-
-
-class Minutes(NamedTuple):
-    """Past minutes: their begins, UTC s, and their mean loads, W."""
-
-    utc_s: NDArray[np.float64]
-    load_w: NDArray[np.float64]
+_TABLE = """CREATE TABLE IF NOT EXISTS load_forecasts (
+    minute INTEGER, lead_s INTEGER, load_w REAL NOT NULL, actual_w REAL, PRIMARY KEY (minute, lead_s)) WITHOUT ROWID"""
 
 
 class LoadRecord:
@@ -32,14 +21,12 @@ class LoadRecord:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        store.run_blocking(_open)
+        store.run_blocking(lambda db: db.execute(_TABLE).rowcount)
 
     async def note(self, minute: int, load_w: float) -> None:
-        """The mean load of a minute that is over; what was forecast for it is compared with it."""
+        """The mean load of a minute that is over: what was forecast for it is compared with it."""
         def write(db: sqlite3.Connection) -> None:
-            db.execute("INSERT OR REPLACE INTO load_minutes VALUES (?, ?)", (minute, load_w))
             db.execute("UPDATE load_forecasts SET actual_w = ? WHERE minute = ?", (load_w, minute))
-            db.execute("DELETE FROM load_minutes WHERE minute < ?", (minute - KEPT_MIN,))
             db.execute("DELETE FROM load_forecasts WHERE minute < ?", (minute - KEPT_MIN,))
 
         await self._store.run(write)
@@ -49,10 +36,6 @@ class LoadRecord:
         rows = [(minute, round(lead_s), load_w) for minute, lead_s, load_w in forecasts]
         await self._store.run(lambda db: db.executemany(
             "INSERT OR REPLACE INTO load_forecasts (minute, lead_s, load_w) VALUES (?, ?, ?)", rows).rowcount)
-
-    async def minutes(self) -> Minutes:
-        """All that are kept."""
-        return await self._store.run(_minutes)
 
     async def errors_w(self) -> dict[float, NDArray[np.float64]]:
         """Absolute errors of past forecasts by lead in s."""
@@ -70,16 +53,6 @@ class LoadRecord:
             return None
         told, true = np.array(rows).T
         return max(0.0, 100.0 - 100.0 * float(np.mean(np.abs(told - true) / np.maximum(true, floor_w))))
-
-
-def _open(db: sqlite3.Connection) -> None:
-    for table in _TABLES:
-        db.execute(table)
-
-
-def _minutes(db: sqlite3.Connection) -> Minutes:
-    rows = np.array(db.execute("SELECT minute, load_w FROM load_minutes ORDER BY minute").fetchall()).reshape(-1, 2)
-    return Minutes(60.0 * rows[:, 0], rows[:, 1])
 
 
 def _errors(db: sqlite3.Connection) -> dict[float, NDArray[np.float64]]:

@@ -45,6 +45,11 @@ class SensorService:
         self._live, self._clock = live, clock
         self._known = PerSite(live, _find)
 
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self._known.get()[1])
+
     def read(self, device: str | None = None, kind: SensorKind | None = None, over_s: int = 1) -> list[Sensor]:
         """The sensors, in the order of the site.
 

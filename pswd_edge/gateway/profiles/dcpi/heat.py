@@ -17,6 +17,7 @@ from pswd_edge.gateway.validation import invalid
 from pswd_edge.model.site import HeatFacts
 
 _W_PER_MW = 1e6
+_AHEAD_MAX_S = 366 * 86_400.0
 _LPM_PER_M3H = 1000 / 60
 
 
@@ -59,8 +60,11 @@ class Heat:
         """POST /heat/municipal/availability."""
         services, message, sender = self._services, call.body, call.sender
         services.heat.require()
-        if message.availability_window.end_time <= services.clock.utc_s():
+        window, now_s = message.availability_window, services.clock.utc_s()
+        if window.end_time <= now_s:
             raise invalid(["availability_window.end_time: got a time that is over: expected one to come"])
+        if window.start_time > now_s + _AHEAD_MAX_S:
+            raise invalid(["availability_window.start_time: got a time over a year ahead: expected a nearer one"])
         offer = _offer(message)
         services.heat_offers.check(offer)
         made = await services.heat_offers.tell(offer, sender)

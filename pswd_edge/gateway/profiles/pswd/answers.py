@@ -13,7 +13,11 @@ from pswd_edge.gateway.services.workloads import WorkloadView
 from pswd_edge.model.command import Clamped
 from pswd_edge.model.workload import Workload, WorkloadState
 
-_RUNNING = {WorkloadState.APPROVED: "running", WorkloadState.CONDITIONAL: "running"}
+_STATUS = {
+    WorkloadState.APPROVED: "running", WorkloadState.CONDITIONAL: "running", WorkloadState.THROTTLED: "throttled",
+    WorkloadState.PAUSED: "paused", WorkloadState.MIGRATING: "migrating", WorkloadState.TERMINATED: "terminated",
+    WorkloadState.EXPIRED: "terminated", WorkloadState.REJECTED: "terminated",
+}
 
 
 def battery_status(view: BatteryView, utc_s: float) -> dict[str, Any]:
@@ -66,10 +70,11 @@ def workload_command(workload_id: str, sent: Dispatched, power_w: float | None, 
 def _outcome(sent: Dispatched) -> dict[str, Any]:
     """Beyond the contract: what bound the command, to what, when it will be reached, and until when it holds."""
     outcome = sent.outcome
+    power = isinstance(outcome, Clamped) and outcome.limit != "max_pause"
     return {
         "limit": outcome.limit or None,
         "message": outcome.reason or None,
-        "granted_power_mw": mw(outcome.value) if isinstance(outcome, Clamped) else None,
+        "granted_power_mw": mw(outcome.value) if power and isinstance(outcome, Clamped) else None,
         "eta_sec": scaled(outcome.eta_s, 1, 1),
         "expires_at": moment(outcome.expires_utc_s),
     }
@@ -91,14 +96,17 @@ def thermal_status(view: ThermalView, utc_s: float) -> dict[str, Any]:
     })
 
 
-def grid_status(view: GridView, utc_s: float) -> dict[str, Any]:
-    """GridStatus."""
+def grid_status(view: GridView, utc_s: float, *, demand_response: bool) -> dict[str, Any]:
+    """GridStatus; `demand_response`: a commitment is in force."""
     return present({
         "grid_operator_id": view.operator_id,
         "carbon_intensity_g_co2_kwh": view.carbon_intensity_g_per_kwh,
         "renewable_energy_percent": view.renewable_percent,
         "grid_frequency_hz": scaled(view.frequency_hz, 1, 4),
+        "demand_response_active": demand_response,
         "market_price_per_mwh": view.price_per_mwh,
+        "grid_stability_index": scaled(view.stability_index, 1, 2),
+        "source": "operator" if view.told else "contract",
         "timestamp": iso_utc(utc_s),
     })
 
@@ -108,15 +116,23 @@ def workload_status(view: WorkloadView, utc_s: float) -> dict[str, Any]:
     workload = view.workload
     return present({
         "workload_id": workload.announcement.workload_id,
-        "current_status": _RUNNING.get(workload.state, workload.state.value),
+        "current_status": _status(workload),
         "current_power_mw": mw(view.power_w),
         "peak_power_mw": mw(view.peak_w),
         "average_power_mw": mw(view.mean_w),
         "current_temperature_c": scaled(view.temperature_c, 1, 2),
         "progress_percent": percent(view.progress_percent),
         "estimated_completion_time": moment(view.completion_utc_s),
+        "message": "; ".join(view.notes) or None,
         "timestamp": iso_utc(utc_s),
     })
+
+
+def _status(workload: Workload) -> str:
+    """One that is held back is paused, one that came too late is terminated: the contract has no other words."""
+    waits = workload.held and workload.state in (WorkloadState.APPROVED, WorkloadState.CONDITIONAL,
+                                                 WorkloadState.THROTTLED)
+    return "paused" if waits else _STATUS[workload.state]
 
 
 def infrastructure_response(workload: Workload, conditions: list[str], thermal: dict[str, Any], grid: GridView,

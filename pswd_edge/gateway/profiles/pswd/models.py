@@ -71,6 +71,14 @@ class Timing(Message):
     latest_completion_time: Moment | None = None
     deadline: Moment | None = None
 
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        ends = [end for end in (self.deadline, self.latest_completion_time) if end is not None]
+        if self.earliest_start_time is not None and min(ends, default=self.earliest_start_time + 1) \
+                <= self.earliest_start_time:
+            raise ValueError("deadline and latest_completion_time after earliest_start_time")
+        return self
+
 
 class WorkloadAnnouncement(Message):
     """POST /workload/announce."""

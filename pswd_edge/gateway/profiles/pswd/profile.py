@@ -11,7 +11,7 @@ from pswd_edge.clock import iso_utc
 from pswd_edge.gateway.auth import Authority
 from pswd_edge.gateway.endpoint import Endpoint
 from pswd_edge.gateway.principal import Principal
-from pswd_edge.gateway.profiles.pswd import battery, grid, heat, login, power, system, thermal, workloads
+from pswd_edge.gateway.profiles.pswd import battery, forecast, grid, heat, login, power, system, thermal, workloads
 from pswd_edge.gateway.profiles.pswd.title import TITLE
 from pswd_edge.gateway.projection import present
 from pswd_edge.gateway.refusal import RefusalError
@@ -28,7 +28,7 @@ class PswdProfile:
     def __init__(self, services: Services, authority: Authority) -> None:
         self._clock = services.clock
         self._authority = authority
-        domains = (workloads, power, battery, thermal, grid, heat, system)
+        domains = (workloads, power, forecast, battery, thermal, grid, heat, system)
         own = [e for d in domains for e in d.endpoints(services)]
         self.endpoints: Sequence[Endpoint] = [*login.endpoints(authority), *own]
 

@@ -75,10 +75,7 @@ def announce_request(message: WorkloadAnnouncement, sender: Sender) -> Announce:
 
 
 def workload_request(workload_id: str, message: WorkloadControl, sender: Sender) -> ControlWorkload:
-    """The command to a workload; raises 400 for a throttle without a target, 409 for a migration."""
-    if message.command_type == "migrate":
-        raise RefusalError(409, "MIGRATION_UNAVAILABLE",
-                           f"workload {workload_id}: nothing here can migrate it; pause or terminate it")
+    """The command to a workload; raises 400 for a throttle without a target."""
     target_w = None
     if message.command_type == "throttle":
         if message.target_power_mw is None:
@@ -89,5 +86,6 @@ def workload_request(workload_id: str, message: WorkloadControl, sender: Sender)
         workload_id=workload_id, action=message.command_type,
         target_w=target_w,
         ramp_w_per_s=(message.ramp_rate_mw_per_sec or 0.0) * W_PER_MW,
+        migration_target=(message.migration_target or "") if message.command_type == "migrate" else "",
         pause_s=(message.pause_duration_sec or None) if message.command_type == "pause" else None,  # 0: no maximum
     )

@@ -1,5 +1,7 @@
 """Workloads: announced, controlled, looked at."""
 
+from http import HTTPStatus
+
 from aiohttp import web
 
 from pswd_edge.gateway.endpoint import Call, Category, Endpoint
@@ -16,7 +18,7 @@ from pswd_edge.gateway.refusal import RefusalError, unavailable
 from pswd_edge.gateway.roles import Operation
 from pswd_edge.gateway.services import Services
 from pswd_edge.gateway.services.dispatch import accepted
-from pswd_edge.gateway.services.workloads import not_found
+from pswd_edge.gateway.services.workloads import MIGRATION_UNAVAILABLE, not_found
 from pswd_edge.model.command import Announce, Clamped, Failed, Mode, Rejected
 from pswd_edge.model.workload import Workload
 
@@ -55,12 +57,12 @@ class Workloads:
         workload_id, message, services = call.params.workload_id, call.body, self._services
         require_fresh(message.timestamp, services.clock.utc_s())
         if message.command_type == "migrate":
-            services.workloads.find(workload_id)
+            services.workloads.require_way_out(workload_id)
         command = workload_request(workload_id, message, call.sender)
         try:
             sent = await services.dispatch.send(command)
         except RefusalError as error:
-            raise (not_found(workload_id) if error.status == 404 else error) from error
+            raise _refused(error, workload_id, message.command_type) from error
         changed = sent.outcome.workload
         power_w = services.workloads.power_w(changed) if changed is not None and services.live.report() else None
         return respond(answers.workload_command(workload_id, sent, power_w, services.clock.utc_s()))
@@ -87,15 +89,16 @@ class Workloads:
         if report.mode == Mode.SAFE:
             raise _insufficient(f"the site is in SAFE mode and takes no workload ({report.mode_reason})")
         try:
-            outcome = await self._services.dispatch.ask(request)
+            outcome, fits = await self._services.announcements.judge(request)
         except RefusalError as error:
-            raise _insufficient(error.message) from error
+            raise (_insufficient(error.message) if error.status != HTTPStatus.CONFLICT else error) from error
         if outcome.workload is None:
             if isinstance(outcome, Failed) or (isinstance(outcome, Rejected) and outcome.code in _CANNOT_JUDGE):
                 raise _insufficient(outcome.reason)
             accepted(outcome)
             raise _insufficient("control gave no judgement")
-        return outcome.workload, _conditions(outcome.workload, outcome.reason, outcome.limit, outcome)
+        said = _conditions(outcome.workload, outcome.reason, outcome.limit, outcome)
+        return outcome.workload, [*said, *(f"possible: {text}" for text in fits)]
 
 
 def _conditions(workload: Workload, reason: str, limit: str, outcome: object) -> list[str]:
@@ -104,6 +107,15 @@ def _conditions(workload: Workload, reason: str, limit: str, outcome: object) ->
     if isinstance(outcome, Clamped | Rejected) and reason and reason not in said:
         said.append(f"{reason} (limit: {limit})" if limit else reason)
     return said
+
+
+def _refused(error: RefusalError, workload_id: str, command: str) -> RefusalError:
+    """In the contract's words where it has some."""
+    if error.status == HTTPStatus.NOT_FOUND:
+        return not_found(workload_id)
+    if error.status == HTTPStatus.CONFLICT and command == "migrate":
+        return RefusalError(409, MIGRATION_UNAVAILABLE, error.message, details=error.details)
+    return error
 
 
 def _insufficient(why: str) -> RefusalError:

@@ -63,4 +63,5 @@ class WorkloadStatus(Answer):
     current_temperature_c: float | None = None
     progress_percent: Percent | None = None
     estimated_completion_time: Time | None = None
+    message: str | None = None
     timestamp: Time
