@@ -6,7 +6,7 @@ from typing import Any
 from aiohttp import web
 
 from pswd_edge.clock import iso_utc
-from pswd_edge.gateway.audit import note_change
+from pswd_edge.gateway.audit import PENDING, note_change
 from pswd_edge.gateway.endpoint import Call, Category, Endpoint
 from pswd_edge.gateway.profile import respond
 from pswd_edge.gateway.profiles.dcpi import grid_answers
@@ -70,6 +70,7 @@ class Grid:
                    "moments": [_entry(entry) for entry in message.forecast_data]}
         found = await services.delivery.send("grid", "load_forecast", content, sender.origin, sender.id)
         note_change(call.request, after={"message": found.id, "kind": "load_forecast", "status": found.status})
+        call.request[PENDING] = found.status == "pending"
         return respond(grid_answers.forecast_submitted(facility_id, found))
 
     async def respond(self, call: Call) -> web.StreamResponse:
@@ -78,6 +79,7 @@ class Grid:
         before = services.demand_response.find(message.event_id)
         view = await services.demand_response.respond(message.event_id, message.response, _offer(message), call.sender)
         note_change(call.request, before=None if before is None else _noted(before), after=_noted(view.commitment))
+        call.request[PENDING] = True    # how a commitment stands is never the same for long
         return respond(grid_answers.demand_response(view, services.clock.utc_s()))
 
 
