@@ -7,6 +7,7 @@ requests leave at a fixed rate by absolute times, whether earlier answers came o
 import asyncio
 import json
 import os
+import random
 import sys
 import time
 from collections import Counter
@@ -20,6 +21,8 @@ from pswd_edge.clock import iso_utc
 
 _NICENESS = 15       # as the gateway: field and control go first
 _TIMEOUT_S = 30.0
+_SPREAD_S = 0.1      # a cycle of control: a rate that divides it would always meet the same moment of one
+_LONG_BYTES = 100_000
 _BUSY_S = 1.0        # after a 503
 _DONE = ("executed", "approved")
 
@@ -36,11 +39,15 @@ class Operation(NamedTuple):
 
 
 class Seen:
-    """Of one operation: times of 2xx answers (of those that the device acknowledged, where that is told), statuses."""
+    """Of one operation: statuses, times of 2xx answers; where they tell it, of those that a device acknowledged.
+
+    `any` time is then that of every 2xx answer; the first byte's is told of long ones.
+    """
 
     def __init__(self) -> None:
         self.times_ms: list[float] = []
         self.first_ms: list[float] = []
+        self.all_ms: list[float] = []
         self.statuses: Counter[str] = Counter()
         self.progress: Counter[str] = Counter()
         self.bytes = self.asked = 0
@@ -49,7 +56,9 @@ class Seen:
         """Counts and percentiles."""
         found: dict[str, Any] = {"answers": sum(self.statuses.values()), "statuses": dict(self.statuses)}
         found |= {key: value for key, value in (("progress", dict(self.progress)), ("bytes", self.bytes)) if value}
-        for name, times in (("", self.times_ms), ("first_byte_", self.first_ms)):
+        more = [("first_byte_", self.first_ms)] if self.bytes > _LONG_BYTES else []
+        more += [("any_", self.all_ms)] if self.progress else []
+        for name, times in (("", self.times_ms), *more):
             if times:
                 ordered = sorted(times)
                 found |= {f"{name}{key}_ms": round(ordered[min(len(ordered) - 1, int(len(ordered) * share))], 1)
@@ -66,10 +75,11 @@ class Load:
         self._count = 0
 
     async def at_rate(self, operation: Operation, seconds: float, offset_s: float) -> None:
-        """Until `seconds` are over; the answers are waited for."""
-        started_s, tasks = time.monotonic() + offset_s, []
+        """Until `seconds` are over; the answers are waited for. Each leaves at a chance phase of control's cycle."""
+        started_s, tasks, chance = time.monotonic() + offset_s, [], random.Random(operation.name)  # noqa: S311
         for i in range(round(seconds * operation.per_s)):
-            await asyncio.sleep(max(0.0, started_s + i / operation.per_s - time.monotonic()))
+            due_s = started_s + i / operation.per_s + chance.uniform(0.0, _SPREAD_S)
+            await asyncio.sleep(max(0.0, due_s - time.monotonic()))
             tasks.append(asyncio.create_task(self.ask(operation)))
         await asyncio.gather(*tasks)
 
@@ -107,6 +117,7 @@ class Load:
         seen.statuses[str(status)] += 1
         if not 200 <= status < 300:
             return
+        seen.all_ms.append((ended_s - times_s[0]) * 1e3)
         if operation.answers_with is not None:
             progress = str(json.loads(body).get(operation.answers_with))
             seen.progress[progress] += 1

@@ -217,6 +217,15 @@ async def test_a_scope_in_a_token_is_worth_no_more_than_in_the_table(dcpi):
     assert principal.allowed == DCPI_SCOPES["power:read"]
 
 
+async def test_a_scope_that_was_taken_does_not_come_back_by_refreshing(dcpi):
+    """The answer says what the new token really has."""
+    body = await token_of(dcpi, scope=["power:read", "grid:respond"])
+    ClientTable(dcpi.state_dir).bind(CLIENT_ID, CN, ["power:read"])
+    answer = await dcpi.post("/auth/refresh", {"refresh_token": body["refresh_token"]}, token=None)
+
+    assert (answer.status, answer.body["scope"]) == (200, ["power:read"])
+
+
 # --- refresh ----------------------------------------------------------------------------------------------------------
 
 

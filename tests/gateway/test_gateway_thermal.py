@@ -12,6 +12,7 @@ from dcpi_house import CLIENT_ID, CN, BothHouse, dcpi_listener
 from gateway_campus import CAMPUS, Control, FakeDoor, make_site
 from msgspec.structs import replace
 
+from pswd_edge.chain.chain_check import read_entries
 from pswd_edge.clock import iso_utc
 from pswd_edge.errors import DoorError
 from pswd_edge.gateway.clients import ClientTable
@@ -264,3 +265,11 @@ async def test_phase_change_is_shown_for_two_phases(hall: House) -> None:
 async def test_a_single_phase_site_has_no_phase_change(house: House) -> None:
     """Zero would be a measurement."""
     assert "phase_change_efficiency_percent" not in (await house.get("/v1/thermal/status")).body
+
+
+async def test_the_audit_says_what_a_command_found_and_left(hall: House, state_dir: Path) -> None:
+    """By point, in SI units: who turned the water warm, and how warm it was."""
+    await command(hall, "set_temperature", target_temperature_c=28.0)
+    [entry] = [e for e in read_entries(state_dir / "audit" / "commands") if e["kind"] == "command"]
+    assert entry["before"] == {f"cdu-{n}.supply_temperature_setpoint_c": 30.0 for n in (1, 2)}
+    assert entry["after"] == {f"cdu-{n}.supply_temperature_setpoint_c": 28.0 for n in (1, 2)}

@@ -232,6 +232,23 @@ async def test_wrong_setup_tokens_are_braked_and_counted(fresh):
     assert fresh.gateway._identity.users._users.empty
 
 
+async def test_a_used_setup_token_does_not_come_back(fresh, tmp_path):
+    """Not when its user is removed again, and not beside a user who was added on the machine."""
+    users = UserStore(tmp_path / "new")
+    users.add("alice", PASSWORD, [Role.GRID_OPERATOR])
+    body = {"token": fresh.shown, "username": "mallory", "password": PASSWORD}
+    beside = await fresh.post("/edge/setup", body, role=None)
+    counted = fresh.gateway.services.security.intrusions.counts[Kind.SETUP]
+    users.remove("alice")
+    made = await fresh.post("/edge/setup", {**body, "username": "bob"}, role=None)
+    users.remove("bob")
+    after = await fresh.post("/edge/setup", body, role=None)
+
+    assert [beside.status, made.status, after.status] == [401, 200, 401]
+    assert counted == 1
+    assert users.empty
+
+
 async def test_a_gateway_with_a_user_has_no_setup_token(house):
     """The door closes with the first user, however it was made."""
     assert house.gateway._identity.users.offer_setup() is None

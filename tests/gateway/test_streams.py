@@ -139,6 +139,19 @@ async def test_row_that_the_gateway_did_not_see_in_time_is_a_gap_in_the_numbers(
     assert second - first == 3
 
 
+async def test_numbers_count_cycles_also_while_nobody_listens(house: StreamHouse) -> None:
+    """Who was away for three cycles can tell that it was three."""
+    first = await house.open(POWER)
+    await house.rows(1)
+    [before] = await receive(first)
+    await first.close()
+    await house.rows(3)
+    second = await house.open(POWER)
+    await house.rows(1)
+    [after] = await receive(second)
+    assert after["sequence"] - before["sequence"] == 4
+
+
 async def test_rows_come_also_where_no_bell_rings(house: StreamHouse) -> None:
     """A lost or missing datagram must not silence a stream."""
     socket = await house.open(POWER)

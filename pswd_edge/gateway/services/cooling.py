@@ -29,7 +29,8 @@ class Move(NamedTuple):
 class Moved(NamedTuple):
     """What became of a move. `limit` and `message` say what bound it, or why it failed; empty where nothing did.
 
-    `value` is what was granted, None where it failed.
+    `value` is what was granted, None where it failed; `before` what the set-point showed when it was asked, None: not
+    known.
     """
 
     move: Move
@@ -39,6 +40,7 @@ class Moved(NamedTuple):
     message: str
     eta_s: float | None
     expires_utc_s: float | None
+    before: float | None = None
 
 
 class Prepared(NamedTuple):
@@ -77,6 +79,7 @@ class CoolingService:
             RefusalError: control is not alive or does not answer; or every one of them was refused, as the first.
         """
         began_s, points = self._clock.monotonic_s(), self._live.site.points
+        before = [self._live.value(m.point) for m in moves]
         outcomes = [await self._dispatch.ask(SetPoint(
             id=f"{sender.id}/{n}", origin=sender.origin, role=sender.role, issued_utc_s=issued_utc_s, ttl_s=hold_s,
             point=points[m.point].id, value=m.value, ramp_per_s=m.ramp_per_s)) for n, m in enumerate(moves)]
@@ -85,7 +88,14 @@ class CoolingService:
             accepted(outcomes[0])
         await self._dispatch.settle(max(o.cycle for o in taken), {m.point for m in moves},
                                     ANSWER_S - (self._clock.monotonic_s() - began_s))
-        return [self._moved(m, o, sender.origin) for m, o in zip(moves, outcomes, strict=True)]
+        return [self._moved(m, o, sender.origin)._replace(before=b)
+                for m, o, b in zip(moves, outcomes, before, strict=True)]
+
+    def change(self, moved: Sequence[Moved]) -> dict[str, dict[str, float]]:
+        """What the set-points showed before, and what was granted, by point id in SI units: for the audit."""
+        points = self._live.site.points
+        return {"before": {points[m.move.point].id: m.before for m in moved if m.before is not None},
+                "after": {points[m.move.point].id: m.value for m in moved if m.value is not None}}
 
     def _moved(self, move: Move, outcome: Outcome, origin: str) -> Moved:
         if not isinstance(outcome, Accepted | Clamped):

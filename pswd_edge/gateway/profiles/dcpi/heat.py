@@ -5,6 +5,7 @@ from typing import Any
 from aiohttp import web
 
 from pswd_edge.clock import iso_utc
+from pswd_edge.gateway.audit import note_change
 from pswd_edge.gateway.endpoint import Call, Category, Endpoint
 from pswd_edge.gateway.profile import respond
 from pswd_edge.gateway.profiles.dcpi.heat_models import HeatAvailability, HeatAvailabilityAnswer, MunicipalHeatStatus
@@ -68,6 +69,7 @@ class Heat:
         offer = _offer(message)
         services.heat_offers.check(offer)
         made = await services.heat_offers.tell(offer, sender)
+        note_change(call.request, after={"heat_w": made.heat_w, "status": made.status})
         return respond(present({
             "availability_id": made.id, "status": made.status, "message": made.response or None,
             "available_heat_mw": mw(made.heat_w), "deliverable_heat_mw": mw(services.heat_offers.deliverable_w()),

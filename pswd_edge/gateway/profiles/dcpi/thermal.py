@@ -5,6 +5,7 @@ from typing import Any
 from aiohttp import web
 
 from pswd_edge.clock import iso_utc
+from pswd_edge.gateway.audit import note_change
 from pswd_edge.gateway.endpoint import Call, Category, Endpoint
 from pswd_edge.gateway.profile import respond
 from pswd_edge.gateway.profiles.dcpi import thermal_answers as answers
@@ -87,6 +88,9 @@ class Thermal:
         now_s = services.clock.utc_s()
         moved = await services.cooling.hold([a.move for a in asked], sender, now_s) if asked else []
         made = await self._prepare(wish, message.coordination, sender, now_s, bool(moved)) if wish else None
+        change = services.cooling.change(moved)
+        prepared = {"prepared_heat_w": wish[1]} if wish is not None and made and made["status"] == "executed" else {}
+        note_change(call.request, before=change["before"], after=change["after"] | prepared)
         measured = [services.live.value(a.shows) for a in asked]
         return respond(present({
             "command_id": sender.id, "system_id": device.id, "status": _status(moved, made),

@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from pswd_edge.clock import iso_utc
+from pswd_edge.gateway.audit import note_change
 from pswd_edge.gateway.endpoint import Call, Category, Endpoint
 from pswd_edge.gateway.profile import respond
 from pswd_edge.gateway.profiles.pswd.heat_models import (
@@ -71,6 +72,7 @@ class Heat:
         moves = self._moves(message)
         await services.heat.require_priority(what, priority)
         moved = await services.cooling.hold(moves, sender, message.timestamp, HOLD_S)
+        note_change(call.request, **services.cooling.change(moved))
         await services.heat.note_priority(what, priority, sender.origin)
         view = services.heat.read() if services.live.alive else None    # control may have died meanwhile
         return respond(present({

@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from pswd_edge.clock import iso_utc
+from pswd_edge.gateway.audit import note_change
 from pswd_edge.gateway.endpoint import Call, Category, Endpoint
 from pswd_edge.gateway.profile import respond
 from pswd_edge.gateway.profiles.pswd import answers
@@ -46,6 +47,7 @@ class Thermal:
         if not services.live.alive:
             raise control_unavailable()
         moved = await services.cooling.hold(self._moves(message), sender, message.timestamp)
+        note_change(call.request, **services.cooling.change(moved))
         return respond(present({
             "command_id": sender.id, "status": joint(moved),
             "current_temperature_c": scaled(services.thermal.supply_c(), 1, 3),
