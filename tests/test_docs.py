@@ -28,7 +28,7 @@ HOUSE, DOCS = ROOT / "pswd_edge", ROOT / "docs"
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *DOCS.rglob("*.md")])
 SIX = ("devices/janitza-umg801.yaml", "pswd_edge/field/drivers/modbus_link.py", "pswd_edge/field/table.py",
        "pswd_edge/image/writer.py", "pswd_edge/gateway/services/power.py",
-       "pswd_edge/gateway/profiles/pswd/power_answer.py")
+       "pswd_edge/gateway/profiles/pswd/power_rows.py")
 WORD = re.compile(r"[a-z]+(_[a-z]+)*[_:]?")
 
 
