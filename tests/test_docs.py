@@ -28,7 +28,7 @@ HOUSE, DOCS = ROOT / "pswd_edge", ROOT / "docs"
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *DOCS.rglob("*.md")])
 SIX = ("devices/janitza-umg801.yaml", "pswd_edge/field/drivers/modbus_link.py", "pswd_edge/field/table.py",
        "pswd_edge/image/writer.py", "pswd_edge/gateway/services/power.py",
-       "pswd_edge/gateway/profiles/pswd/power_answer.py")
+       "pswd_edge/gateway/profiles/pswd/power_rows.py")
 WORD = re.compile(r"[a-z]+(_[a-z]+)*[_:]?")
 
 
@@ -222,11 +222,13 @@ def test_every_variable_of_the_environment_is_documented() -> None:
 
 def test_every_route_role_and_topic_is_documented() -> None:
     """Who writes a client reads these pages."""
-    modules = sorted((HOUSE / "gateway/profiles/pswd").glob("*.py"))
-    routes = {c for m in modules for c in constants(ast.parse(m.read_text(encoding="utf-8")))
-              if re.fullmatch(r"/[a-z]+(/[a-z{}_]+)+", c)}
-    assert len(routes) >= 10
-    assert [r for r in routes if r not in text("docs/api/pswd.md")] == []
+    pages = " ".join(p.read_text(encoding="utf-8") for p in (DOCS / "api").glob("*.md"))
+    for name, least in (("pswd", 12), ("dcpi", 17)):
+        modules = sorted((HOUSE / f"gateway/profiles/{name}").glob("*.py"))
+        routes = {c for m in modules for c in constants(ast.parse(m.read_text(encoding="utf-8")))
+                  if re.fullmatch(r"/[a-z]+(/[a-z_{}-]+)+", c)}
+        assert len(routes) >= least
+        assert [r for r in routes if r not in pages] == []
     own = {c for c in constants(ast.parse(text("pswd_edge/gateway/profiles/edge/profile.py")))
            if re.fullmatch(r"/[a-z/]+", c) and c != "/edge"}
     assert len(own) == 3

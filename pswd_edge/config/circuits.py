@@ -50,6 +50,8 @@ def check_circuits(form: SiteFile, place: Place) -> None:
     for index, tier in enumerate(control.tiers):
         _known(tier.circuit, circuits, here.at("tiers", index))
         _check_tier(tier, control, here.at("tiers", index))
+    for id_, circuit in circuits.items():
+        _check_feeds(circuit, circuits, place.at("circuits", id_))
     for id_, circuit in circuits.items() if hangs_somewhere(control) else ():
         _check_floors(id_, circuit, form, place.at("circuits", id_))
         _check_sum(id_, circuit, circuits, place.at("circuits", id_))
@@ -85,6 +87,18 @@ def _check_floors(id_: str, circuit: CircuitForm, form: SiteFile, place: Place) 
         names = ", ".join(t.id for t in below)
         place.complain(("rating_w",), number(circuit.rating_w),
                        f"the floors of the tiers below it, {number(floor_w)} ({names}), at least")
+
+
+def _check_feeds(circuit: CircuitForm, circuits: Circuits, place: Place) -> None:
+    """What is for one purpose is measured once."""
+    if circuit.feeds is None:
+        return
+    if circuit.meter is None:
+        place.complain(("feeds",), f"{circuit.feeds} without a meter", "a meter, or nothing")
+    higher = next((name for name in above(circuits, circuit.parent) if circuits[name].feeds is not None), None)
+    if higher is not None:
+        place.complain(("feeds",), f"{circuit.feeds} below {higher}, which feeds {circuits[higher].feeds}",
+                       "it at one of both")
 
 
 def _check_sum(id_: str, circuit: CircuitForm, circuits: Circuits, place: Place) -> None:

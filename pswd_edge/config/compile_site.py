@@ -136,6 +136,7 @@ def _circuits(form: SiteFile, points: Mapping[str, Point]) -> tuple[Circuit, ...
             rating_w=circuit.rating_w,
             meter=points[f"{circuit.meter}.active_power_w"].index if circuit.meter else None,
             name=circuit.name or id_,
+            feeds=circuit.feeds,
         )
         for id_, circuit in form.circuits.items()
     )

@@ -50,6 +50,7 @@ class CircuitForm(Form):
     """A branch; `meter` is a device, `parent` a circuit. The one without parent is the grid connection.
 
     `sums`: what hangs on it in this file is all that it feeds, so that the sum stands in for a meter.
+    `feeds`: what all of its power is for.
     """
 
     parent: Text | None = None
@@ -57,6 +58,7 @@ class CircuitForm(Form):
     meter: Text | None = None
     name: str = ""
     sums: bool = False
+    feeds: Literal["compute", "cooling"] | None = None
     max_age_ms: Annotated[Whole, Field(gt=0)] = 2000
     latency_ms: Annotated[Number, Field(ge=0)] = 0.0
 
@@ -88,6 +90,7 @@ class GridForm(Form):
     carbon_intensity_g_per_kwh: Annotated[Number, Field(ge=0)] | None = None
     renewable_percent: Annotated[Number, Field(ge=0, le=100)] | None = None
     price_per_mwh: Number | None = None
+    nominal_voltage_v: Annotated[Number, Field(gt=0, le=1e6)] | None = None
     endpoint: EndpointForm | None = None
 
 

@@ -39,6 +39,7 @@ def _set_point(request: SetPoint, site: Site, cycle: int, utc_s: float, bars: fr
     return _granted(request, request.value, rule, leads(site.control.thermal).get(index), cycle, utc_s,
                     standing(index), site.control.period_ms / 1000)
 
+
 def _granted(request: SetPoint, asked: float, rule: WriteRule, lead: Lead | None, cycle: int, utc_s: float,
              stands: float, period_s: float) -> Outcome:
     expires, limit, reason = utc_s + request.ttl_s, "", ""

@@ -35,6 +35,7 @@ class Change(NamedTuple):
 CHANGE = web.RequestKey("change", Change)
 REFUSED = web.RequestKey("refused", RefusalError)
 REPLAYED = web.RequestKey("replayed", bool)     # an idempotency key answered
+PENDING = web.RequestKey("pending", bool)       # answered before it was decided: a repetition asks the handler again
 
 
 def note_change(

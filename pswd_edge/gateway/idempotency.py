@@ -12,7 +12,7 @@ import structlog
 from aiohttp import web
 
 from pswd_edge.clock import Clock
-from pswd_edge.gateway.audit import REPLAYED, is_command
+from pswd_edge.gateway.audit import PENDING, REPLAYED, is_command
 from pswd_edge.gateway.endpoint import Call, Category, Endpoint
 from pswd_edge.gateway.refusal import RefusalError, unavailable
 from pswd_edge.gateway.sender import Sender
@@ -93,7 +93,8 @@ class Idempotency:
                 content = orjson.dumps([refusal.code, refusal.message, refusal.details])
                 await self._keep(sender, Kept(asked, refusal.status, content, refused=True))
             raise
-        if isinstance(response, web.Response) and response.status < 300 and isinstance(response.body, bytes):
+        decided = response.status < 300 and not call.request.get(PENDING, False)
+        if decided and isinstance(response, web.Response) and isinstance(response.body, bytes):
             await self._keep(sender, Kept(asked, response.status, response.body, refused=False))
         return response
 

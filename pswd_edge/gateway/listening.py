@@ -72,7 +72,7 @@ def _application(profiles: list[Profile], listener: Listener, services: Services
     app.on_response_prepare.append(Finish(cors).headers)
     for profile in profiles:
         app.router.add_routes(Reception(profile, guard, services.security.intrusions).routes())
-        app.router.add_routes(Documents(profile).routes())
+        app.router.add_routes(Documents(profile, guard).routes())
     return app
 
 

@@ -71,8 +71,9 @@ class Frame:
         await self._audit.record(request, response.status, request[REQUEST_ID], request.get(PRINCIPAL),
                                  request.get(ENDPOINT))
         duration_s = time.perf_counter() - started_s
+        endpoint = request.get(ENDPOINT)
         if response.status != SWITCHING:      # a stream lasts for hours: that is no slow answer
-            self._meter.answered(duration_s, response.status)
+            self._meter.answered(duration_s, response.status, endpoint.operation if endpoint else None)
         _log(request, response, duration_s)
         return response
 

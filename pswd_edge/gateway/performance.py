@@ -3,7 +3,12 @@
 from collections import deque
 from typing import NamedTuple
 
+from pswd_edge.gateway.roles import Operation
+
 _KEPT = 1000
+_CONTROL_S = 1.0        # DCPI: control operations are answered within a second
+_CONTROLS = frozenset({Operation.BATTERY_CONTROL, Operation.POWER_CONTROL, Operation.WORKLOAD_CONTROL,
+                       Operation.THERMAL_CONTROL, Operation.HEAT_CONTROL})
 
 
 class Performance(NamedTuple):
@@ -14,6 +19,20 @@ class Performance(NamedTuple):
     uptime_percent: float | None
 
 
+class Counts(NamedTuple):
+    """Answers since the start. `controls`: of control operations that were let in, `controls_in_time` within a second.
+
+    `unauthenticated`, `forbidden`, `limited`, `failed`: 401, 403, 429 and 5xx.
+    """
+
+    controls: int = 0
+    controls_in_time: int = 0
+    unauthenticated: int = 0
+    forbidden: int = 0
+    limited: int = 0
+    failed: int = 0
+
+
 class PerformanceMeter:
     """Collects answer times, failures (5xx) and whether control was alive, once a second."""
 
@@ -21,10 +40,16 @@ class PerformanceMeter:
         self._answers: deque[tuple[float, bool]] = deque(maxlen=_KEPT)
         self._looks = 0
         self._alive = 0
+        self.counts = Counts()
 
-    def answered(self, duration_s: float, status: int) -> None:
-        """One answer has left."""
+    def answered(self, duration_s: float, status: int, operation: Operation | None = None) -> None:
+        """One answer has left; `operation` where an endpoint was found."""
         self._answers.append((duration_s, status >= 500))
+        refused = (status == 401, status == 403, status == 429)
+        control = operation in _CONTROLS and not any(refused)
+        in_time = control and duration_s <= _CONTROL_S and status < 500
+        found = (control, in_time, *refused, status >= 500)
+        self.counts = Counts(*(count + one for count, one in zip(self.counts, found, strict=True)))
 
     def looked(self, *, alive: bool) -> None:
         """Control was looked at."""

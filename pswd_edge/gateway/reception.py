@@ -8,6 +8,7 @@ from pswd_edge.gateway.audit import is_command
 from pswd_edge.gateway.endpoint import Call, Category, Endpoint
 from pswd_edge.gateway.guard import Guard
 from pswd_edge.gateway.middleware import ENDPOINT, PRINCIPAL
+from pswd_edge.gateway.peer import peer_of
 from pswd_edge.gateway.principal import Principal
 from pswd_edge.gateway.profile import Profile
 from pswd_edge.gateway.rates import address_origin
@@ -60,14 +61,17 @@ class Reception:
     def _charge(self, endpoint: Endpoint, request: web.Request) -> None:
         """Count the request, one that is refused too; 429 goes before any other refusal.
 
-        Who could not prove who they are counts by address: tokens cannot be tried faster than passwords.
+        Who could not prove who they are counts by certificate, where there is one, or else by address: tokens cannot be
+        tried faster than passwords.
         """
         principal = request.get(PRINCIPAL)
         if principal is not None:
             self._guard.charge(request, principal.origin, endpoint.category)
         else:
             category = endpoint.category if endpoint.operation is None else Category.AUTH
-            self._guard.charge(request, address_origin(request.remote), category)
+            peer = peer_of(request)
+            origin = address_origin(request.remote) if peer is None else f"certificate:{peer.cn}"
+            self._guard.charge(request, origin, category)
 
 
 async def read_call(endpoint: Endpoint, request: web.Request, principal: Principal | None) -> Call:

@@ -81,6 +81,8 @@ class Gateway:
             self._live.follow()
             self.services.meter.looked(alive=self._live.alive)
             self.services.workloads.look()
+            self.services.realtime.look()
+            self.services.history.look()
             self._identity.users.look()
             self.services.grid.look()
             self.guard.audit.look()

@@ -172,13 +172,15 @@ class ImageReader:
         total = self.row_count
         return self._rows(total - count, total)
 
-    def rows_after(self, number: int) -> Rows:
-        """Ring rows with a number above `number`, oldest first.
+    def rows_after(self, number: int, most: int | None = None) -> Rows:
+        """Ring rows with a number above `number`, oldest first, at most `most` of them.
 
         Rows that the writer overtakes while they are copied are left out; the two newest are checked by CRC too,
         since a processor may still be reordering their bytes.
         """
-        return self._rows(number + 1, self.row_count)
+        total = self.row_count
+        first = max(number + 1, total - self.layout.rows)
+        return self._rows(first, total if most is None else min(total, first + most))
 
     def _rows(self, first: int, total: int) -> Rows:
         where = self.layout

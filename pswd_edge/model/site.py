@@ -111,6 +111,7 @@ class GridFacts(Struct, frozen=True):
     carbon_intensity_g_per_kwh: float | None = None
     renewable_percent: float | None = None
     price_per_mwh: float | None = None
+    nominal_voltage_v: float | None = None
 
 
 class RecordingSpec(Struct, frozen=True):

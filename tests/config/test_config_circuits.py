@@ -69,6 +69,10 @@ def test_what_sums_is_made_of_what_hangs_on_it(tmp_path: Path) -> None:
      "circuit: got 'hall-a': expected that of load controller rack-4, 'hall-b', or nothing"),
     (("hall-b:   {parent: utility, rating_w: 70_000_000", "hall-b:   {parent: utility, rating_w: 9_000_000"),
      "hall-b.rating_w: got 9_000_000: expected the floors of the tiers below it, 10_000_000 (throttle-1, throttle-2)"),
+    ((HALL_A, HALL_A.replace("meter: feeder-a", "feeds: compute")),
+     "hall-a.feeds: got compute without a meter: expected a meter, or nothing"),
+    (("meter: pcc, sums", "meter: pcc, feeds: compute, sums"),
+     "cooling.feeds: got cooling below utility, which feeds compute: expected it at one of both"),
     (("meter: feeder-a, name", "meter: feeder-a, max_age_ms: 100, name"), "max_age_ms: got 100 ms for a point read"),
 ])
 def test_what_cannot_be_is_refused_with_its_place(change: tuple[str, str], said: str, tmp_path: Path) -> None:

@@ -25,6 +25,14 @@ async def test_the_page_is_public_and_its_policy_lets_nothing_else_run(house):
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
+async def test_reading_the_documents_counts_by_address(house):
+    """They are open to everybody; who reads them without end has to wait as with any reading."""
+    first, second = [await house.get(path, role=None) for path in ("/v1/openapi.json", "/v1/docs")]
+    assert (first.status, second.status) == (200, 200)
+    assert "X-RateLimit-Remaining" in first.headers
+    assert "X-RateLimit-Remaining" in second.headers
+
+
 async def test_the_page_names_no_other_server(house):
     """A control room has no way out; nothing is fetched from beyond this listener."""
     body = (await house.get("/v1/docs", role=None)).body

@@ -36,7 +36,7 @@ from pswd_edge.gateway.refusal import RefusalError
 from pswd_edge.gateway.roles import DCPI_SCOPES, Operation, allowed_by
 from pswd_edge.gateway.security_log import Kind
 from pswd_edge.gateway.server import Gateway
-from pswd_edge.model.site import IdentitySpec
+from pswd_edge.model.site import ApiLimits, IdentitySpec, RateSpec
 
 ASKED = {"client_id": CLIENT_ID, "scope": ["workload:announce", "power:read", "thermal:read"],
          "facility_id": FACILITY}
@@ -537,3 +537,15 @@ async def test_an_expired_token_is_no_attack(dcpi):
 
     assert counted(dcpi, Kind.EXPIRED) == 1
     assert dcpi.gateway.services.security.intrusions.attempts == 0
+
+
+async def test_a_certificate_has_rates_of_its_own_before_it_has_a_token(tmp_path, state_dir, tls):
+    """The contract limits each client certificate: one scheduler behind a proxy must not shut the others out."""
+    async with dcpi_house(tmp_path, state_dir, tls, api_limits=ApiLimits(authentication=RateSpec(10.0, 3))) as house:
+        wrong = {**ASKED, "client_id": "nobody"}
+        tries = [(await house.post("/auth/token", wrong, token=None)).status for _ in range(4)]
+        other = await house.post("/auth/token", {**ASKED, "client_id": OTHER_ID, "scope": ["power:read"]}, token=None,
+                                 client_id=OTHER_ID)
+
+    assert tries == [401, 401, 401, 429]
+    assert other.status == 200

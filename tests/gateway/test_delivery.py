@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,11 @@ class Post:
     def open(self) -> None:
         self.store, self.outside = Store(self.folder), Outside(self.live)
         self.delivery = Delivery(self.store, self.outside, self.live, self.clock, pauses_s=(0.01, 0.05))
+
+    def away(self, gone: bool = True) -> None:
+        """Let nobody listen where the operator was; its own port must not be lost to somebody else meanwhile."""
+        nobody = OutsideEndpoint("http://127.0.0.1:1", f"file:{self.secret}")
+        self.outside.endpoint = (lambda _: nobody) if gone else partial(Outside.endpoint, self.outside)
 
     async def close(self) -> None:
         await self.outside.close()
@@ -125,13 +131,13 @@ async def test_a_connection_closed_without_an_answer_is_tried_again(post):
 
 async def test_an_operator_that_cannot_be_reached_leaves_it_pending_and_gets_it_later(post):
     """Refused connections, then a restart of the operator."""
-    await post.operator.stop()
+    post.away()
     found = await post.send(inline_s=0.1)
     assert found.status == "pending"
     assert found.response.startswith("not delivered yet: ")
     assert post.delivery.contact("grid").trouble
 
-    await post.operator.start()
+    post.away(False)
     assert await post.background() == "acknowledged"
     assert (await post.delivery.find("m-1")).status == "acknowledged"
     assert post.delivery.contact("grid").trouble == ""
@@ -159,10 +165,9 @@ async def test_a_slow_answer_is_cut_and_asked_for_again(post, monkeypatch):
 
 async def test_what_waits_survives_a_restart_and_goes_out_once(post):
     """On disk before the first try; the operator counts it once, whatever was tried."""
-    await post.operator.stop()
+    post.away()
     await post.send(inline_s=0.05)
     await post.close()
-    await post.operator.start()
     post.open()
     job = asyncio.create_task(post.delivery.run())
     await until(post.decided)
@@ -221,7 +226,7 @@ async def test_a_wrong_token_is_our_fault_and_waits(post):
 
 async def test_what_is_too_old_to_be_true_is_given_up(post):
     """An hour later a signal says what is not so any more."""
-    await post.operator.stop()
+    post.away()
     await post.send(inline_s=0.05)
     post.clock.advance(OLDEST_S + 1.0)
     assert await post.background() == "rejected"
@@ -232,18 +237,18 @@ async def test_the_outbox_is_bounded(post, monkeypatch):
     """An operator that is away for long fills no disk."""
     assert WAITING_MAX <= 1000
     monkeypatch.setattr(module, "WAITING_MAX", 2)
-    await post.operator.stop()
+    post.away()
     for number in range(2):
         await post.send(f"m-{number}", inline_s=0.01)
     with pytest.raises(RefusalError) as refused:
         await post.send("m-9", inline_s=0.01)
     assert refused.value.code == "OUTBOX_FULL"
-    await post.operator.start()
+    post.away(False)
 
 
 async def test_one_message_that_fails_for_ever_does_not_stand_before_the_others(post, monkeypatch):
     """The one that was tried least is next."""
-    await post.operator.stop()
+    post.away()
     for name in ("m-1", "m-2"):
         await post.send(name, inline_s=0.01)
     tried, real = [], post.delivery._judged
@@ -251,7 +256,7 @@ async def test_one_message_that_fails_for_ever_does_not_stand_before_the_others(
     for _ in range(8):
         assert await post.background() == "pending"
     assert set(tried) == {"m-1", "m-2"}
-    await post.operator.start()
+    post.away(False)
     assert await post.background() == "acknowledged"
     assert await post.background() == "acknowledged"
     assert len(post.operator.received) == 2

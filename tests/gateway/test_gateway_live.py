@@ -9,7 +9,7 @@ from gateway_campus import Control, make_site
 
 from pswd_edge.errors import ImageError
 from pswd_edge.gateway.live import LiveImage, PerSite
-from pswd_edge.gateway.services.resampling import cycle_times_ms, interval_means
+from pswd_edge.gateway.services.resampling import interval_means
 from pswd_edge.image.notify import RowBell
 
 
@@ -125,43 +125,6 @@ async def test_without_a_bell_waiting_ends_by_time(tmp_path, live):
     live.listen(tmp_path / "rows")
 
     await asyncio.wait_for(live.next_row(0.01), 2)
-
-
-def test_cycles_are_put_back_on_their_grid():
-    """Up to 40 ms late and around the edge of an interval: still one cycle in each."""
-    rng = np.random.default_rng(1)
-    for phase_ms in (0.0, 99.9, 50.0, 0.1):
-        due_s = 1000 + (np.arange(100) * 100 + phase_ms) / 1000
-        late_s = due_s + rng.uniform(0, 0.04, 100)
-        times = cycle_times_ms(late_s, late_s + 5e8, 100)
-
-        assert set(np.diff(times)) == {100}
-        assert np.abs(times / 1000 - 5e8 - due_s).max() < 0.045
-        assert interval_means(times, np.ones((100, 1)), int(times[0]) // 100 * 100, 100, 100)[1].tolist() == [1] * 100
-
-
-def test_a_set_wall_clock_makes_no_holes():
-    """NTP steps the clock by half a second in mid-ring: durations are monotonic."""
-    monotonic_s = 1000 + np.arange(50) / 10
-    utc_s = 1.78e9 + np.arange(50) / 10
-    utc_s[:25] -= 0.5
-
-    times = cycle_times_ms(monotonic_s, utc_s, 100)
-
-    assert set(np.diff(times)) == {100}
-    assert times[-1] == 1_780_000_004_900
-
-
-def test_missed_cycles_stay_missing():
-    """A gap is no value."""
-    monotonic_s = np.array([0.0, 0.1, 0.5, 0.6])
-
-    times = cycle_times_ms(monotonic_s, monotonic_s, 100)
-    means, rows = interval_means(times, np.array([[1.0], [3.0], [5.0], [np.nan]]), 0, 4, 200)
-
-    assert times.tolist() == [0, 100, 500, 600]
-    assert rows.tolist() == [2, 0, 1, 1]
-    np.testing.assert_array_equal(means[:, 0], [2.0, np.nan, 5.0, np.nan])
 
 
 def test_means_equal_numpy_s_own():

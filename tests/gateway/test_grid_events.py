@@ -2,11 +2,14 @@
 
 import asyncio
 from contextlib import suppress
+from functools import partial
 
 import pytest
 from grid_house import open_house
 
 from pswd_edge.gateway.services.grid_events import QUEUE_MAX, GridEvents
+from pswd_edge.gateway.services.outside import Outside
+from pswd_edge.model.site import OutsideEndpoint
 
 MW = 1e6
 
@@ -15,6 +18,12 @@ MW = 1e6
 async def grid(tmp_path, state_dir, monkeypatch):
     async with open_house(tmp_path, state_dir, monkeypatch) as house:
         yield house
+
+
+def away(grid, gone=True):
+    """Nobody listens where the operator was."""
+    outside, nobody = grid.services.outside, OutsideEndpoint("http://127.0.0.1:1", f"file:{__file__}")
+    outside.endpoint = (lambda _: nobody) if gone else partial(Outside.endpoint, outside)
 
 
 async def test_a_request_reaches_every_listener_in_si(grid):
@@ -99,11 +108,11 @@ async def test_a_listener_that_does_not_listen_loses_its_oldest_and_harms_nobody
 
 async def test_an_operator_that_is_silent_or_refuses_is_told_once_and_asked_again(grid, capsys):
     """One line in the log, not one a second."""
-    await grid.operator.stop()
+    away(grid)
     for _ in range(3):
         assert not await grid.services.grid_events.look(0.0)
     assert capsys.readouterr().out.count("grid events: not heard") == 1
-    await grid.operator.start()
+    away(grid, False)
     assert await grid.services.grid_events.look(0.0)
     assert grid.services.grid_events.trouble == ""
 
@@ -113,10 +122,10 @@ async def test_the_job_listens_for_ever(grid, monkeypatch):
     monkeypatch.setattr("pswd_edge.gateway.services.grid_events._PAUSES_S", (0.01, 0.02))
     monkeypatch.setattr("pswd_edge.gateway.services.grid_events._BETWEEN_S", 0.01)
     listener = grid.services.grid_events.subscribe()
-    await grid.operator.stop()
+    away(grid)
     job = asyncio.create_task(grid.services.grid_events.run())
     await asyncio.sleep(0.05)
-    await grid.operator.start()
+    away(grid, False)
     grid.operator.demand(event_id="later")
     assert (await asyncio.wait_for(anext(listener), 5.0)).event_id == "later"
     job.cancel()

@@ -87,6 +87,18 @@ async def test_an_operator_that_does_not_answer_leaves_it_pending(grid, monkeypa
     assert found["acknowledgment_status"] == "pending"
 
 
+async def test_a_pending_signal_that_is_asked_for_again_tells_how_far_it_is(grid, monkeypatch):
+    """The same key, no second signal, and the answer of now: a pending one is not kept as the last word."""
+    monkeypatch.setattr("pswd_edge.gateway.services.delivery.Delivery.send.__defaults__", (0.1,))
+    grid.operator.fault("fail", 500)
+    body, key = signal(grid, "capacity_available"), {"Idempotency-Key": "s-1"}
+    assert (await send(grid, body, headers=key))["acknowledgment_status"] == "pending"
+    grid.operator.fault("fail", None)
+    assert await grid.services.delivery.turn("grid") == "acknowledged"
+    assert (await send(grid, body, headers=key))["acknowledgment_status"] == "acknowledged"
+    assert len(grid.operator.received) == 1
+
+
 async def test_a_site_without_an_operator_says_so(tmp_path, state_dir, monkeypatch):
     """Nobody would receive it: 503, not a 200 that looks sent."""
     async with open_house(tmp_path, state_dir, monkeypatch, endpoint=False) as house:

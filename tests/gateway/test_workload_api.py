@@ -13,7 +13,9 @@ from desk_door import DeskDoor
 from gateway_campus import Control, make_site
 from msgspec.structs import replace
 
+from pswd_edge.chain.chain_check import read_entries
 from pswd_edge.clock import iso_utc
+from pswd_edge.gateway.audit_file import COMMANDS
 from pswd_edge.gateway.clients import ClientTable
 from pswd_edge.gateway.live import LiveImage
 from pswd_edge.gateway.profiles.dcpi.workloads_models import AnnouncementReceipt, OrderAnswer, WorkloadStatus
@@ -444,3 +446,14 @@ async def test_a_restart_of_control_keeps_what_waits_and_what_runs(both: Both) -
     await both.door.start()
     assert (await both.status("runs")).body["status"] == "approved"
     assert (await both.status("waits")).body["message"].startswith("starts at")
+
+
+async def test_orders_and_announcements_are_audited_with_before_and_after(both: Both) -> None:
+    """Who changed what, from what to what: the same words from either API."""
+    await both.announced(flexibility={"can_throttle": True})
+    await both.judged()
+    await both.ordered("throttle", target_power_mw=12)
+    found = [e for e in read_entries(both.state_dir / "audit" / COMMANDS) if "after" in e]
+    assert [e["after"]["state"] for e in found] == ["pending", "throttled"]
+    assert found[1]["before"] == {"state": "approved", "approved_w": 20e6}
+    assert found[1]["after"] == {"state": "throttled", "approved_w": 20e6, "target_w": 12e6}

@@ -28,11 +28,13 @@ from pswd_edge.gateway.server import Gateway
 from pswd_edge.gateway.tokens import Bearer
 from pswd_edge.gateway.users import FILE, User, _Stored
 from pswd_edge.model.command import Accepted, Announce, Clamped, ControlWorkload, Failed, Outcome, Rejected, Request
-from pswd_edge.model.site import Listener, OutsideEndpoint
+from pswd_edge.model.site import ApiLimits, Listener, OutsideEndpoint, RateSpec
 from simulators.grid_operator import GridOperator
 
 PREFIXES = {"pswd": "/v1", "dcpi": "/dcpi/api/v1", "edge": "/edge"}
 ROLE = "infrastructure_manager"
+_MANY = RateSpec(1e6, 10**6)
+_WIDE = ApiLimits(10_000, 10_000, _MANY, _MANY, _MANY, _MANY, _MANY)
 
 
 class WallClock(SystemClock):
@@ -117,7 +119,8 @@ async def whole_house(folder: Path, tls: Path, users: dict[str, User] | None = N
         at = {side: OutsideEndpoint(f"http://127.0.0.1:{operator.port}/{side}", f"file:{folder}/operator-token")
               for side in ("grid", "heat")}
         made = cooled_site(**{"listeners": (dcpi_listener(tls), Listener("127.0.0.1", 0, ("pswd", "edge"))),
-                              "grid_endpoint": at["grid"], "heat_endpoint": at["heat"], **site})
+                              "grid_endpoint": at["grid"], "heat_endpoint": at["heat"],
+                              **({"api_limits": _WIDE} if moody else {}), **site})
         control = Control(folder / "run", made, WallClock())
         for device, (_, signals) in COOLED.items():
             for signal, (value, _) in signals.items():

@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 from pswd_edge.clock import Clock
 from pswd_edge.gateway.heavy import HeavyWork
 from pswd_edge.gateway.live import LiveImage
+from pswd_edge.gateway.long_answer import LongAnswers
 from pswd_edge.gateway.performance import PerformanceMeter
 from pswd_edge.gateway.services.announcements import Announcements
 from pswd_edge.gateway.services.battery import BatteryService
+from pswd_edge.gateway.services.breakdown import BreakdownService
 from pswd_edge.gateway.services.commitment import CommitmentTable
 from pswd_edge.gateway.services.cooling import CoolingService
 from pswd_edge.gateway.services.cooling_systems import CoolingSystems
@@ -25,13 +27,17 @@ from pswd_edge.gateway.services.health import HealthService
 from pswd_edge.gateway.services.heat import HeatService
 from pswd_edge.gateway.services.heat_demand import HeatDemand
 from pswd_edge.gateway.services.heat_offers import OfferService
+from pswd_edge.gateway.services.history import History
 from pswd_edge.gateway.services.load_record import LoadRecord
 from pswd_edge.gateway.services.market import GridConditions
+from pswd_edge.gateway.services.metrics import MetricsService
 from pswd_edge.gateway.services.outside import Outside
 from pswd_edge.gateway.services.pending import PendingFile
 from pswd_edge.gateway.services.planner import PlannerService
 from pswd_edge.gateway.services.polled import Polled
 from pswd_edge.gateway.services.power import PowerService
+from pswd_edge.gateway.services.realtime import RealtimeService
+from pswd_edge.gateway.services.sampler import Sampler
 from pswd_edge.gateway.services.security import SecurityService
 from pswd_edge.gateway.services.sensors import SensorService
 from pswd_edge.gateway.services.subsystems import SubsystemService, figures_of
@@ -68,6 +74,11 @@ class Services(NamedTuple):
     heat_offers: OfferService
     grid_conditions: Polled[GridConditions]
     grid_events: GridEvents
+    realtime: RealtimeService
+    long_answers: LongAnswers
+    breakdown: BreakdownService
+    history: History
+    metrics: MetricsService
     evaluation: Evaluation
     announcements: Announcements
     workload_figures: WorkloadFigures
@@ -83,12 +94,14 @@ class Services(NamedTuple):
                 "grid conditions": self.grid_conditions.run, "announcements": self.announcements.run,
                 "workload figures": self.workload_figures.run, "streams": self.hub.run,
                 "heat demand": self.heat_demand.run, "heat account": self.heat.run, "forecast": self.forecast.run,
-                "demand response": self.demand_response.run}
+                "demand response": self.demand_response.run, "history": lambda: self.history.backfill(self.heavy)}
 
     async def close(self) -> None:
         """End threads and connections; the jobs have been cancelled before."""
         self.planner.close()
+        self.realtime.close()
         self.heavy.close()
+        await self.history.settle()
         await self.outside.close()
         with contextlib.suppress(sqlite3.Error):    # a full disk costs the figures, not the end
             await self.workload_figures.save()
@@ -99,17 +112,26 @@ def open_services(live: LiveImage, door: Door, clock: Clock, store: Store) -> Se
     """The services; to be closed at the end, the store with them."""
     meter, heavy, powers = PerformanceMeter(), HeavyWork(), WorkloadFigures(store)
     evaluation, workloads = Evaluation(live, clock, heavy), WorkloadService(live, clock, powers)
+    power = PowerService(live, clock)
     dispatch, planner, outside = Dispatch(live, door, clock), PlannerService(live, door, clock), Outside(live)
     delivery, demand = Delivery(store, outside, live, clock), Polled(outside, clock, "heat", "/conditions", HeatDemand)
     conditions = Polled(outside, clock, "grid", "/conditions", GridConditions)
+    breakdown = BreakdownService(live, power)
     offers, events = OfferService(live, clock, store, delivery), GridEvents(store, outside, clock)
     cooling_systems, security = CoolingSystems(live), SecurityService(live, clock)
-    forecast = ForecastService(live, clock, heavy, workloads, LoadRecord(store))
+    history = History(live, clock, power, Sampler(live, power, cooling_systems), meter, store)
+    forecast = ForecastService(live, clock, heavy, workloads, LoadRecord(store), history)
+    history.forecast_percent = forecast.accuracy_percent
     figures = figures_of(cooling_systems, delivery, events, conditions, security, clock)._replace(
         forecast_percent=forecast.accuracy_percent)
     return Services(
         live=live, clock=clock, meter=meter, heavy=heavy, store=store, outside=outside, delivery=delivery,
-        power=PowerService(live, clock),
+        power=power,
+        realtime=RealtimeService(live, power, heavy),
+        long_answers=LongAnswers(),
+        breakdown=breakdown,
+        history=history,
+        metrics=MetricsService(history, clock),
         battery=BatteryService(live),
         thermal=ThermalService(live),
         grid=GridService(live, clock, conditions),

@@ -72,6 +72,10 @@ class DemandResponse:
         """Those that are to come or in force."""
         return self._table.live()
 
+    def find(self, event_id: str) -> Commitment | None:
+        """What was answered to a request; None where nothing was."""
+        return self._table.all.get(event_id)
+
     # --- a client's answer ---------------------------------------------------------------------------------------
 
     async def respond(self, event_id: str, answered: Answered, offer: Offer | None, sender: Sender) -> ResponseView:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pswd_edge.clock import Clock
 from pswd_edge.gateway.live import LiveImage
@@ -61,6 +61,13 @@ class WorkloadService:
         if found.state == WorkloadState.REJECTED:
             raise RefusalError(404, "WORKLOAD_NOT_FOUND", f"workload {workload_id}: was rejected; it does not run here")
         return found
+
+    def state_of(self, workload_id: str) -> dict[str, Any] | None:
+        """For the audit: what of a workload orders change, SI; None where it, or control, is not there."""
+        report = self._live.report()
+        found = None if report is None else next(
+            (w for w in report.workloads if w.announcement.workload_id == workload_id), None)
+        return None if found is None else changeable(found)
 
     def require_way_out(self, workload_id: str) -> None:
         """Raise 409 where the site knows no other that could take a workload; else as `find`."""
@@ -145,6 +152,14 @@ class WorkloadService:
         values = [self._live.value(rack.progress) for rack in self._racks(workload)]
         known = [value for value in values if value is not None]
         return min(100.0, max(0.0, sum(known) / len(known))) if known and len(known) == len(values) else None
+
+
+def changeable(workload: Workload) -> dict[str, Any]:
+    """What of a workload orders and judgements change, SI; what is not set is left out."""
+    fields = {"state": workload.state.value, "approved_w": workload.approved_w, "target_w": workload.target_w,
+              "held": workload.held or None, "start_utc_s": workload.start_utc_s,
+              "duration_limit_s": workload.duration_limit_s, "paused_until_utc_s": workload.paused_until_utc_s}
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def not_found(workload_id: str) -> RefusalError:

@@ -6,6 +6,7 @@ from typing import Any
 from aiohttp import web
 
 from pswd_edge.clock import iso_utc
+from pswd_edge.gateway.audit import note_change
 from pswd_edge.gateway.endpoint import Call, Category, Endpoint
 from pswd_edge.gateway.profile import respond
 from pswd_edge.gateway.profiles.dcpi.control_models import PowerControl, PowerControlAnswer
@@ -43,6 +44,7 @@ class PowerOrders:
             raise unavailable("NO_GRID_OPERATOR", "no grid operator is configured: nobody would receive it; leave "
                               "grid_interface out, or name one in the site file", retry_after_s=3600)
         done = await asyncio.gather(*(self._outcome(order, sender.origin) for order in checked))
+        note_change(call.request, after={o["target"]: f"{o['action']}: {o['status']}" for o, _ in done})
         refused = [error for _, error in done if error is not None]
         if len(refused) == len(done):
             raise _all_refused(refused, [outcome for outcome, _ in done])

@@ -6,6 +6,7 @@ from typing import Any
 from aiohttp import web
 
 from pswd_edge.clock import iso_utc
+from pswd_edge.gateway.audit import PENDING, note_change
 from pswd_edge.gateway.endpoint import Call, Category, Endpoint
 from pswd_edge.gateway.profile import respond
 from pswd_edge.gateway.profiles.dcpi import grid_answers
@@ -21,7 +22,7 @@ from pswd_edge.gateway.projection import present
 from pswd_edge.gateway.refusal import RefusalError
 from pswd_edge.gateway.roles import Operation
 from pswd_edge.gateway.services import Services
-from pswd_edge.gateway.services.commitment import Offer
+from pswd_edge.gateway.services.commitment import Commitment, Offer
 from pswd_edge.gateway.services.demand_response import LONGEST_S
 from pswd_edge.gateway.validation import invalid
 
@@ -68,13 +69,26 @@ class Grid:
                    "baseline_w": message.baseline_load_mw * _W_PER_MW,
                    "moments": [_entry(entry) for entry in message.forecast_data]}
         found = await services.delivery.send("grid", "load_forecast", content, sender.origin, sender.id)
+        note_change(call.request, after={"message": found.id, "kind": "load_forecast", "status": found.status})
+        call.request[PENDING] = found.status == "pending"
         return respond(grid_answers.forecast_submitted(facility_id, found))
 
     async def respond(self, call: Call) -> web.StreamResponse:
         """POST /grid/demand-response."""
         services, message = self._services, call.body
+        before = services.demand_response.find(message.event_id)
         view = await services.demand_response.respond(message.event_id, message.response, _offer(message), call.sender)
+        note_change(call.request, before=None if before is None else _noted(before), after=_noted(view.commitment))
+        call.request[PENDING] = True    # how a commitment stands is never the same for long
         return respond(grid_answers.demand_response(view, services.clock.utc_s()))
+
+
+def _noted(made: Commitment) -> dict[str, Any]:
+    """A commitment for the audit."""
+    own = {"event": made.event_id, "answered": made.answered, "stage": made.stage}
+    return own if made.offer is None else {
+        **own, "reduction_w": made.offer.reduction_w, "import_limit_w": made.limit_w,
+        "begins_utc_s": made.begin_utc_s, "ends_utc_s": made.end_utc_s}
 
 
 def _require_sound(message: GridForecast, most_mw: float) -> None:

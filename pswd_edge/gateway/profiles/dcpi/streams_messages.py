@@ -8,7 +8,7 @@ from pswd_edge.gateway.live import LiveImage
 from pswd_edge.gateway.profiles.dcpi.streams_models import BASELINE
 from pswd_edge.gateway.projection import moment, mw, percent, present, scaled
 from pswd_edge.gateway.services.grid_event import GridEvent
-from pswd_edge.gateway.services.power import PowerQuality
+from pswd_edge.gateway.services.power_columns import PowerQuality
 from pswd_edge.gateway.services.shares import PowerShares
 
 

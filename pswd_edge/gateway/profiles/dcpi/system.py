@@ -7,6 +7,7 @@ from aiohttp import web
 from pswd_edge.clock import iso_utc
 from pswd_edge.gateway.endpoint import Call, Category, Endpoint
 from pswd_edge.gateway.profile import respond
+from pswd_edge.gateway.profiles.dcpi.metrics import metrics_endpoint
 from pswd_edge.gateway.profiles.dcpi.system_models import SystemHealth
 from pswd_edge.gateway.projection import moment, percent, present, scaled
 from pswd_edge.gateway.roles import Operation
@@ -26,7 +27,8 @@ def endpoints(services: Services) -> list[Endpoint]:
         return respond(system_health(services.health.read(), services.subsystems.read(), services.clock.utc_s()))
 
     return [Endpoint("GET", "/system/health", Operation.HEALTH_READ, Category.MONITORING, health,
-                     "Health by what is true now, part by part", SystemHealth)]
+                     "Health by what is true now, part by part", SystemHealth),
+            metrics_endpoint(services)]
 
 
 def system_health(view: HealthView, figures: Subsystems, utc_s: float) -> dict[str, Any]:

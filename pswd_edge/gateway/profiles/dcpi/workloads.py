@@ -3,6 +3,7 @@
 import orjson
 from aiohttp import web
 
+from pswd_edge.gateway.audit import note_change
 from pswd_edge.gateway.endpoint import Call, Category, Endpoint
 from pswd_edge.gateway.profile import respond
 from pswd_edge.gateway.profiles.dcpi import workload_answers as answers
@@ -18,7 +19,7 @@ from pswd_edge.gateway.profiles.dcpi.workloads_models import (
 from pswd_edge.gateway.refusal import RefusalError
 from pswd_edge.gateway.roles import Operation
 from pswd_edge.gateway.services import Services
-from pswd_edge.gateway.services.workloads import not_found
+from pswd_edge.gateway.services.workloads import changeable, not_found
 
 
 def endpoints(services: Services) -> list[Endpoint]:
@@ -53,6 +54,8 @@ class Workloads:
         more = message.model_dump(include={"classification", "resource_requirements", "timing_constraints"},
                                   exclude_unset=True)
         receipt = await services.announcements.receive(said, call.sender, orjson.dumps(more))
+        note_change(call.request, after={"state": "pending", "workload_id": said.workload_id, "peak_w": said.peak_w,
+                                         "request_id": receipt.request_id})
         return respond(answers.receipt(said.workload_id, receipt), 202)
 
     async def status(self, call: Call) -> web.StreamResponse:
@@ -75,7 +78,9 @@ class Workloads:
         services, workload_id = self._services, call.params.workload_id
         if services.announcements.waiting(workload_id) is not None:
             raise RefusalError(409, "CONFLICT", f"workload {workload_id}: waits for its judgement; ask again after it")
+        before = services.workloads.state_of(workload_id)
         sent = await services.dispatch.send(order_of(workload_id, call.body, call.sender, services.clock.utc_s()))
         changed = sent.outcome.workload
+        note_change(call.request, before=before, after=None if changed is None else changeable(changed))
         power_w = services.workloads.power_w(changed) if changed is not None and services.live.report() else None
         return respond(answers.order(workload_id, call.body.action, sent, power_w, services.clock.utc_s()))

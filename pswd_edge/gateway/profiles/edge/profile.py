@@ -7,6 +7,7 @@ import msgspec
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
+from pswd_edge.gateway.audit import note_change
 from pswd_edge.gateway.auth import Authority
 from pswd_edge.gateway.endpoint import Call, Category, Endpoint
 from pswd_edge.gateway.principal import Principal
@@ -109,6 +110,7 @@ class EdgeProfile:
         code, sender, utc_s = call.body.code, call.sender, self._services.clock.utc_s()
         outcome = accepted(await self._services.dispatch.ask(Acknowledge(
             id=sender.id, origin=sender.origin, role=sender.role, issued_utc_s=utc_s, code=code)))
+        note_change(call.request, after={"alarm": code, "acknowledged_by": sender.origin})
         return respond({"code": code, "reason": outcome.reason})
 
     async def heartbeat(self, call: Call) -> web.StreamResponse:

@@ -5,6 +5,7 @@ from typing import Annotated
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
+from pswd_edge.gateway.audit import note_change
 from pswd_edge.gateway.auth import Authority
 from pswd_edge.gateway.endpoint import Call, Category, Endpoint
 from pswd_edge.gateway.profile import respond
@@ -36,6 +37,7 @@ def endpoints(authority: Authority) -> list[Endpoint]:
     async def set_up(call: Call) -> web.StreamResponse:
         said: SetupBody = call.body
         await authority.set_up(said.token, said.username, said.password, call.request.remote or "")
+        note_change(call.request, after={"username": said.username, "role": Role.INFRASTRUCTURE_MANAGER.value})
         return respond({"username": said.username, "role": Role.INFRASTRUCTURE_MANAGER.value})
 
     return [Endpoint("POST", "/setup", None, Category.AUTH, set_up, "Make the first user with the one-time token",

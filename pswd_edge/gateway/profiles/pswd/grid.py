@@ -5,6 +5,7 @@ from typing import Any
 from aiohttp import web
 
 from pswd_edge.clock import iso_utc
+from pswd_edge.gateway.audit import PENDING, note_change
 from pswd_edge.gateway.endpoint import Call, Category, Endpoint
 from pswd_edge.gateway.profile import respond
 from pswd_edge.gateway.profiles.pswd import answers
@@ -61,6 +62,8 @@ class Grid:
         if found is None:
             content = await self._content(message)
             found = await services.delivery.send("grid", message.signal_type, content, sender.origin, sender.id)
+        note_change(call.request, after={"message": found.id, "kind": message.signal_type, "status": found.status})
+        call.request[PENDING] = found.status == "pending"
         return respond(signal_answer(found))
 
     async def _content(self, message: GridSignal) -> dict[str, Any]:

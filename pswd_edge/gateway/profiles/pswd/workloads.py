@@ -4,6 +4,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
+from pswd_edge.gateway.audit import note_change
 from pswd_edge.gateway.endpoint import Call, Category, Endpoint
 from pswd_edge.gateway.profile import respond
 from pswd_edge.gateway.profiles.pswd import answers
@@ -18,7 +19,7 @@ from pswd_edge.gateway.refusal import RefusalError, unavailable
 from pswd_edge.gateway.roles import Operation
 from pswd_edge.gateway.services import Services
 from pswd_edge.gateway.services.dispatch import accepted
-from pswd_edge.gateway.services.workloads import MIGRATION_UNAVAILABLE, not_found
+from pswd_edge.gateway.services.workloads import MIGRATION_UNAVAILABLE, changeable, not_found
 from pswd_edge.model.command import Announce, Clamped, Failed, Mode, Rejected
 from pswd_edge.model.workload import Workload
 
@@ -58,12 +59,13 @@ class Workloads:
         require_fresh(message.timestamp, services.clock.utc_s())
         if message.command_type == "migrate":
             services.workloads.require_way_out(workload_id)
-        command = workload_request(workload_id, message, call.sender)
+        command, before = workload_request(workload_id, message, call.sender), services.workloads.state_of(workload_id)
         try:
             sent = await services.dispatch.send(command)
         except RefusalError as error:
             raise _refused(error, workload_id, message.command_type) from error
         changed = sent.outcome.workload
+        note_change(call.request, before=before, after=None if changed is None else changeable(changed))
         power_w = services.workloads.power_w(changed) if changed is not None and services.live.report() else None
         return respond(answers.workload_command(workload_id, sent, power_w, services.clock.utc_s()))
 
@@ -72,6 +74,7 @@ class Workloads:
         services = self._services
         require_fresh(call.body.timestamp, services.clock.utc_s())
         workload, conditions = await self._judge(announce_request(call.body, call.sender))
+        note_change(call.request, after=changeable(workload))
         thermal = answers.thermal_coordination(services.thermal.cooling_type(),
                                                recovers_heat=services.thermal.recovers_heat)
         return respond(answers.infrastructure_response(workload, conditions, thermal, services.grid.facts(),
