@@ -30,12 +30,16 @@ def small_reads(per_s: float) -> list[Operation]:
 
 
 def mixed(per_s: float = 50.0) -> list[Operation]:
-    """Eight commands a second among reads: announcements, batteries, workloads, cooling."""
-    return [*small_reads(per_s - 8.0), *commands()]
+    """Commands among reads: announcements, batteries, workloads, cooling."""
+    found = commands()
+    return [*small_reads(per_s - sum(c.per_s for c in found)), *found]
 
 
 def commands() -> list[Operation]:
-    """Two of each a second; each one changes something, so that a device has to acknowledge it."""
+    """Two of each a second; each one changes something, so that a device has to acknowledge it.
+
+    Cooling gets one in two seconds: its devices take one write a second of each set-point.
+    """
     battery = [f'{{"command_type": "discharge", "timestamp": "{{now}}", "target_power_mw": {power}, "duration_sec": 9}}'
                for power in (1.0, 2.0, 3.0, 4.0, 5.0)]
     throttle = [f'{{"command_type": "throttle", "timestamp": "{{now}}", "target_power_mw": {power}}}'
@@ -47,5 +51,5 @@ def commands() -> list[Operation]:
         Operation("battery control", "POST", "/battery/control", 2.0, battery, "status"),
         *(Operation("workload control", "POST", f"/workload/{name}/control", 2.0 / len(WORKLOADS), throttle,
                     "command_status") for name in WORKLOADS),
-        Operation("thermal control", "POST", "/thermal/control", 2.0, cooling, "status"),
+        Operation("thermal control", "POST", "/thermal/control", 0.5, cooling, "status"),
     ]

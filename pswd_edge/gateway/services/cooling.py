@@ -15,7 +15,7 @@ from pswd_edge.model.site import Site
 from pswd_edge.model.thermal import Cooler
 
 HOLD_S = 3600.0               # the contracts give no end: after an hour the law leads again
-ANSWER_S = 0.8                # of the second that a client waits at most
+ANSWER_S = 0.92               # of the second that a client waits at most
 
 
 class Move(NamedTuple):
@@ -73,7 +73,7 @@ class CoolingService:
 
     async def hold(self, moves: Sequence[Move], sender: Sender, issued_utc_s: float, hold_s: float = HOLD_S
                    ) -> list[Moved]:
-        """Ask control for all, one after the other, and wait for their devices, 0.8 s in all at most.
+        """Ask control for all, one after the other, and wait for their devices, 0.92 s in all at most.
 
         Raises:
             RefusalError: control is not alive or does not answer; or every one of them was refused, as the first.
