@@ -26,7 +26,7 @@ def test_cheap_meters_fill_a_campus_up_to_as_many_devices(tmp_path: Path) -> Non
     """A hundred devices, of which those of the campus are still what they were."""
     site = compiled_site(with_cheap_meters(DEMO, 100, tmp_path))
     own = compiled_site(DEMO)
-    assert len(site.devices) == 100
+    assert (len(site.devices), len(site.circuits)) == (100, 12)
     assert len(site.points) == len(own.points) + (100 - len(own.devices)) * REGISTERS
     assert {d.id for d in own.devices} <= {d.id for d in site.devices}
     assert site.control.grid_power.max_age_ms == own.control.grid_power.max_age_ms
