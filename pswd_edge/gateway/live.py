@@ -56,7 +56,8 @@ class LiveImage:
     @property
     def alive(self) -> bool:
         """True where control completed a cycle within the last second."""
-        return 0.0 <= self._clock.monotonic_s() - self.reader.beat_s < BEAT_MAX_AGE_S
+        beat_s = self.reader.beat_s      # before the clock: a beat that comes between the two would be one to come
+        return 0.0 <= self._clock.monotonic_s() - beat_s < BEAT_MAX_AGE_S
 
     def follow(self) -> bool:
         """Open the newest generation where it is not the open one; True where it did.

@@ -33,6 +33,18 @@ def test_the_report_is_decoded_once_a_cycle(live, control):
     assert live.report().cycle == control.cycle
 
 
+def test_a_beat_in_the_moment_of_looking_is_no_beat_to_come(tmp_path, control):
+    """Control runs beside the gateway: one in some thousand answers was refused for a beat that was a microsecond new."""
+
+    class Beating:
+        def monotonic_s(self):
+            now_s = control.clock.monotonic_s()
+            control.writer.beat(now_s + 1e-6)
+            return now_s
+
+    assert LiveImage(tmp_path / "run", Beating()).alive
+
+
 def test_before_the_first_cycle_nothing_is_alive(tmp_path):
     """A fresh image holds zeros, not values."""
     control = Control(tmp_path / "run")
