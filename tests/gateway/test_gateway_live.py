@@ -34,7 +34,7 @@ def test_the_report_is_decoded_once_a_cycle(live, control):
 
 
 def test_a_beat_in_the_moment_of_looking_is_no_beat_to_come(tmp_path, control):
-    """Control runs beside the gateway: one in some thousand answers was refused for a beat that was a microsecond new."""
+    """Control runs beside the gateway: one answer in thousands was refused for a beat that was a microsecond new."""
 
     class Beating:
         def monotonic_s(self):
