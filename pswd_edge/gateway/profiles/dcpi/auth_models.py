@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pswd_edge.gateway.profiles.dcpi.fields import Answer, Message
+from pswd_edge.gateway.message import Answer, Message
 
 Scope = Literal["workload:announce", "workload:control", "power:read", "power:control", "thermal:read",
                 "thermal:control", "grid:communicate", "grid:read", "grid:respond", "heat:read", "heat:communicate",

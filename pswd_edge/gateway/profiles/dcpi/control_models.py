@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pswd_edge.gateway.profiles.dcpi.fields import Answer, Message, Power, Time
+from pswd_edge.gateway.message import Answer, Message, Power, Time
 
 COMMANDS_MAX = 16
 _MW_MAX = 1e9          # as of `Power`

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pswd_edge.gateway.profiles.dcpi.fields import Answer, Message, Percent, Time
+from pswd_edge.gateway.message import Answer, Message, Percent, Time
 
 NotNegative = Annotated[float, Field(ge=0)]
 

@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from pswd_edge.gateway.profiles.dcpi.fields import Answer, Id, Message, Moment, Percent, Power, Time
+from pswd_edge.gateway.message import Answer, Message, Moment, Percent, Power, Time
+from pswd_edge.gateway.profiles.dcpi.fields import Id
 
 NotNegative = Annotated[float, Field(ge=0)]
 Seconds = Annotated[int, Field(ge=0, le=86_400)]

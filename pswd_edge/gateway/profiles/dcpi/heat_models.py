@@ -4,7 +4,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pswd_edge.gateway.profiles.dcpi.fields import Answer, Id, Message, Moment, Percent, Power, Time
+from pswd_edge.gateway.message import Answer, Message, Moment, Percent, Power, Time
+from pswd_edge.gateway.profiles.dcpi.fields import Id
 
 Connection = Literal["active", "standby", "offline"]
 _WINDOW_MAX_S = 7 * 86_400.0

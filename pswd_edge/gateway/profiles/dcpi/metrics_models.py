@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pswd_edge.gateway.profiles.dcpi.fields import Answer, Message, Time
+from pswd_edge.gateway.message import Answer, Message, Time
 
 MetricType = Literal["power", "thermal", "grid", "security"]
 Ratio = Annotated[float, Field(ge=0, le=1)]

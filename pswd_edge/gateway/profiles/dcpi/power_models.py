@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pswd_edge.gateway.profiles.dcpi.fields import Answer, Message, Time
+from pswd_edge.gateway.message import Answer, Message, Time
 
 Stability = Literal["normal", "disturbed", "critical"]
 

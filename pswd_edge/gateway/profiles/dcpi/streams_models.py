@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pswd_edge.gateway.profiles.dcpi.fields import Answer, Percent, Time
+from pswd_edge.gateway.message import Answer, Percent, Time
 from pswd_edge.gateway.services.grid_event import EventType
 
 BASELINE = "baseline_infrastructure"

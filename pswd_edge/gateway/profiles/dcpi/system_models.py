@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pswd_edge.gateway.profiles.dcpi.fields import Answer, Percent, Time
+from pswd_edge.gateway.message import Answer, Percent, Time
 
 Overall = Literal["healthy", "degraded", "critical", "offline"]
 State = Literal["operational", "degraded", "critical", "offline"]

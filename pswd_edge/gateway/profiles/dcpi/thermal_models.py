@@ -4,7 +4,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pswd_edge.gateway.profiles.dcpi.fields import Answer, Id, Message, Percent, Power, Time
+from pswd_edge.gateway.message import Answer, Message, Percent, Power, Time
+from pswd_edge.gateway.profiles.dcpi.fields import Id
 
 Parameter = Literal["flow_rate", "inlet_temperature", "supply_temperature", "condensation_temperature",
                     "demand_limit", "enable"]

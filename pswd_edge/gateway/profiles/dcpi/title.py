@@ -2,8 +2,8 @@
 
 from pydantic import JsonValue
 
+from pswd_edge.gateway.message import Answer, Time
 from pswd_edge.gateway.openapi import Title
-from pswd_edge.gateway.profiles.dcpi.fields import Answer, Time
 from pswd_edge.gateway.roles import DCPI_SCOPES, Operation
 
 

@@ -4,7 +4,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from pswd_edge.gateway.profiles.dcpi.fields import Answer, Id, Message, Moment, Power, Time
+from pswd_edge.gateway.message import Answer, Message, Moment, Power, Time
+from pswd_edge.gateway.profiles.dcpi.fields import Id
 
 _Seconds = Annotated[int, Field(ge=0, le=10**9)]
 _Degrees = Annotated[float, Field(ge=-273.15, le=1000)]

@@ -1,20 +1,13 @@
-"""The kinds of fields that PSWD answers are made of. What is not known is absent, so nearly all are optional."""
+"""The kinds of fields that only PSWD's answers are made of."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-Progress = Literal["executed", "pending", "failed"]
-Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
-Percent = Annotated[float, Field(ge=0, le=100)]
+from pswd_edge.gateway.message import Answer, Time
+
 NotNegative = Annotated[float, Field(ge=0)]
 ToTen = Annotated[float, Field(ge=0, le=10)]
-
-
-class Answer(BaseModel):
-    """An answer or a part of one: no field beyond those that are documented."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class CommandAnswer(Answer):

@@ -1,46 +1,11 @@
-"""The kinds of fields that PSWD messages are made of. Strict: a number in quotes is no number."""
+"""The kinds of fields that only PSWD's requests are made of."""
 
-import re
-from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator
+from pydantic import Field
 
-_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
-_BOUND = 1e9          # MW or kW: beyond any site, and far from what overflows when it becomes watts
 SECONDS_MAX = 10**9
 
-
-class Message(BaseModel):
-    """A message or a part of one. Unknown fields are let through, as the contract has it."""
-
-    model_config = ConfigDict(strict=True, extra="ignore", frozen=True, allow_inf_nan=False)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _given(cls, found: object) -> object:
-        """In the contract nothing may be null: an optional field is left out."""
-        if found is None:
-            raise ValueError("a value, or the field left out")
-        return found
-
-
-def _moment(found: object) -> float:
-    """RFC 3339 text as seconds since 1970; the time zone is required."""
-    expected = ValueError("a date-time such as 2026-03-01T12:00:00Z")
-    if not isinstance(found, str) or not _RFC3339.fullmatch(found):
-        raise expected
-    try:
-        return datetime.fromisoformat(found.upper()).timestamp()
-    except (ValueError, OverflowError):
-        raise expected from None
-
-
-Moment = Annotated[float, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
-"""RFC 3339 text in, seconds since 1970 inside."""
-
-Power = Annotated[float, Field(ge=0, le=_BOUND)]
-SignedPower = Annotated[float, Field(ge=-_BOUND, le=_BOUND)]
 Temperature = Annotated[float, Field(ge=-273.15, le=1000)]
 Seconds = Annotated[int, Field(ge=0, le=SECONDS_MAX)]
 WorkloadId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,128}$")]

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pswd_edge.gateway.profiles.pswd.answer_fields import Answer, NotNegative, Percent, Time
-from pswd_edge.gateway.profiles.pswd.fields import Message
+from pswd_edge.gateway.message import Answer, Message, Percent, Time
+from pswd_edge.gateway.profiles.pswd.answer_fields import NotNegative
 
 
 class ForecastQuery(Message):

@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pswd_edge.gateway.profiles.pswd.answer_fields import Answer, NotNegative, Percent, Time, ToTen
-from pswd_edge.gateway.profiles.pswd.fields import Message, Moment, Power, Seconds
+from pswd_edge.gateway.message import Answer, Message, Moment, Percent, Power, Time
+from pswd_edge.gateway.profiles.pswd.answer_fields import NotNegative, ToTen
+from pswd_edge.gateway.profiles.pswd.fields import Seconds
 
 Hours = Annotated[float, Field(ge=0, le=8760)]
 

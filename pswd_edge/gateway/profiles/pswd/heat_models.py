@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pswd_edge.gateway.profiles.pswd.answer_fields import Answer, Progress, Time, ToTen
-from pswd_edge.gateway.profiles.pswd.fields import Message, Moment
+from pswd_edge.gateway.message import Answer, Message, Moment, Progress, Time
+from pswd_edge.gateway.profiles.pswd.answer_fields import ToTen
 from pswd_edge.gateway.profiles.pswd.thermal_models import Flow, HoldAnswer
 
 

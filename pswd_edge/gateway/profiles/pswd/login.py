@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pswd_edge.gateway.auth import Authority
 from pswd_edge.gateway.endpoint import Call, Category, Endpoint
+from pswd_edge.gateway.message import Message
 from pswd_edge.gateway.profile import respond
-from pswd_edge.gateway.profiles.pswd.fields import Message
 
 RoleName = Literal["workload_operator", "infrastructure_manager", "grid_operator", "municipal_utility"]
 

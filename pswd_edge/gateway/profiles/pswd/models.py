@@ -4,15 +4,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pswd_edge.gateway.profiles.pswd.fields import (
-    Message,
-    Moment,
-    Power,
-    Seconds,
-    SignedPower,
-    Temperature,
-    WorkloadId,
-)
+from pswd_edge.gateway.message import Message, Moment, Power, SignedPower
+from pswd_edge.gateway.profiles.pswd.fields import Seconds, Temperature, WorkloadId
 
 
 class WorkloadPath(Message):

@@ -4,8 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pswd_edge.gateway.profiles.pswd.answer_fields import Answer, Time
-from pswd_edge.gateway.profiles.pswd.fields import Message
+from pswd_edge.gateway.message import Answer, Message, Time
 
 
 class RealtimeQuery(Message):

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pswd_edge.gateway.profiles.pswd.answer_fields import Answer, Time
+from pswd_edge.gateway.message import Answer, Time
 
 Status = Literal["healthy", "degraded", "critical", "offline"]
 

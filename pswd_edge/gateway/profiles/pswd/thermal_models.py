@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pswd_edge.gateway.profiles.pswd.answer_fields import Answer, Percent, Progress, Time
-from pswd_edge.gateway.profiles.pswd.fields import Message, Moment, Temperature
+from pswd_edge.gateway.message import Answer, Message, Moment, Percent, Progress, Time
+from pswd_edge.gateway.profiles.pswd.fields import Temperature
 
 Flow = Annotated[float, Field(ge=0, le=1e9)]
 

@@ -1,7 +1,7 @@
 """What PSWD's document says beside its operations."""
 
+from pswd_edge.gateway.message import Answer, Time
 from pswd_edge.gateway.openapi import Title
-from pswd_edge.gateway.profiles.pswd.answer_fields import Answer, Time
 from pswd_edge.gateway.roles import ALLOWED, Operation
 
 

@@ -2,7 +2,8 @@
 
 from typing import Literal
 
-from pswd_edge.gateway.profiles.pswd.answer_fields import Answer, CommandAnswer, NotNegative, Percent, Progress, Time
+from pswd_edge.gateway.message import Answer, Percent, Progress, Time
+from pswd_edge.gateway.profiles.pswd.answer_fields import CommandAnswer, NotNegative
 
 
 class Capacity(Answer):
