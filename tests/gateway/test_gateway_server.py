@@ -1,7 +1,6 @@
 """The HTTP server itself: every answer in the contract's form, whatever went wrong, and nothing said too much."""
 
 import asyncio
-import datetime as dt
 import socket
 import ssl
 import uuid
@@ -10,12 +9,9 @@ import aiohttp
 import orjson
 import pytest
 from aiohttp import web
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes as digests
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from gateway_campus import Control, FakeDoor, make_site
 from pswd_contract import breaches
+from raw_client import make_certificate
 
 from pswd_edge.errors import ConfigError
 from pswd_edge.gateway.live import LiveImage
@@ -164,25 +160,9 @@ async def test_small_packets_leave_at_once(house):
     assert found == [1]
 
 
-def certificate(folder):
-    """A self-signed one for 127.0.0.1."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = dt.datetime.now(dt.UTC)
-    made = (x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-            .serial_number(1).not_valid_before(now - dt.timedelta(hours=1))
-            .not_valid_after(now + dt.timedelta(hours=1))
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-            .sign(key, digests.SHA256()))
-    (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    (folder / "key.pem").write_bytes(key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
-    return str(folder / "cert.pem"), str(folder / "key.pem")
-
-
 async def test_a_listener_with_a_certificate_speaks_tls_only(tmp_path, state_dir):
     """TLS 1.2 or later, and no plain text on the same port."""
-    cert, key = certificate(tmp_path)
+    cert, key = make_certificate(tmp_path)
     control = Control(tmp_path / "run", make_site(listeners=(Listener("127.0.0.1", 0, ("pswd",), cert, key),)))
     control.run()
     async with Gateway(LiveImage(tmp_path / "run", control.clock), FakeDoor(), state_dir, control.clock) as gateway:
