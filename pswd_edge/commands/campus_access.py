@@ -17,7 +17,7 @@ from simulators.broker import Broker
 CLIENT_ID = "workload-scheduler-01"
 _CN = "workload-scheduler-01.example.com"
 _PATHS = {"pswd": "/v1", "edge": "/edge", "dcpi": "/dcpi/api/v1"}
-_DAYS = 30.0
+_DAYS = 90.0                  # under 30 the health of the gateway would warn
 
 
 def write_text(path: Path, text: str) -> None:
