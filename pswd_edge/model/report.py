@@ -30,6 +30,10 @@ class SetpointReport(Struct, frozen=True):
     took_ms: float | None = None
 
 
+NOT_APPLIED = frozenset({"mismatch", "ineffective", "refused", "silent"})
+"""States of a set-point that its device has not taken up."""
+
+
 class TierReport(Struct, frozen=True):
     """A shed tier: engaged or not, and the power that it took off when it was engaged, W."""
 

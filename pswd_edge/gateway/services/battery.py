@@ -4,6 +4,7 @@ from typing import Literal, NamedTuple
 
 from pswd_edge.gateway.live import LiveImage
 from pswd_edge.gateway.refusal import RefusalError, control_unavailable
+from pswd_edge.gateway.services.whole import whole_sum
 from pswd_edge.model.control import BatteryControl
 from pswd_edge.model.report import BatteryReport, Report
 
@@ -57,7 +58,7 @@ class BatteryService:
         reported = {battery.id: battery for battery in report.batteries}
         usable = [battery for battery in report.batteries if battery.usable]
         units = tuple(self._unit(spec, reported.get(spec.id)) for spec in specs)
-        power_w = _sum([unit.power_w for unit in units])
+        power_w = whole_sum([unit.power_w for unit in units])
         return BatteryView(
             "+".join(unit.id for unit in units),
             _joint_status(units, power_w, sum(max(s.charge_rating_w, s.discharge_rating_w) for s in specs)),
@@ -98,7 +99,7 @@ def _joint_status(units: tuple[BatteryUnit, ...], power_w: float | None, rating_
     if len(out) == len(units):
         return "fault" if "fault" in out else "maintenance"
     if power_w is None:
-        power_w = _sum([unit.power_w for unit in units if unit.status not in ("maintenance", "fault")])
+        power_w = whole_sum([unit.power_w for unit in units if unit.status not in ("maintenance", "fault")])
     return _direction(power_w, rating_w)
 
 
@@ -113,9 +114,3 @@ def _runtime_s(report: Report, power_w: float | None) -> float | None:
     if power_w is None or power_w <= 0 or report.energy_wh is None:
         return None
     return 3600 * max(0.0, report.energy_wh - report.energy_min_wh) / power_w
-
-
-def _sum(values: list[float | None]) -> float | None:
-    """The sum where every term is known, else None: a part of a sum must not pass for the whole."""
-    known = [value for value in values if value is not None]
-    return sum(known) if known and len(known) == len(values) else None

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from pswd_edge.gateway.live import LiveImage, PerSite
 from pswd_edge.gateway.services.power import PowerService
+from pswd_edge.gateway.services.whole import whole_sum
 from pswd_edge.model.site import Site
 
 _SLACK = 0.01       # of the total: meters are read one after the other, so parts may exceed the whole by a hair
@@ -42,9 +43,7 @@ class BreakdownService:
         return Breakdown(total_w, compute_w, cooling_w, rest_w)
 
     def _sum(self, points: tuple[int | None, ...]) -> float | None:
-        found = [self._live.value(point) for point in points]
-        known = [value for value in found if value is not None]
-        return sum(known) if known and len(known) == len(found) else None
+        return whole_sum(self._live.value(point) for point in points)
 
 
 def _find_points(site: Site) -> _Points:

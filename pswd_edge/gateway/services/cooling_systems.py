@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 from pswd_edge.gateway.live import LiveImage
 from pswd_edge.gateway.refusal import control_unavailable
 from pswd_edge.model.device import Device
-from pswd_edge.model.report import Report
+from pswd_edge.model.report import NOT_APPLIED, Report
 from pswd_edge.model.site import Site
 from pswd_edge.model.thermal import Cooler
 
@@ -13,7 +13,6 @@ SystemKind = Literal["single_phase", "two_phase", "chiller"]
 SystemStatus = Literal["operational", "degraded", "fault", "offline"]
 KINDS = ("cdu", "chiller")
 _WRONG = frozenset({"alarm", "fault", "error", "tripped", "failure"})
-_NOT_APPLIED = frozenset({"mismatch", "ineffective", "refused", "silent"})
 _SERVED_MIN_W = 1000.0        # less heat than this says nothing about how much of it is carried
 _VITAL = {"cdu": ("supply_temperature_c", "flow_lpm"), "chiller": ("leaving_temperature_c",)}
 
@@ -82,7 +81,7 @@ class CoolingSystems:
             return "fault", tuple(wrong)
         lost = [f"{point}: no fresh value" for point in silent]
         lost += [f"{site.points[s.point].id}: last write {s.state}" for s in report.setpoints
-                 if s.state in _NOT_APPLIED and site.points[s.point].device == device.index]
+                 if s.state in NOT_APPLIED and site.points[s.point].device == device.index]
         return ("degraded" if lost else "operational"), tuple(lost)
 
     def _says(self, point: int, signal: str) -> str:

@@ -10,12 +10,11 @@ from pswd_edge.errors import DoorError
 from pswd_edge.gateway.live import LiveImage
 from pswd_edge.gateway.refusal import RefusalError, control_unavailable, unavailable
 from pswd_edge.model.command import Accepted, Clamped, Failed, Outcome, Rejected, Request
-from pswd_edge.model.report import Report
+from pswd_edge.model.report import NOT_APPLIED, Report
 
 DOOR_TIMEOUT_S = 1.0
 ACKNOWLEDGE_S = 0.2
 _LOOK_S = 0.03
-_NOT_APPLIED = frozenset({"mismatch", "ineffective", "refused", "silent"})
 _LOG = structlog.get_logger("pswd_edge.gateway")
 
 # What control's codes mean in HTTP; a code that is not listed says that the request is wrong (400).
@@ -118,7 +117,7 @@ def progress_of(report: Report, cycle: int, points: set[int]) -> Progress:
     own = [s for s in report.setpoints if s.point in points and s.wanted is not None]
     if not own:
         return "executed" if report.acknowledged_cycle >= cycle else "pending"
-    working = [s for s in own if s.state not in _NOT_APPLIED]
+    working = [s for s in own if s.state not in NOT_APPLIED]
     if not working:
         return "failed"
     waiting = [s for s in working if s.waiting_since is not None and s.waiting_since <= cycle]

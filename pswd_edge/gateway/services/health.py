@@ -10,11 +10,10 @@ from pswd_edge.gateway.services.dispatch import Dispatch
 from pswd_edge.gateway.services.planner import PlannerService
 from pswd_edge.model.command import Mode
 from pswd_edge.model.device import Device
-from pswd_edge.model.report import AlarmReport, Report
+from pswd_edge.model.report import NOT_APPLIED, AlarmReport, Report
 
 Status = Literal["healthy", "degraded", "critical", "offline"]
 _ORDER: tuple[Status, ...] = ("healthy", "degraded", "critical", "offline")
-_NOT_APPLIED = frozenset({"mismatch", "ineffective", "refused", "silent"})
 
 # What a device must deliver to count as answering; where its map has none of them, any value will do.
 _VITAL = {
@@ -130,7 +129,7 @@ class HealthService:
         site = self._live.site
         own = {device.index for device in devices}
         return [f"{site.points[s.point].id}: last write {s.state}" for s in report.setpoints
-                if s.state in _NOT_APPLIED and site.points[s.point].device in own]
+                if s.state in NOT_APPLIED and site.points[s.point].device in own]
 
 
 def _alarmed(alarms: tuple[AlarmReport, ...], reasons: list[str]) -> Iterator[Status]:

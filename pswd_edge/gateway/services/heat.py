@@ -2,7 +2,6 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import structlog
@@ -15,6 +14,7 @@ from pswd_edge.gateway.services.heat_demand import HeatDemand
 from pswd_edge.gateway.services.heat_offers import OfferService
 from pswd_edge.gateway.services.polled import Polled
 from pswd_edge.gateway.services.thermal import RECOVERY_MIN_W
+from pswd_edge.gateway.services.whole import whole_sum
 from pswd_edge.gateway.store import Store
 
 LOOK_S = 1.0
@@ -160,7 +160,7 @@ class HeatService:
         return [self._live.signal(hx, signal) for hx in self.exchangers]
 
     def _total(self, signal: str) -> float | None:
-        return _sum(self._values(signal))
+        return whole_sum(self._values(signal))
 
     def _by_flow(self, signal: str) -> float | None:
         """Weighted by flow where water moves; the mean where it stands still or its flow is not measured."""
@@ -170,11 +170,6 @@ class HeatService:
         if total > 0:
             return sum((flow or 0.0) * value for flow, value in pairs) / total
         return sum(value for _, value in pairs) / len(pairs) if pairs else None
-
-
-def _sum(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) if known and len(known) == len(values) else None
 
 
 def _in_force(db: sqlite3.Connection, what: str, now_utc_s: float) -> tuple[Priority, str] | None:

@@ -18,6 +18,7 @@ from pswd_edge.gateway.services.power_columns import (
 )
 from pswd_edge.gateway.services.resampling import interval_means
 from pswd_edge.gateway.services.timeline import Timeline
+from pswd_edge.gateway.services.whole import whole_sum
 
 _INLINE_ROWS = 1000     # some 4 ms of work: the default request is 600 rows
 
@@ -126,9 +127,7 @@ class PowerService:
         return np.array([np.nan if value is None else value])
 
     def _sum(self, points: list[int]) -> float | None:
-        found = [self._live.value(point) for point in points]
-        known = [value for value in found if value is not None]
-        return sum(known) if known and len(known) == len(found) else None
+        return whole_sum(self._live.value(point) for point in points)
 
     def _mean(self, points: tuple[int, ...]) -> float | None:
         total = self._sum(list(points))

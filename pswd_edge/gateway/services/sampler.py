@@ -6,6 +6,7 @@ from pswd_edge.gateway.live import LiveImage
 from pswd_edge.gateway.services.cooling_systems import CoolingSystems
 from pswd_edge.gateway.services.power import PowerService
 from pswd_edge.gateway.services.power_columns import PowerQuality
+from pswd_edge.gateway.services.whole import whole_sum
 from pswd_edge.model.site import GridFacts
 
 THD_MOST_PERCENT = 8.0          # EN 50160
@@ -42,11 +43,11 @@ class Sampler:
         site = self._live.site
         capacity_wh = [battery.capacity_wh for battery in site.control.batteries]
         levels = [self._live.value(battery.soc.point) for battery in site.control.batteries]
-        charge = _total([None if level is None else level * size
+        charge = whole_sum([None if level is None else level * size
                          for level, size in zip(levels, capacity_wh, strict=True)])
         efficiency_percent = self._cooling.efficiency_percent()
         return Sample(
-            _total([self._live.value(battery.power.point) for battery in site.control.batteries]),
+            whole_sum([self._live.value(battery.power.point) for battery in site.control.batteries]),
             None if charge is None else charge / sum(capacity_wh),
             in_bands(self._power.quality(), site.grid),
             self._of_kind("cdu", "heat_w"), self._of_kind("heat_exchanger", "heat_w"),
@@ -54,7 +55,7 @@ class Sampler:
         )
 
     def _of_kind(self, kind: str, signal: str) -> float | None:
-        return _total([self._live.signal(device.id, signal) for device in self._live.site.devices_of(kind)])
+        return whole_sum([self._live.signal(device.id, signal) for device in self._live.site.devices_of(kind)])
 
     def _temperature_off_k(self) -> float | None:
         """The largest distance of a CDU's supply from its set-point; of the CDUs that tell both."""
@@ -108,8 +109,3 @@ class Sums:
     def _mean(self, field: str) -> float | None:
         known = [value for sample in self._samples if (value := getattr(sample, field)) is not None]
         return sum(known) / len(known) if known else None
-
-
-def _total(values: list[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) if known and len(known) == len(values) else None

@@ -4,6 +4,7 @@ from typing import Literal, NamedTuple
 
 from pswd_edge.gateway.live import LiveImage
 from pswd_edge.gateway.refusal import control_unavailable
+from pswd_edge.gateway.services.whole import whole_sum
 
 CoolingType = Literal["air", "single_phase_liquid", "two_phase_liquid", "hybrid"]
 RECOVERY_MIN_W = 1000.0      # less heat than this is a loss through pipes, not a delivery
@@ -87,9 +88,7 @@ class ThermalService:
 
     def _total(self, kind: str, signal: str) -> float | None:
         """The sum over a kind's devices; None where one of them is not known or there is none."""
-        values = self._values(kind, signal)
-        known = [value for value in values if value is not None]
-        return sum(known) if known and len(known) == len(values) else None
+        return whole_sum(self._values(kind, signal))
 
     def _mean(self, kind: str, signal: str) -> float | None:
         known = [value for value in self._values(kind, signal) if value is not None]

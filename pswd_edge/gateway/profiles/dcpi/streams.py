@@ -19,7 +19,7 @@ KEPT_EVENTS = 64
 
 def endpoints(services: Services) -> list[Endpoint]:
     """The operations on streams."""
-    shares = SharesService(services.live, services.workloads)
+    shares = SharesService(services.live, services.workloads, services.power)
     power = services.hub.open("power", lambda utc_s: power_message(shares.read(), services.power.quality(), utc_s))
     thermal = services.hub.open("thermal", lambda utc_s: thermal_message(services.live, utc_s))
     events = services.hub.open("grid events", keep=KEPT_EVENTS)
