@@ -5,6 +5,9 @@ from typing import Any
 
 from pswd_edge.clock import iso_utc
 
+W_PER_MW = 1e6
+W_PER_KW = 1e3
+
 
 def present(fields: dict[str, Any]) -> dict[str, Any]:
     """The fields that are known."""

@@ -14,6 +14,7 @@ from pswd_edge.model.report import NOT_APPLIED, Report
 
 DOOR_TIMEOUT_S = 1.0
 ACKNOWLEDGE_S = 0.2
+HOLD_DEFAULT_S, HOLD_MAX_S = 900, 86_400    # of a command that names no time, or too long a one
 _LOOK_S = 0.03
 _LOG = structlog.get_logger("pswd_edge.gateway")
 

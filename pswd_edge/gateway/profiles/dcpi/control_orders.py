@@ -8,15 +8,14 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from pswd_edge.gateway.profiles.dcpi.control_models import PowerCommand, PowerParameters
+from pswd_edge.gateway.projection import W_PER_MW
 from pswd_edge.gateway.refusal import RefusalError
 from pswd_edge.gateway.sender import Sender
+from pswd_edge.gateway.services.dispatch import HOLD_DEFAULT_S, HOLD_MAX_S
 from pswd_edge.gateway.validation import invalid
 from pswd_edge.model.command import Request, SetBatteryTarget, SetPoint
 from pswd_edge.model.site import Site
 
-W_PER_MW = 1e6
-HOLD_DEFAULT_S = 900
-HOLD_MAX_S = 86_400
 GRID = "grid_interface"
 _SYSTEM = re.compile(r"battery_system(?:_(\d{1,9}))?")
 

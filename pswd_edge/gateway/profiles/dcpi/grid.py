@@ -18,15 +18,13 @@ from pswd_edge.gateway.profiles.dcpi.grid_models import (
     GridForecastAnswer,
     GridStatus,
 )
-from pswd_edge.gateway.projection import present
+from pswd_edge.gateway.projection import W_PER_MW, present
 from pswd_edge.gateway.refusal import RefusalError
 from pswd_edge.gateway.roles import Operation
 from pswd_edge.gateway.services import Services
 from pswd_edge.gateway.services.commitment import Commitment, Offer
 from pswd_edge.gateway.services.demand_response import LONGEST_S
 from pswd_edge.gateway.validation import invalid
-
-_W_PER_MW = 1e6
 
 
 def endpoints(services: Services) -> list[Endpoint]:
@@ -64,9 +62,9 @@ class Grid:
         if message.facility_id != facility_id:
             raise RefusalError(404, "FACILITY_NOT_FOUND", f"facility_id: got {message.facility_id}: expected "
                                f"{facility_id}")
-        _require_sound(message, services.live.site.control.load_maximum_w / _W_PER_MW)
+        _require_sound(message, services.live.site.control.load_maximum_w / W_PER_MW)
         content = {"horizon_s": 3600.0 * message.forecast_horizon_hours,
-                   "baseline_w": message.baseline_load_mw * _W_PER_MW,
+                   "baseline_w": message.baseline_load_mw * W_PER_MW,
                    "moments": [_entry(entry) for entry in message.forecast_data]}
         found = await services.delivery.send("grid", "load_forecast", content, sender.origin, sender.id)
         note_change(call.request, after={"message": found.id, "kind": "load_forecast", "status": found.status})
@@ -107,7 +105,7 @@ def _require_sound(message: GridForecast, most_mw: float) -> None:
 
 def _entry(entry: ForecastEntry) -> dict[str, Any]:
     def watts(power_mw: float | None) -> float | None:
-        return None if power_mw is None else power_mw * _W_PER_MW
+        return None if power_mw is None else power_mw * W_PER_MW
 
     return present({
         "at": iso_utc(entry.timestamp), "load_w": watts(entry.predicted_load_mw),
@@ -124,5 +122,5 @@ def _offer(message: DemandResponse) -> Offer | None:
     if said.response_time_sec + duration_s > LONGEST_S:
         wrong = f"got {said.duration_hours:g} after {said.response_time_sec} s"
         raise invalid([f"commitment.duration_hours: {wrong}: expected an end within {LONGEST_S / 3600:.2f} h from now"])
-    return Offer(said.load_reduction_mw * _W_PER_MW, duration_s, float(said.response_time_sec),
+    return Offer(said.load_reduction_mw * W_PER_MW, duration_s, float(said.response_time_sec),
                  tuple(dict.fromkeys(said.affected_workloads)))

@@ -9,7 +9,7 @@ from pswd_edge.gateway.audit import note_change
 from pswd_edge.gateway.endpoint import Call, Category, Endpoint
 from pswd_edge.gateway.profile import respond
 from pswd_edge.gateway.profiles.dcpi.heat_models import HeatAvailability, HeatAvailabilityAnswer, MunicipalHeatStatus
-from pswd_edge.gateway.projection import mw, present, scaled
+from pswd_edge.gateway.projection import W_PER_MW, mw, present, scaled
 from pswd_edge.gateway.roles import Operation
 from pswd_edge.gateway.services import Services
 from pswd_edge.gateway.services.heat import HeatView
@@ -17,7 +17,6 @@ from pswd_edge.gateway.services.heat_offers import Offer, Offered
 from pswd_edge.gateway.validation import invalid
 from pswd_edge.model.site import HeatFacts
 
-_W_PER_MW = 1e6
 _AHEAD_MAX_S = 366 * 86_400.0
 _LPM_PER_M3H = 1000 / 60
 
@@ -82,9 +81,9 @@ def _offer(message: HeatAvailability) -> Offer:
     window, profile, more = message.availability_window, message.heat_profile, message.coordination
     flow = profile.maximum_flow_rate_m3h
     return Offer(
-        window.start_time, window.end_time, profile.available_heat_mw * _W_PER_MW, profile.supply_temperature_c,
+        window.start_time, window.end_time, profile.available_heat_mw * W_PER_MW, profile.supply_temperature_c,
         None if flow is None else flow * _LPM_PER_M3H, profile.reliability_percent, bool(more.workload_dependent),
-        tuple(more.affected_workloads), None if more.flexibility_mw is None else more.flexibility_mw * _W_PER_MW)
+        tuple(more.affected_workloads), None if more.flexibility_mw is None else more.flexibility_mw * W_PER_MW)
 
 
 def _delivery(view: HeatView) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from pswd_edge.gateway.profiles.dcpi.thermal_models import (
     ThermalStatus,
 )
 from pswd_edge.gateway.profiles.dcpi.thermal_requests import find_system, read_commands
-from pswd_edge.gateway.projection import mw, present
+from pswd_edge.gateway.projection import W_PER_MW, mw, present
 from pswd_edge.gateway.refusal import RefusalError, control_unavailable
 from pswd_edge.gateway.roles import Operation
 from pswd_edge.gateway.sender import Sender
@@ -27,7 +27,6 @@ from pswd_edge.gateway.services.cooling import Moved, Prepared, joint
 from pswd_edge.gateway.services.sensors import SensorKind
 from pswd_edge.model.thermal import Cooler
 
-_W_PER_MW = 1e6
 _INLINE_SENSORS = 300         # about 3 ms of work
 
 
@@ -110,7 +109,7 @@ class Thermal:
         known_w = None if workload is None else cooling.heat_of(workload, cooler)
         if workload is not None and known_w is None:
             raise RefusalError(404, "WORKLOAD_NOT_FOUND", f"workload {workload}: nobody has announced it here")
-        heat_w = (known_w or 0.0) if said_mw is None else said_mw * _W_PER_MW
+        heat_w = (known_w or 0.0) if said_mw is None else said_mw * W_PER_MW
         if heat_w > cooler.rating_w:
             able_mw = mw(cooler.rating_w)
             rest = f"Prepare {system} for {able_mw:g} MW, and other systems for the rest"

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from pswd_edge.gateway.profiles.dcpi.workloads_models import WorkloadAnnouncement, WorkloadOrder
+from pswd_edge.gateway.projection import W_PER_MW
 from pswd_edge.gateway.refusal import RefusalError
 from pswd_edge.gateway.sender import Sender
 from pswd_edge.gateway.services.evaluation import Impossible
@@ -12,7 +13,6 @@ from pswd_edge.model.command import ControlWorkload
 from pswd_edge.model.workload import SCHEDULE_MAX, Announcement, PowerStep
 from pswd_edge.planning.admission import Alternative
 
-W_PER_MW = 1e6
 DELAY_MAX_S = 86_400          # where it may be delayed and says neither how long nor until when
 _PERCENT = 100.0
 _CODES = {"power": "INSUFFICIENT_POWER_CAPACITY", "cooling": "INSUFFICIENT_COOLING_CAPACITY",

@@ -17,8 +17,8 @@ from pswd_edge.gateway.profiles.pswd.grid_models import (
     GridStatus,
     LoadForecast,
 )
-from pswd_edge.gateway.profiles.pswd.requests import W_PER_MW, require_fresh
-from pswd_edge.gateway.projection import present
+from pswd_edge.gateway.profiles.pswd.requests import require_fresh
+from pswd_edge.gateway.projection import W_PER_MW, present
 from pswd_edge.gateway.roles import Operation
 from pswd_edge.gateway.services import Services
 from pswd_edge.gateway.services.delivery import Delivered

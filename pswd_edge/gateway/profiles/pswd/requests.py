@@ -1,16 +1,13 @@
 """PSWD messages as requests to control: MW to W, the contract's words to ours. Pure."""
 
 from pswd_edge.gateway.profiles.pswd.models import BatteryControl, WorkloadAnnouncement, WorkloadControl
+from pswd_edge.gateway.projection import W_PER_KW, W_PER_MW
 from pswd_edge.gateway.refusal import RefusalError
 from pswd_edge.gateway.sender import Sender
+from pswd_edge.gateway.services.dispatch import HOLD_DEFAULT_S, HOLD_MAX_S
 from pswd_edge.gateway.validation import invalid
 from pswd_edge.model.command import AHEAD_S, OLDEST_S, Announce, ControlWorkload, SetBatteryTarget
 from pswd_edge.model.workload import Announcement
-
-W_PER_MW = 1e6
-W_PER_KW = 1e3
-BATTERY_DEFAULT_S = 900
-BATTERY_MAX_S = 86_400
 
 
 def require_fresh(timestamp_utc_s: float, now_utc_s: float) -> None:
@@ -25,7 +22,7 @@ def require_fresh(timestamp_utc_s: float, now_utc_s: float) -> None:
 def battery_request(message: BatteryControl, sender: Sender) -> SetBatteryTarget:
     """The target of the batteries together; raises 400 where power and command contradict each other."""
     power_w = _battery_power_w(message)
-    duration_s = min(message.duration_sec or BATTERY_DEFAULT_S, BATTERY_MAX_S)
+    duration_s = min(message.duration_sec or HOLD_DEFAULT_S, HOLD_MAX_S)
     return SetBatteryTarget(
         id=sender.id, origin=sender.origin, role=sender.role, issued_utc_s=message.timestamp,
         ttl_s=0.0 if power_w is None else float(duration_s), power_w=power_w,
